@@ -1,0 +1,112 @@
+# Everything a developer does here. Only Python 3.11 or later, make and git have to be there; the rest comes from the lock.
+#
+# Every install names its hashes, builds nothing from source that is not listed here, and lets no build step fetch
+# anything on its own: a package that was tampered with fails the install.
+
+PYTHON ?= python3
+VENV ?= .venv
+UV ?= uv
+ARGS ?=
+PYTEST_ARGS ?=
+LOCK_ARGS ?=
+LOAD_PORT ?= 8080
+LOAD_MANAGEMENT_PORT ?= 8081
+LOAD_ARGS ?= --users 50 --spawn-rate 25 --run-time 20s
+
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+LOCKED := $(PIP) install --require-hashes --no-build-isolation --only-binary=:all:
+# The one package of the test tools that is published as source only; setuptools, which builds it, is in the lock.
+LOCKED_DEV := $(LOCKED) --no-binary=forbiddenfruit --use-pep517
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
+SWAGGER := tests/e2e/swagger
+
+RUNTIME := $(VENV)/.runtime $(VENV)/.project
+DEV := $(VENV)/.dev $(VENV)/.project
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format load soak bench lock install e2e-tools clean
+
+help: ## Print this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+
+demo: $(RUNTIME) ## Run the demo: two tenants, an API behind the gateway, curl lines to copy (ARGS="--port 9090 ...")
+	@$(VENV)/bin/yett demo $(ARGS)
+
+test: $(DEV) e2e-tools ## Run every test (PYTEST_ARGS="-x tests/policies")
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+check: $(DEV) e2e-tools ## Every gate: format, lint, types, import contracts, tests
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
+	$(PY) -m pytest $(PYTEST_ARGS)
+
+format: $(DEV) ## Rewrite the code as the formatter wants it
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+soak: $(DEV) ## The long forms of the tests that `make test` runs at a smaller size
+	YETT_TEST_SOAK=1 $(PY) -m pytest -m soak $(PYTEST_ARGS)
+
+load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOAD_ARGS="--users 200 ...")
+	@mkdir -p build
+	@$(VENV)/bin/yett demo --port $(LOAD_PORT) --management-port $(LOAD_MANAGEMENT_PORT) >build/load-demo.log 2>&1 & demo=$$!; \
+	trap 'kill $$demo 2>/dev/null; wait $$demo 2>/dev/null' EXIT INT TERM; \
+	ready='import urllib.request; urllib.request.urlopen("http://127.0.0.1:$(LOAD_MANAGEMENT_PORT)/readyz", timeout=2)'; \
+	tries=0; until $(PY) -c "$$ready" 2>/dev/null; do \
+		tries=$$((tries + 1)); \
+		if [ $$tries -gt 100 ] || ! kill -0 $$demo 2>/dev/null; then echo "The demo did not start; see build/load-demo.log." >&2; exit 1; fi; \
+		sleep 0.1; \
+	done; \
+	$(VENV)/bin/locust --locustfile loadtests/locustfile.py --headless --only-summary --host http://localhost:$(LOAD_PORT) $(LOAD_ARGS)
+
+bench: $(DEV) ## Requests/s of the proxied path beside HAProxy's jwt_verify (needs haproxy, nginx and wrk)
+	$(PY) loadtests/bench/proxy.py $(ARGS)
+
+lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upgrade"; UV=/path/to/uv)
+	@command -v $(UV) >/dev/null || { echo "make lock needs uv (set UV=/path/to/uv); CONTRIBUTING.md says how to get it." >&2; exit 1; }
+	$(COMPILE) --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
+	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/build.txt requirements/build.in
+
+install: $(DEV) ## Make the virtual environment with everything in it, and stop there
+
+clean: ## Remove the virtual environment and what tests and tools leave behind
+	rm -rf $(VENV) $(SWAGGER)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+# -- the virtual environment; each stamp is as old as the last install from the file that it stands for ---------------
+
+$(PY):
+	@command -v $(PYTHON) >/dev/null || { echo "No '$(PYTHON)' here. Yett needs Python 3.11 or later: set PYTHON=/path/to/python3." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Yett needs Python 3.11 or later, and $(PYTHON) is " + sys.version.split()[0] + ": set PYTHON=/path/to/python3.")'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "This Python cannot make virtual environments: install its venv module (on Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+$(VENV)/.build: requirements/build.txt | $(PY)
+	$(LOCKED) -r requirements/build.txt
+	@touch $@
+
+$(VENV)/.runtime: requirements/runtime.txt $(VENV)/.build
+	$(LOCKED) -r requirements/runtime.txt
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.build
+	$(LOCKED_DEV) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.project: pyproject.toml $(VENV)/.build
+	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# -- what the end-to-end tests drive: a browser, and Swagger UI's files -----------------------------------------------
+
+e2e-tools: $(SWAGGER)/node_modules/.package-lock.json
+	@sh .ci/bring chromium "the end-to-end tests drive it" chromium chromium-browser google-chrome
+
+$(SWAGGER)/node_modules/.package-lock.json: $(SWAGGER)/package-lock.json
+	@sh .ci/bring npm "it fetches Swagger UI's files for the end-to-end tests" npm
+	cd $(SWAGGER) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@

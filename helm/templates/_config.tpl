@@ -1,0 +1,20 @@
+{{- /* yett.yaml: what the values say, plus what only the chart can know. */ -}}
+
+{{- define "yett.publicUrl" -}}
+{{- required "config.public_url is missing: set it to the URL that clients reach identity at, for instance https://auth.example.com" .Values.config.public_url }}
+{{- end }}
+
+{{- define "yett.config" -}}
+{{- range $key := list "database_url" "database_system_url" "database_owner_url" "database_admin_url" }}
+{{- if hasKey $.Values.config $key }}
+{{- fail (printf "config.%s is a secret and would stand in a ConfigMap: put it into the Secret that database.secretName names" $key) }}
+{{- end }}
+{{- end }}
+{{- range $key := list "listen" "management_listen" "data_dir" "master_key_file" }}
+{{- if hasKey $.Values.config $key }}
+{{- fail (printf "config.%s is set by the chart, so that probes, services and mounts meet it: see bindAddress, service and masterKey" $key) }}
+{{- end }}
+{{- end }}
+{{- $chart := dict "public_url" (include "yett.publicUrl" .) "listen" (printf "%s:8080" .Values.bindAddress) "management_listen" (printf "%s:8081" .Values.bindAddress) }}
+{{- merge $chart .Values.config | toYaml }}
+{{- end }}

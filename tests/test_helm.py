@@ -1,0 +1,319 @@
+"""The chart: rendered and linted by Helm's engine, checked against the schemas of every Kubernetes it is meant for."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from helm_python import Chart, HelmError, lint
+
+from gateway import settings
+
+CHART = Path(__file__).resolve().parent.parent / "helm"
+KUBERNETES = [v for v in kubernetes_validate.utils.all_versions() if tuple(map(int, v.split(".")[:2])) >= (1, 30)]
+
+Values = dict[str, Any]
+Manifest = dict[str, Any]
+
+CONFIG: Values = {
+    "public_url": "https://auth.example.com",
+    "trusted_proxies": ["10.0.0.0/8"],
+    "api_hosts": ["api.example.com"],
+    "hashing": {"queue": 100000, "memory": "32MiB"},
+    "upstreams": {"orders": {"targets": ["http://orders:8000"], "audience": "https://api.example.com/orders"}},
+    "routes": [
+        {
+            "name": "orders",
+            "match": {"path": "/orders/**", "methods": ["GET"]},
+            "require": {"all": [{"scopes": ["orders:read"]}, {"max_age": "15m"}]},
+            "upstream": "orders",
+        }
+    ],
+}
+MINIMAL: Values = {"config": {"public_url": "https://auth.example.com"}}
+IPV6: Values = {**MINIMAL, "bindAddress": "[::]", "replicaCount": 1, "migrate": {"enabled": False}}
+FULL: Values = {
+    "config": CONFIG,
+    "image": {"repository": "registry.example.com/team/yett", "digest": "sha256:" + "0a" * 32, "pullPolicy": "Always"},
+    "imagePullSecrets": ["registry"],
+    "fullnameOverride": "gate",
+    "replicaCount": 5,
+    "masterKey": {"secretName": "sealing", "key": "ring"},
+    "database": {"secretName": "pg", "appUrlKey": "app", "systemUrlKey": "sys", "ownerUrlKey": "own"},
+    "service": {
+        "public": {"type": "LoadBalancer", "port": 8443, "annotations": {"example.com/zone": "a"}},
+        "management": {"annotations": {"example.com/private": "yes"}},
+    },
+    "serviceAccount": {"create": False, "name": "gatekeeper"},
+    "resources": {"limits": {"cpu": "4", "memory": "1Gi"}},
+    "podAnnotations": {"example.com/scrape": "true"},
+    "podLabels": {"team": "identity"},
+    "nodeSelector": {"kubernetes.io/arch": "arm64"},
+    "tolerations": [{"key": "edge", "operator": "Exists", "effect": "NoSchedule"}],
+    "affinity": {"podAntiAffinity": {}},
+    "topologySpreadConstraints": [
+        {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    ],
+    "priorityClassName": "edge",
+}
+VALUE_SETS = pytest.mark.parametrize("values", [MINIMAL, IPV6, FULL], ids=["minimal", "ipv6", "full"])
+
+
+def render(values: Values | None, release: str = "gate") -> dict[str, str]:
+    with Chart.load(CHART) as chart:
+        return chart.render(values, name=release, namespace="edge")
+
+
+def manifests(values: Values) -> list[Manifest]:
+    texts = [text for name, text in render(values).items() if name.endswith(".yaml")]
+    return [document for text in texts for document in yaml.safe_load_all(text) if document]
+
+
+def one(values: Values, kind: str, ending: str = "") -> Manifest:
+    found = [m for m in manifests(values) if m["kind"] == kind and m["metadata"]["name"].endswith(ending)]
+    assert len(found) == 1
+    return found[0]
+
+
+def pods(values: Values) -> Iterator[Manifest]:
+    for manifest in manifests(values):
+        if "template" in manifest.get("spec", {}):
+            yield manifest["spec"]["template"]["spec"]
+
+
+def container(pod: Manifest) -> Manifest:
+    assert len(pod["containers"]) == 1
+    inside: Manifest = pod["containers"][0]
+    return inside
+
+
+def keys(values: Values, prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value and prefix + key != "resources":
+            yield from keys(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+@VALUE_SETS
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_every_manifest_is_valid(values: Values, version: str) -> None:
+    for manifest in manifests(values):
+        kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_the_oldest_cluster_that_the_chart_admits_is_checked() -> None:
+    oldest = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))["kubeVersion"]
+    assert oldest == f">={KUBERNETES[0]}-0"
+
+
+@VALUE_SETS
+def test_helm_has_nothing_to_say(values: Values) -> None:
+    report = lint(CHART, values, strict=True)
+    assert report["errors"] == []
+    assert {m["error"] for m in report["messages"]} <= {"icon is recommended"}
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (None, "config.public_url is missing: set it to the URL that clients reach identity at"),
+        ({"config": {"public_url": "auth.example.com"}}, "at '/config/public_url'"),
+        ({**MINIMAL, "replicas": 3}, "additional properties 'replicas' not allowed"),
+        ({**MINIMAL, "replicaCount": 0}, "at '/replicaCount': minimum: got 0, want 1"),
+        ({**MINIMAL, "replicaCount": "3"}, "at '/replicaCount': got string, want integer"),
+        ({**MINIMAL, "image": {"digest": "sha256:12"}}, "at '/image/digest'"),
+        ({**MINIMAL, "securityContext": {"runAsUser": 0}}, "additional properties 'securityContext' not allowed"),
+        ({**MINIMAL, "service": {"public": {"port": 70000}}}, "at '/service/public/port': maximum"),
+        ({**MINIMAL, "service": {"admin": {"port": 1}}}, "additional properties 'admin' not allowed"),
+        ({**MINIMAL, "masterKey": {"secretName": "No Name"}}, "at '/masterKey/secretName'"),
+        ({**MINIMAL, "masterKey": {"value": "c2VjcmV0"}}, "additional properties 'value' not allowed"),
+        ({**MINIMAL, "resources": {"limits": {"memory": "much"}}}, "at '/resources/limits/memory'"),
+        ({**MINIMAL, "podLabels": {"app.kubernetes.io/name": "x"}}, "invalid propertyName 'app.kubernetes.io/name'"),
+        ({**MINIMAL, "preStopSeconds": 30}, "terminationGracePeriodSeconds must be larger than preStopSeconds"),
+        *(
+            ({"config": {"public_url": "https://a.example", key: "x"}}, f"config.{key} is a secret")
+            for key in ("database_url", "database_system_url", "database_owner_url", "database_admin_url")
+        ),
+        *(
+            ({"config": {"public_url": "https://a.example", key: "x"}}, f"config.{key} is set by the chart")
+            for key in ("listen", "management_listen", "data_dir", "master_key_file")
+        ),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(values: Values | None, sentence: str) -> None:
+    with pytest.raises(HelmError) as refused:
+        render(values)
+    assert sentence in str(refused.value)
+
+
+@VALUE_SETS
+def test_a_pod_may_do_nothing_beyond_its_work(values: Values) -> None:
+    for pod in pods(values):
+        inside = container(pod)
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert inside["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "privileged": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"memory", "cpu"} <= set(inside["resources"]["limits"])
+        writable = {mount["mountPath"] for mount in inside["volumeMounts"] if not mount.get("readOnly")}
+        assert writable == {"/var/lib/yett", "/tmp"}
+        assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+        assert all(set(volume) & {"emptyDir", "configMap", "secret"} for volume in pod["volumes"])
+
+
+@VALUE_SETS
+def test_what_a_pod_mounts_is_there_and_readable_to_its_group_only(values: Values) -> None:
+    for pod in pods(values):
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        assert {mount["name"] for mount in container(pod)["volumeMounts"]} == set(volumes)
+        for volume in volumes.values():
+            if "secret" in volume:
+                assert volume["secret"]["defaultMode"] == 0o440
+
+
+def test_serving_pods_never_see_the_owner_of_the_database() -> None:
+    assert "own" in json.dumps(one(FULL, "Job"))
+    assert '"own"' not in json.dumps(one(FULL, "Deployment"))
+    assert "OWNER" not in json.dumps(one(FULL, "Deployment"))
+
+
+def test_no_secret_travels_in_the_environment() -> None:
+    for pod in pods(FULL):
+        assert not [entry for entry in container(pod)["env"] if "valueFrom" in entry]
+        assert "envFrom" not in container(pod)
+
+
+def test_the_migration_needs_nothing_that_is_made_after_it() -> None:
+    job = one(MINIMAL, "Job")
+    pod = job["spec"]["template"]["spec"]
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert "serviceAccountName" not in pod
+    assert all("configMap" not in volume for volume in pod["volumes"])
+
+
+@VALUE_SETS
+def test_services_reach_the_ports_that_pods_open(values: Values) -> None:
+    deployment = one(values, "Deployment")
+    opened = {
+        port["name"]: port["containerPort"] for port in container(deployment["spec"]["template"]["spec"])["ports"]
+    }
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    services = [m for m in manifests(values) if m["kind"] == "Service"]
+    assert {s["spec"]["ports"][0]["targetPort"] for s in services} == set(opened) == {"public", "management"}
+    assert all(service["spec"]["selector"].items() <= labels.items() for service in services)
+    assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
+
+
+def test_a_service_never_picks_the_pod_of_the_migration() -> None:
+    labels = one(MINIMAL, "Job")["spec"]["template"]["metadata"]["labels"]
+    for service in (m for m in manifests(MINIMAL) if m["kind"] == "Service"):
+        assert not service["spec"]["selector"].items() <= labels.items()
+
+
+def test_probes_ask_the_management_port() -> None:
+    inside = container(one(MINIMAL, "Deployment")["spec"]["template"]["spec"])
+    probes = {name: inside[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
+    assert {probe["port"] for probe in probes.values()} == {"management"}
+    assert probes["livenessProbe"]["path"] == "/livez"
+    assert probes["readinessProbe"]["path"] == "/readyz"
+
+
+def test_a_changed_config_is_a_changed_pod() -> None:
+    def checksum(values: Values) -> str:
+        found = one(values, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/config"]
+        assert isinstance(found, str)
+        return found
+
+    assert checksum(MINIMAL) == checksum({**MINIMAL, "replicaCount": 7})
+    assert checksum(MINIMAL) != checksum(FULL)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Job"])
+def test_a_pod_starts_a_command_that_yett_has(kind: str) -> None:
+    inside = container(one(MINIMAL, kind)["spec"]["template"]["spec"])
+    assert inside["command"] == ["yett"]
+    command, *options = inside["args"]
+    told = subprocess.run(
+        [sys.executable, "-c", "from gateway.cli.main import main; main()", command, "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert all(option in told.stdout for option in options if option.startswith("--"))
+
+
+def mounted(pod: Manifest, root: Path) -> dict[str, str]:
+    """The pod's environment, with its secrets laid out under ``root`` as the kubelet would."""
+    for volume in pod["volumes"]:
+        for item in volume.get("secret", {}).get("items", ()):
+            at = next(m["mountPath"] for m in container(pod)["volumeMounts"] if m["name"] == volume["name"])
+            file = root / at.lstrip("/") / item["path"]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(f"postgresql+psycopg://yett@db/{item['key']}", encoding="utf-8")
+    return {
+        entry["name"]: str(root / entry["value"].lstrip("/")) if entry["name"].endswith("_FILE") else entry["value"]
+        for entry in container(pod)["env"]
+    }
+
+
+@VALUE_SETS
+def test_yett_reads_the_configuration_that_the_chart_writes(values: Values, tmp_path: Path) -> None:
+    file = tmp_path / "yett.yaml"
+    file.write_text(one(values, "ConfigMap")["data"]["yett.yaml"], encoding="utf-8")
+    pod = one(values, "Deployment")["spec"]["template"]["spec"]
+    read = settings.load(file, mounted(pod, tmp_path))
+    opened = {port["name"]: port["containerPort"] for port in container(pod)["ports"]}
+    assert (read.listen.port, read.management_listen.port) == (opened["public"], opened["management"])
+    assert read.public_url == values["config"]["public_url"]
+    assert read.on_postgresql
+    assert read.database_owner_url is None
+    assert read.master_key_file.name == "master.key"
+    if values is FULL:
+        assert read.hashing.queue == 100000
+        assert [route.name for route in read.routes] == ["orders"]
+        assert read.database_url.get_secret_value() == "postgresql+psycopg://yett@db/app"
+
+
+def test_yett_reads_the_environment_of_the_migration(tmp_path: Path) -> None:
+    read = settings.load(None, mounted(one(FULL, "Job")["spec"]["template"]["spec"], tmp_path))
+    assert read.database_owner_url is not None
+    assert read.database_owner_url.get_secret_value() == "postgresql+psycopg://yett@db/own"
+
+
+def test_the_notes_tell_the_public_url_and_warn_without_migrations() -> None:
+    notes = next(text for name, text in render(IPV6).items() if name.endswith("NOTES.txt"))
+    assert "https://auth.example.com" in notes
+    assert "yett migrate" in notes
+
+
+def test_every_value_is_documented_and_in_the_schema() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
+    readme = (CHART / "README.md").read_text(encoding="utf-8")
+    schema = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
+    assert [key for key in keys(values) if f"`{key}" not in readme] == []
+    assert set(schema["properties"]) == {*values, "global"}
+    assert schema["additionalProperties"] is False
+
+
+def test_chart_and_project_carry_one_version(project_version: str) -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+    assert chart["appVersion"] == project_version
+
+
+@pytest.fixture
+def project_version() -> str:
+    text = (CHART.parent / "pyproject.toml").read_text(encoding="utf-8")
+    return next(line.split('"')[1] for line in text.splitlines() if line.startswith("version = "))
