@@ -1,0 +1,335 @@
+"""Access rules: what a route requires of a caller, and the decision about one caller (design section 2, rule 6).
+
+Rules are values: built once from the config, immutable, never empty. ``decide`` is the only judge; ``explain`` shows
+its judgement of every part, by asking it. A caller without a principal passes ``Anonymous`` and nothing else. An
+``acr`` or ``amr`` that does not suffice is a Challenge (RFC 9470): the caller may come back with more.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import assert_never
+
+from policies.decision import Allow, Challenge, Decision, Deny
+from policies.principal import Principal
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+ClaimValue = str | int | bool
+
+ACR_PWD = "urn:yett:acr:pwd"  # noqa: S105 - a context class, no password
+ACR_MFA = "urn:yett:acr:mfa"
+_ACR_ORDER = (ACR_PWD, ACR_MFA)
+_SECOND_FACTORS = frozenset({"otp", "mfa", "recovery"})
+_CLOCK_LEEWAY = 60  # seconds by which another process's clock may run ahead
+
+_ALLOW = Allow()
+_TOKEN_MISSING = Challenge("token_missing")
+_STEP_UP = "insufficient_user_authentication"
+
+
+@dataclass(frozen=True, slots=True)
+class Anonymous:
+    """Anybody, with or without a token. Stands alone: it is no part of another rule."""
+
+    @property
+    def describe(self) -> str:
+        return "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Scopes:
+    """Every one of these scopes."""
+
+    scopes: frozenset[str]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("scopes", self.scopes)
+
+    @property
+    def describe(self) -> str:
+        return f"scopes({' '.join(sorted(self.scopes))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Each named claim has this value or, where the token has a list, contains it. Types count: ``true`` is not 1."""
+
+    required: tuple[tuple[str, ClaimValue], ...]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("claims", self.required)
+
+    @property
+    def describe(self) -> str:
+        return f"claims({' '.join(f'{name}={value!r}' for name, value in self.required)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Amr:
+    """Every one of these authentication methods (RFC 8176) was used."""
+
+    methods: frozenset[str]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("amr", self.methods)
+
+    @property
+    def describe(self) -> str:
+        return f"amr({' '.join(sorted(self.methods))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Acr:
+    """At least this authentication context class. One whose rank is not known cannot be compared, so it is refused."""
+
+    value: str
+
+    def __post_init__(self) -> None:
+        if self.value not in _ACR_ORDER:
+            raise ValueError(f"acr must be one of {', '.join(_ACR_ORDER)}")
+
+    @property
+    def describe(self) -> str:
+        return f"acr({self.value})"
+
+
+@dataclass(frozen=True, slots=True)
+class MaxAge:
+    """The last interactive authentication is at most this many seconds ago."""
+
+    seconds: int
+
+    def __post_init__(self) -> None:
+        if self.seconds <= 0:
+            raise ValueError("max_age must be longer than nothing")
+
+    @property
+    def describe(self) -> str:
+        return f"max_age({self.seconds}s)"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIs:
+    """The token was issued to one of these clients."""
+
+    client_ids: frozenset[str]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("client", self.client_ids)
+
+    @property
+    def describe(self) -> str:
+        return f"client({' '.join(sorted(self.client_ids))})"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceIp:
+    """The caller's address is in one of these networks."""
+
+    networks: tuple[Network, ...]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("source_ip", self.networks)
+
+    @property
+    def describe(self) -> str:
+        return f"source_ip({' '.join(str(network) for network in self.networks)})"
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every one of the rules; Deny before Challenge before Allow."""
+
+    rules: tuple["Rule", ...]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("all", self.rules)
+        _refuse_anonymous("all", self.rules)
+
+    @property
+    def describe(self) -> str:
+        return f"all({', '.join(rule.describe for rule in self.rules)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Any:
+    """One of the rules; Allow before Challenge before Deny."""
+
+    rules: tuple["Rule", ...]
+
+    def __post_init__(self) -> None:
+        _refuse_empty("any", self.rules)
+        _refuse_anonymous("any", self.rules)
+
+    @property
+    def describe(self) -> str:
+        return f"any({', '.join(rule.describe for rule in self.rules)})"
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """Allow becomes Deny, Deny becomes Allow, Challenge becomes Deny; a claim that the token lacks denies."""
+
+    rule: "Rule"
+
+    def __post_init__(self) -> None:
+        _refuse_anonymous("not", (self.rule,))
+
+    @property
+    def describe(self) -> str:
+        return f"not({self.rule.describe})"
+
+
+Rule = Anonymous | Scopes | Claims | Amr | Acr | MaxAge | ClientIs | SourceIp | All | Any | Not
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A rule, the decision about it, and the same for its parts. ``took`` are the parts that brought it about."""
+
+    rule: Rule
+    decision: Decision
+    parts: tuple["Explanation", ...] = ()
+
+    @property
+    def took(self) -> tuple["Explanation", ...]:
+        """The parts whose kind of decision is the whole's; under ``not`` the one part."""
+        if isinstance(self.rule, Not):
+            return self.parts
+        return tuple(part for part in self.parts if type(part.decision) is type(self.decision))
+
+
+def decide(rule: Rule, principal: Principal | None, *, source: Address, now: int) -> Decision:
+    """Whether ``principal`` (None: no usable token) may pass ``rule`` from ``source`` at ``now`` (epoch seconds)."""
+    if principal is None:
+        return _ALLOW if isinstance(rule, Anonymous) else _TOKEN_MISSING
+    match rule:
+        case Scopes(scopes):
+            missing = scopes - principal.scopes
+            return _ALLOW if not missing else Deny("insufficient_scope", missing)
+        case Anonymous():
+            return _ALLOW
+        case All(rules):
+            return _all([decide(part, principal, source=source, now=now) for part in rules])
+        case Any(rules):
+            return _any([decide(part, principal, source=source, now=now) for part in rules])
+        case Not(inner):
+            return _not(inner, principal, source=source, now=now)
+        case Claims(required):
+            return _claims(required, principal)
+        case Amr(methods):
+            return _ALLOW if methods <= principal.amr else Challenge(_STEP_UP, (_acr_for(methods),))
+        case Acr(value):
+            return _ALLOW if _rank(principal.acr) >= _rank(value) else Challenge(_STEP_UP, (value,))
+        case MaxAge(seconds):
+            return _max_age(seconds, principal.auth_time, now)
+        case ClientIs(client_ids):
+            return _ALLOW if principal.client_id in client_ids else Deny("client_not_allowed")
+        case SourceIp(networks):
+            return _ALLOW if any(source in network for network in networks) else Deny("source_not_allowed")
+        case _:
+            assert_never(rule)
+
+
+def explain(rule: Rule, principal: Principal | None, *, source: Address, now: int) -> Explanation:
+    """The same decision, with the decision about every part below it."""
+    parts = tuple(explain(part, principal, source=source, now=now) for part in _parts(rule))
+    return Explanation(rule, decide(rule, principal, source=source, now=now), parts)
+
+
+def _all(decisions: list[Decision]) -> Decision:
+    denied = [decision for decision in decisions if isinstance(decision, Deny)]
+    if denied:
+        first = denied[0]
+        same = (deny.scopes for deny in denied if deny.reason == first.reason)
+        return Deny(first.reason, frozenset().union(*same))
+    challenges = [decision for decision in decisions if isinstance(decision, Challenge)]
+    if challenges:
+        return _joined(challenges)
+    return _ALLOW
+
+
+def _any(decisions: list[Decision]) -> Decision:
+    for kind in (Allow, Challenge, Deny):
+        for decision in decisions:
+            if isinstance(decision, kind):
+                return decision
+    raise AssertionError("an empty rule cannot be built")
+
+
+def _not(inner: Rule, principal: Principal, *, source: Address, now: int) -> Decision:
+    if any(name not in principal.claims for name in _claim_names(inner)):
+        return Deny("claim_missing")  # absence proves nothing, so it must not open a door
+    match decide(inner, principal, source=source, now=now):
+        case Deny():
+            return _ALLOW
+        case Allow() | Challenge():
+            return Deny("excluded")
+        case other:
+            assert_never(other)
+
+
+def _joined(challenges: list[Challenge]) -> Challenge:
+    """One challenge that meets them all: the highest context class and the shortest age."""
+    classes = [value for challenge in challenges for value in challenge.acr_values]
+    ages = [challenge.max_age for challenge in challenges if challenge.max_age is not None]
+    return Challenge(
+        challenges[0].reason,
+        acr_values=(max(classes, key=_rank),) if classes else (),
+        max_age=min(ages, default=None),
+    )
+
+
+def _claims(required: tuple[tuple[str, ClaimValue], ...], principal: Principal) -> Decision:
+    for name, value in required:
+        if name not in principal.claims:
+            return Deny("claim_missing")
+        found = principal.claims[name]
+        candidates = found if isinstance(found, list | tuple) else (found,)
+        if not any(type(candidate) is type(value) and candidate == value for candidate in candidates):
+            return Deny("claim_not_allowed")
+    return _ALLOW
+
+
+def _max_age(seconds: int, auth_time: int | None, now: int) -> Decision:
+    if auth_time is not None and -_CLOCK_LEEWAY <= now - auth_time <= seconds:
+        return _ALLOW
+    return Challenge(_STEP_UP, max_age=seconds)
+
+
+def _acr_for(methods: frozenset[str]) -> str:
+    """RFC 9470 has no way to ask for a method, so the challenge names the class that brings it."""
+    return ACR_MFA if methods & _SECOND_FACTORS else ACR_PWD
+
+
+def _rank(acr: str | None) -> int:
+    """A class that is not known ranks below all that are."""
+    return _ACR_ORDER.index(acr) if acr in _ACR_ORDER else -1
+
+
+def _parts(rule: Rule) -> tuple[Rule, ...]:
+    match rule:
+        case All(rules) | Any(rules):
+            return rules
+        case Not(inner):
+            return (inner,)
+        case _:
+            return ()
+
+
+def _claim_names(rule: Rule) -> Iterator[str]:
+    if isinstance(rule, Claims):
+        yield from (name for name, _ in rule.required)
+    for part in _parts(rule):
+        yield from _claim_names(part)
+
+
+def _refuse_empty(name: str, values: object) -> None:
+    if not values:
+        raise ValueError(f"{name} must not be empty: it would say nothing")
+
+
+def _refuse_anonymous(name: str, rules: tuple[Rule, ...]) -> None:
+    if any(isinstance(rule, Anonymous) for rule in rules):
+        raise ValueError(f"anonymous must stand alone, not inside {name}")

@@ -1,0 +1,32 @@
+"""Who is asking: what a verified access token (RFC 9068) says, in the shape that decisions read."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose token was verified. Times are integer seconds since the epoch (RFC 7519 NumericDate).
+
+    ``session_id`` is None for a client that acts for itself (client credentials), whose ``subject`` is its client id.
+    """
+
+    tenant_id: UUID
+    tenant: str
+    subject: str
+    client_id: str
+    scopes: frozenset[str]
+    audiences: frozenset[str]
+    token_id: str
+    issued_at: int
+    expires_at: int
+    session_id: str | None = None
+    auth_time: int | None = None
+    acr: str | None = None
+    amr: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, hash=False, compare=False)

@@ -1,0 +1,380 @@
+"""The route table: the most specific route answers, whatever the order, and nothing looser in its place."""
+
+import itertools
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from policies.access import Anonymous, Rule, Scopes
+from policies.path import NotCanonical
+from policies.route import ANY_METHOD, Ambiguous, BadPattern, Match, Matched, MethodNotAllowed, NotFound, Route, RouteTable
+
+READ = Scopes(frozenset({"orders:read"}))
+HOST = "api.example.com"
+
+
+def route(
+    name: str,
+    pattern: str,
+    *methods: str,
+    tenants: set[str] | None = None,
+    hosts: tuple[str, ...] = (HOST,),
+    rule: Rule = READ,
+    **options: Any,
+) -> Route:
+    return Route(
+        name=name,
+        hosts=hosts,
+        pattern=pattern,
+        rule=rule,
+        upstream="orders",
+        methods=frozenset(methods),
+        tenants=None if tenants is None else frozenset(tenants),
+        **options,
+    )
+
+
+def table(*routes: Route) -> RouteTable:
+    return RouteTable.compile(routes)
+
+
+def name_of(found: Match) -> str | None:
+    return found.route.name if isinstance(found, Matched) else None
+
+
+def ask(routes: RouteTable, path: str, method: str = "GET", tenant: str | None = "acme", host: str = HOST) -> str | None:
+    return name_of(routes.match(host, method, path.encode(), tenant))
+
+
+DESIGN = (
+    route("orders-read", "/orders/**", "GET"),
+    route("orders-write", "/orders/**", "POST", tenants={"acme"}),
+    route("health", "/orders/healthz", rule=Anonymous()),
+)
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(DESIGN)))
+def test_the_example_of_the_design_in_any_order(order: tuple[Route, ...]) -> None:
+    routes = table(*order)
+    assert ask(routes, "/orders/7") == "orders-read"
+    assert ask(routes, "/orders/7", "POST") == "orders-write"
+    assert ask(routes, "/orders/healthz") == "health"
+    assert ask(routes, "/orders/healthz", tenant=None) == "health"
+    assert ask(routes, "/orders/7", tenant="globex") == "orders-read"
+    assert routes.match(HOST, "POST", b"/orders/7", "globex") == MethodNotAllowed(("GET", "HEAD"))
+    assert routes.match(HOST, "DELETE", b"/orders/7", "acme") == MethodNotAllowed(("GET", "HEAD", "POST"))
+
+
+@pytest.mark.parametrize("path", ["/orders", "/orders/", "/orders/7", "/orders/7/items/1", "/orders/7/"])
+def test_a_deep_pattern_matches_itself_and_what_is_below(path: str) -> None:
+    assert ask(table(route("r", "/orders/**")), path) == "r"
+
+
+@pytest.mark.parametrize("path", ["/ordersx", "/orders.json", "/order", "/", "/x/orders", "/ORDERS"])
+def test_a_deep_pattern_ends_on_a_segment(path: str) -> None:
+    assert ask(table(route("r", "/orders/**")), path) is None
+
+
+def test_a_trailing_slash_is_another_path() -> None:
+    routes = table(route("without", "/a"), route("with", "/a/"), route("param", "/b/{id}"))
+    assert ask(routes, "/a") == "without"
+    assert ask(routes, "/a/") == "with"
+    assert ask(routes, "/b/1/") is None
+
+
+def test_a_parameter_is_never_empty() -> None:
+    routes = table(route("r", "/files/{key}"))
+    assert ask(routes, "/files/") is None
+    assert ask(routes, "/files") is None
+    found = routes.match(HOST, "GET", b"/files/a%20b", None)
+    assert isinstance(found, Matched)
+    assert found.params == {"key": "a b"}
+
+
+def test_parameters_of_several_segments() -> None:
+    found = table(route("r", "/a/{x}/b/{y}/**")).match(HOST, "GET", b"/a/1/b/2/c/d", None)
+    assert isinstance(found, Matched)
+    assert found.params == {"x": "1", "y": "2"}
+
+
+def test_the_root_is_a_path() -> None:
+    assert ask(table(route("root", "/")), "/") == "root"
+    assert ask(table(route("root", "/")), "/a") is None
+    assert ask(table(route("all", "/**")), "/") == "all"
+
+
+@pytest.mark.parametrize(
+    ("stricter", "looser", "path"),
+    [
+        ("/a/b", "/a/{x}", "/a/b"),
+        ("/a/{x}", "/a/**", "/a/b"),
+        ("/a/{x}", "/{y}/{z}", "/a/b"),
+        ("/{x}/{y}", "/{x}/**", "/a/b"),
+        ("/a", "/a/**", "/a"),
+        ("/a/b/**", "/a/**", "/a/b/c"),
+        ("/a/{x}/c", "/a/b/**", "/a/b/c"),
+        ("/a/**", "/{x}/{y}/{z}", "/a/b/c"),
+        ("/a/**", "/**", "/a"),
+    ],
+)
+def test_the_more_specific_path_wins(stricter: str, looser: str, path: str) -> None:
+    for routes in (table(route("s", stricter), route("l", looser)), table(route("l", looser), route("s", stricter))):
+        assert ask(routes, path) == "s"
+
+
+def test_a_known_path_never_falls_to_a_looser_route() -> None:
+    routes = table(route("strict", "/orders/special", "POST"), route("loose", "/orders/**", "GET", rule=Anonymous()))
+    assert routes.match(HOST, "GET", b"/orders/special", None) == MethodNotAllowed(("POST",))
+    assert ask(routes, "/orders/other") == "loose"
+
+
+def test_a_tenant_bound_path_shuts_a_looser_one_for_that_tenant_only() -> None:
+    routes = table(route("bound", "/orders/special", "POST", tenants={"acme"}), route("loose", "/orders/**", "GET"))
+    assert routes.match(HOST, "GET", b"/orders/special", "acme") == MethodNotAllowed(("POST",))
+    assert ask(routes, "/orders/special", tenant="globex") == "loose"
+
+
+def test_tenants_come_before_the_path() -> None:
+    routes = table(route("bound", "/orders/**", tenants={"acme"}), route("any", "/orders/{id}"))
+    assert ask(routes, "/orders/7", tenant="acme") == "bound"
+    assert ask(routes, "/orders/7", tenant="globex") == "any"
+
+
+def test_hosts_come_before_tenants() -> None:
+    routes = table(route("bound", "/a", tenants={"acme"}, hosts=("*",)), route("host", "/a"))
+    assert ask(routes, "/a", tenant="acme") == "host"
+    assert ask(routes, "/a", tenant="acme", host="else.example.com") == "bound"
+
+
+def test_a_route_of_another_tenant_is_not_there() -> None:
+    assert table(route("bound", "/a", tenants={"acme"})).match(HOST, "GET", b"/a", "globex") == NotFound()
+
+
+def test_without_a_token_any_tenant_routes_come_first_and_bound_ones_still_match() -> None:
+    routes = table(
+        route("bound", "/a", "GET", tenants={"acme"}),
+        route("any", "/**", "GET", rule=Anonymous()),
+        route("write", "/**", "POST", tenants={"globex"}),
+    )
+    assert ask(routes, "/a", tenant=None) == "any"
+    assert ask(routes, "/a", "POST", tenant=None) == "write"
+    assert ask(routes, "/a", "POST", tenant="acme") is None
+    assert routes.match(HOST, "PUT", b"/a", None) != NotFound()
+    assert ask(table(route("bound", "/a", tenants={"acme"})), "/a", tenant=None) == "bound"
+
+
+def test_it_is_told_whether_a_tenant_would_change_the_route() -> None:
+    routes = table(route("bound", "/a/**", tenants={"acme"}), route("any", "/**", rule=Anonymous()))
+    inside, outside = (routes.match(HOST, "GET", path, None) for path in (b"/a/x", b"/b"))
+    assert isinstance(inside, Matched)
+    assert isinstance(outside, Matched)
+    assert (inside.tenant_decides, outside.tenant_decides) == (True, False)
+
+
+def test_get_brings_head_and_a_named_head_goes_first() -> None:
+    assert ask(table(route("get", "/a", "GET")), "/a", "HEAD") == "get"
+    assert ask(table(route("get", "/a", "GET"), route("head", "/a", "HEAD")), "/a", "HEAD") == "head"
+    assert table(route("post", "/a", "POST")).match(HOST, "HEAD", b"/a", None) == MethodNotAllowed(("POST",))
+
+
+def test_named_methods_are_more_specific_than_any() -> None:
+    routes = table(route("any", "/a"), route("get", "/a", "GET"))
+    assert ask(routes, "/a", "GET") == "get"
+    assert ask(routes, "/a", "HEAD") == "get"
+    assert ask(routes, "/a", "PUT") == "any"
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "get", "PROPFIND", "", "GET "])
+def test_any_method_is_not_every_word(method: str) -> None:
+    assert table(route("r", "/a")).match(HOST, method, b"/a", None) == MethodNotAllowed(tuple(sorted(ANY_METHOD)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (route("one", "/a"), route("other", "/a")),
+        (route("one", "/a", "GET"), route("other", "/a", "GET", "POST")),
+        (route("one", "/a/{x}"), route("other", "/a/{y}")),
+        (route("one", "/a/{x}"), route("other", "/{y}/b")),
+        (route("one", "/a/{x}/**"), route("other", "/{x}/b/**")),
+        (route("one", "/a", tenants={"acme"}), route("other", "/a", tenants={"acme", "globex"})),
+        (route("one", "/a", hosts=("x.test", "y.test")), route("other", "/a", hosts=("y.test",))),
+        (route("one", "/a", hosts=("X.test",)), route("other", "/a", hosts=("x.TEST",))),
+        (route("one", "/caf%C3%A9"), route("other", "/caf\u00e9")),
+    ],
+)
+def test_a_tie_is_an_error(one: Route, other: Route) -> None:
+    with pytest.raises(Ambiguous) as tie:
+        table(one, other)
+    assert set(tie.value.routes) == {"one", "other"}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (route("one", "/a", "GET"), route("other", "/a", "POST")),
+        (route("one", "/a"), route("other", "/a", tenants={"acme"})),
+        (route("one", "/a", tenants={"acme"}), route("other", "/a", tenants={"globex"})),
+        (route("one", "/a", hosts=("x.test",)), route("other", "/a", hosts=("y.test",))),
+        (route("one", "/a/{x}"), route("other", "/b/{x}")),
+        (route("one", "/a/{x}/c"), route("other", "/{x}/b/d")),
+        (route("one", "/a/{x}", "GET"), route("other", "/{y}/b", "POST")),
+    ],
+)
+def test_what_no_request_can_mean_both_of_is_no_tie(one: Route, other: Route) -> None:
+    table(one, other)
+
+
+def test_a_third_route_settles_a_tie() -> None:
+    routes = table(route("one", "/a/{x}"), route("other", "/{y}/b"), route("both", "/a/b"))
+    assert [ask(routes, path) for path in ("/a/c", "/c/b", "/a/b")] == ["one", "other", "both"]
+
+
+def test_a_third_route_of_one_tenant_settles_it_for_that_tenant_only() -> None:
+    with pytest.raises(Ambiguous):
+        table(route("one", "/a/{x}"), route("other", "/{y}/b"), route("both", "/a/b", tenants={"acme"}))
+
+
+def test_tied_patterns_share_their_methods() -> None:
+    routes = table(route("one", "/a/{x}", "GET"), route("other", "/{y}/b", "POST"))
+    assert ask(routes, "/a/b", "POST") == "other"
+    assert routes.match(HOST, "PUT", b"/a/b", None) == MethodNotAllowed(("GET", "HEAD", "POST"))
+
+
+@pytest.mark.parametrize("pattern", ["", "a", "a/**", "/a/**/b", "/**/a", "/a*", "/*", "/{}", "/{a-b}", "/{a}/{a}", "/x{a}", "/{a", "/a//b", "//", "/a//**", "/..", "/a/./b", "/a;b", "/a%2fb", "/a\\b", "/a?b", "***", "/{a}}"])  # fmt: skip
+def test_a_pattern_that_no_path_can_meet_is_refused(pattern: str) -> None:
+    with pytest.raises(BadPattern):
+        route("r", pattern)
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
+def test_trace_and_connect_cannot_be_configured(method: str) -> None:
+    with pytest.raises(BadPattern):
+        route("r", "/a", method)
+
+
+def test_a_route_without_host_or_tenant_is_refused() -> None:
+    with pytest.raises(BadPattern):
+        route("r", "/a", hosts=())
+    with pytest.raises(BadPattern):
+        route("r", "/a", tenants=set())
+
+
+def test_two_routes_of_one_name_are_refused() -> None:
+    with pytest.raises(BadPattern):
+        table(route("r", "/a"), route("r", "/b"))
+
+
+@pytest.mark.parametrize(
+    ("configured", "asked", "found"),
+    [
+        ("api.example.com", "api.example.com", True),
+        ("api.example.com", "API.Example.COM:8080", True),
+        ("api.example.com:8080", "api.example.com:8080", True),
+        ("api.example.com:8080", "api.example.com", False),
+        ("api.example.com:8080", "api.example.com:9090", False),
+        ("[::1]", "[::1]:8080", True),
+        ("[::1]", "[::1]", True),
+        ("127.0.0.1", "127.0.0.1:8080", True),
+        ("api.example.com", "api.example.com.", False),
+        ("api.example.com", "xapi.example.com", False),
+        ("api.example.com", "", False),
+        ("*", "whatever", True),
+    ],
+)
+def test_hosts(configured: str, asked: str, found: bool) -> None:
+    assert (ask(table(route("r", "/a", hosts=(configured,))), "/a", host=asked) == "r") is found
+
+
+def test_a_port_is_more_specific_than_none() -> None:
+    routes = table(route("any", "/a", hosts=("h",)), route("port", "/a", hosts=("h:1",)))
+    assert ask(routes, "/a", host="h:1") == "port"
+    assert ask(routes, "/a", host="h:2") == "any"
+
+
+class TestEncodedSlash:
+    routes = table(
+        route("keep", "/files/{key}", encoded_slash=True),
+        route("strict", "/docs/{key}"),
+        route("deep", "/deep/{key}/**", encoded_slash=True),
+    )
+
+    @pytest.mark.parametrize("path", ["/files/a%2fb", "/files/a%23b", "/files/a%3Fb", "/deep/a%2fb/c"])
+    def test_it_is_data_in_the_parameter_of_a_route_that_keeps_it(self, path: str) -> None:
+        assert ask(self.routes, path) in ("keep", "deep")
+
+    @pytest.mark.parametrize(
+        "path",
+        ["/docs/a%2fb", "/deep/a/b%2fc", "/nothing%2f", "/files%2fa", "/files/..%2f..%2fadmin", "/files/a/b%2fc", "/docs/a%23"],
+    )
+    def test_anywhere_else_it_is_not_canonical(self, path: str) -> None:
+        with pytest.raises(NotCanonical):
+            self.routes.match(HOST, "GET", path.encode(), None)
+
+
+SEGMENTS = st.sampled_from(["a", "b", "c"])
+PATTERNS = st.builds(
+    lambda parts, deep: "/" + "/".join(parts) + ("/**" if deep and parts else "**" if deep else ""),
+    st.lists(st.sampled_from(["a", "b", "{x}", "{y}", "{z}"]), max_size=3, unique_by=lambda part: part if part[0] == "{" else object()),
+    st.booleans(),
+)
+
+
+def fits(pattern: str, segments: list[str]) -> bool:
+    """The slow and obvious way to match."""
+    deep = pattern.endswith("/**")
+    parts = [part for part in (pattern[:-3] if deep else pattern).split("/") if part]
+    if len(segments) < len(parts) or (len(segments) > len(parts) and not deep):
+        return False
+    return all(part.startswith("{") or part == segment for part, segment in zip(parts, segments, strict=False))
+
+
+def rank(pattern: str) -> tuple[int, int, bool]:
+    parts = [part for part in pattern.split("/") if part and part != "**"]
+    params = sum(part.startswith("{") for part in parts)
+    return len(parts) - params, params, not pattern.endswith("/**")
+
+
+@given(st.lists(PATTERNS, min_size=1, max_size=6, unique=True), st.lists(SEGMENTS, max_size=4))
+def test_the_automaton_finds_what_trying_every_pattern_finds(patterns: list[str], segments: list[str]) -> None:
+    try:
+        routes = table(*(route(pattern, pattern) for pattern in patterns))
+    except Ambiguous:
+        return
+    fitting = [pattern for pattern in patterns if fits(pattern, segments)]
+    assert ask(routes, "/" + "/".join(segments), tenant=None) == max(fitting, key=rank, default=None)
+
+
+@given(st.lists(PATTERNS, min_size=2, max_size=2), st.lists(SEGMENTS, max_size=4))
+def test_whatever_compiles_has_one_winner(patterns: list[str], segments: list[str]) -> None:
+    one, other = route("one", patterns[0]), route("other", patterns[1])
+    tie = rank(patterns[0]) == rank(patterns[1]) and all(fits(pattern, segments) for pattern in patterns)
+    try:
+        table(one, other)
+    except Ambiguous:
+        return
+    assert not tie
+
+
+def test_matching_does_not_slow_down_with_the_number_of_routes() -> None:
+    def cost(count: int) -> float:
+        routes = table(*(route(f"r{at}", f"/service{at}/{{id}}/**") for at in range(count)))
+        path = ("service1", "7", "items")
+        best = 1.0
+        for _ in range(5):
+            begun = time.perf_counter()
+            for _ in range(2000):
+                routes.match(HOST, "GET", path, None)
+            best = min(best, time.perf_counter() - begun)
+        return best
+
+    assert cost(2000) < 5 * cost(2)
+
+
+def test_a_thousand_routes_compile_quickly() -> None:
+    begun = time.process_time()
+    table(*(route(f"r{at}", f"/service{at}/{{id}}/**", tenants={"acme"}) for at in range(1000)), route("any", "/{service}/{id}"))
+    assert time.process_time() - begun < 5
