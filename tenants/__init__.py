@@ -1,0 +1,1 @@
+"""What a tenant owns: the only package that speaks SQL and cryptography."""

@@ -1,0 +1,133 @@
+"""The audit log: one sequencer per cluster drains the outbox into a per-tenant, gap-free, append-only log.
+
+Each entry carries its RFC 9162 leaf hash from the first event on. As ``yett_system``, which may append and read here;
+``yett_app`` may only read its own tenant's log.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, delete, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from policies.merkle import entry_hash, leaf_hash
+from tenants import audit_outbox
+from tenants.audit_event import Event
+from tenants.database import Database
+from tenants.tables import audit_events, audit_heads, tenants
+from tenants.tables import audit_outbox as outbox
+
+_LOCK = 0x79657474_61756474  # "yettaudt"
+_BATCH = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One place in a tenant's log. ``event`` and ``salt`` are None once they were erased; ``leaf`` stays."""
+
+    tenant: str
+    position: int
+    leaf: bytes
+    salt: bytes | None
+    event: bytes | None
+
+
+class AuditLog:
+    """Appends to and reads from all tenants' logs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def observe(self, events: Sequence[tuple[UUID, datetime, Event]]) -> None:
+        """Put a batch of observations, of whatever tenants, into the outbox. A tenant that is gone loses its own."""
+        async with self._database.system_step() as connection:
+            asked = {tenant_id for tenant_id, _, _ in events}
+            living = set((await connection.execute(select(tenants.c.id).where(tenants.c.id.in_(asked)))).scalars())
+            rows = [audit_outbox.row(event, tenant_id, at) for tenant_id, at, event in events if tenant_id in living]
+            if rows:
+                await connection.execute(insert(outbox), rows)
+
+    async def sequence(self) -> int:
+        """Move one batch from the outbox into the logs and say how many events it was.
+
+        One transaction, and one sequencer at a time: a second one finds the lock taken and does nothing.
+        """
+        async with self._database.system_step() as connection:
+            if not self._database.is_sqlite:  # SQLite has one writer at a time by itself
+                locked = await connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK})
+                if not locked.scalar_one():
+                    return 0
+            pending = (await connection.execute(select(outbox).order_by(outbox.c.seq).limit(_BATCH))).all()
+            if not pending:
+                return 0
+            by_tenant: dict[UUID, list[Row[Any]]] = defaultdict(list)
+            for row in pending:
+                by_tenant[row.tenant_id].append(row)
+            for tenant_id, rows in by_tenant.items():
+                await self._append(connection, tenant_id, rows)
+            await connection.execute(delete(outbox).where(outbox.c.seq.in_([row.seq for row in pending])))
+            return len(pending)
+
+    async def _append(self, connection: AsyncConnection, tenant_id: UUID, rows: Sequence[Row[Any]]) -> None:
+        mine = audit_heads.c.tenant_id == tenant_id
+        size = (await connection.execute(select(audit_heads.c.size).where(mine))).scalar_one_or_none()
+        if size is None:
+            size = 0
+            await connection.execute(insert(audit_heads).values(tenant_id=tenant_id, size=0))
+        await connection.execute(
+            insert(audit_events),
+            [_entry_row(row, tenant_id, position) for position, row in enumerate(rows, start=size)],
+        )
+        await connection.execute(update(audit_heads).where(mine).values(size=size + len(rows)))
+
+    async def export(self, tenant_id: UUID) -> AsyncIterator[Entry]:
+        """A tenant's whole log in order, in constant memory."""
+        after = -1
+        while True:
+            query = _entries().where(audit_events.c.tenant_id == tenant_id, audit_events.c.position > after)
+            async with self._database.system_snapshot() as connection:
+                rows = (await connection.execute(query.order_by(audit_events.c.position).limit(_BATCH))).all()
+            for row in rows:
+                yield _entry(row)
+            if len(rows) < _BATCH:
+                return
+            after = rows[-1].index
+
+    async def newest(self, tenant_id: UUID | None, *, limit: int) -> Sequence[Entry]:
+        """The last entries of one tenant or of all, oldest first."""
+        query = _entries().order_by(audit_events.c.at.desc(), audit_events.c.tenant_id, audit_events.c.position.desc())
+        if tenant_id is not None:
+            query = query.where(audit_events.c.tenant_id == tenant_id)
+        async with self._database.system_snapshot() as connection:
+            rows = (await connection.execute(query.limit(limit))).all()
+        return [_entry(row) for row in reversed(rows)]
+
+
+def _entries() -> Select[Any]:
+    return select(
+        tenants.c.slug, audit_events.c.position, audit_events.c.leaf, audit_events.c.salt, audit_events.c.event
+    ).join(tenants, tenants.c.id == audit_events.c.tenant_id)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(row.slug, row.position, row.leaf, row.salt, row.event)
+
+
+def _entry_row(row: Row[Any], tenant_id: UUID, position: int) -> dict[str, object]:
+    event = json.loads(row.event)
+    return {
+        "tenant_id": tenant_id,
+        "position": position,
+        "id": event["id"],
+        "type": event["type"],
+        "subject": event.get("subject"),
+        "at": datetime.fromisoformat(event["time"]).astimezone(UTC),
+        "leaf": leaf_hash(entry_hash(row.salt, row.event)),
+        "salt": row.salt,
+        "event": row.event,
+    }

@@ -1,0 +1,67 @@
+"""Passwords, as Argon2id hashes with a version that changes with each of them.
+
+The version is what a login compares after it has hashed without a transaction: a password that was changed meanwhile
+does not let the old one in.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tenants.tables import passwords
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """A stored hash (PHC string). ``repr`` keeps it to itself."""
+
+    user_id: UUID
+    hash: str
+    version: int
+
+    def __repr__(self) -> str:
+        return f"Password(user_id={self.user_id}, version={self.version})"
+
+
+class Credentials:
+    """One tenant's passwords."""
+
+    def __init__(self, connection: AsyncConnection, tenant_id: UUID, now: datetime) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._now = now
+
+    async def password(self, user_id: UUID) -> Password | None:
+        """The user's hash; None for a user without a password and for nobody's id."""
+        query = select(passwords.c.hash, passwords.c.version).where(
+            passwords.c.tenant_id == self._tenant_id, passwords.c.user_id == user_id
+        )
+        row = (await self._connection.execute(query)).one_or_none()
+        return None if row is None else Password(user_id, row.hash, row.version)
+
+    async def set_password(self, user_id: UUID, hash_: str) -> None:
+        """A new password: the version rises, so that a login in flight with the old one fails."""
+        mine = (passwords.c.tenant_id == self._tenant_id, passwords.c.user_id == user_id)
+        values = {"hash": hash_, "changed_at": self._now}
+        changed = await self._connection.execute(
+            update(passwords).where(*mine).values(version=passwords.c.version + 1, **values)
+        )
+        if changed.rowcount == 0:
+            await self._connection.execute(
+                insert(passwords).values(tenant_id=self._tenant_id, user_id=user_id, version=1, **values)
+            )
+
+    async def rehash(self, password: Password, hash_: str) -> None:
+        """The same password under today's parameters: same version, and only if it is still the one that was read."""
+        await self._connection.execute(
+            update(passwords)
+            .where(
+                passwords.c.tenant_id == self._tenant_id,
+                passwords.c.user_id == password.user_id,
+                passwords.c.version == password.version,
+            )
+            .values(hash=hash_)
+        )

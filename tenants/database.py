@@ -1,0 +1,147 @@
+"""Connections: engines for each database role, the settings that every connection needs, the start-up check.
+
+SQLite knows one role. PostgreSQL knows three, on separate connections (never ``SET ROLE``): ``yett_owner`` runs the
+migrations, ``yett_app`` serves tenants under row-level security, ``yett_system`` bypasses it for the named exceptions
+(directory, snapshot, changes, audit sequencer).
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event, make_url, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_BUSY_TIMEOUT_MS = 10_000
+_STATEMENT_TIMEOUT_MS = 30_000
+
+
+DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeout)
+"""Raised for a database that is away, full, locked or too slow. A statement that is wrong is a bug, not among them."""
+
+
+class UnsafeRole(Exception):
+    """The connection that should stand under row-level security can escape it. Start-up must stop."""
+
+
+class Database:
+    """Two engines: ``app`` for tenants' steps and ``system`` for the cluster's; on SQLite they are one."""
+
+    def __init__(self, app: AsyncEngine, system: AsyncEngine) -> None:
+        self.app = app
+        self.system = system
+        self.is_sqlite = app.dialect.name == "sqlite"
+
+    @classmethod
+    def open(cls, url: str, system_url: str | None = None, *, pool_size: int = 8) -> "Database":
+        """Make the engines; nothing is connected yet. ``system_url`` is required on PostgreSQL.
+
+        Raises:
+            ValueError: the URL is of another database, or PostgreSQL's ``system_url`` is missing.
+        """
+        match make_url(url).get_backend_name():
+            case "sqlite":
+                engine = sqlite_engine(url, pool_size=pool_size)
+                return cls(engine, engine)
+            case "postgresql":
+                if system_url is None:
+                    raise ValueError("PostgreSQL needs database_system_url beside database_url (role yett_system)")
+                return cls(
+                    postgresql_engine(url, pool_size=pool_size),
+                    postgresql_engine(system_url, pool_size=max(2, pool_size // 2)),
+                )
+            case other:
+                raise ValueError(f"database_url must name sqlite or postgresql, not {other}")
+
+    async def close(self) -> None:
+        """Close every pooled connection."""
+        await self.app.dispose()
+        if self.system is not self.app:
+            await self.system.dispose()
+
+    @asynccontextmanager
+    async def system_step(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that sees all tenants. For the named exceptions only."""
+        async with self.system.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def system_snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """One read of all tenants at a single moment (rule 5: state and feed position belong together)."""
+        async with self.system.connect() as connection:
+            if not self.is_sqlite:  # a SQLite read transaction is a snapshot already
+                await connection.execution_options(isolation_level="REPEATABLE READ")
+            else:
+                await connection.execution_options(yett_read_only=True)
+            async with connection.begin():
+                yield connection
+
+    async def check_roles(self) -> None:
+        """Refuse a ``yett_app`` that row-level security does not bind (rule 1).
+
+        Raises:
+            UnsafeRole: with a sentence that says which attribute is wrong.
+        """
+        if self.is_sqlite:
+            return
+        async with self.app.connect() as connection:
+            row = (
+                await connection.execute(
+                    text(
+                        "SELECT current_user AS name, rolsuper, rolbypassrls,"
+                        " EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                        "  WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p')"
+                        "  AND pg_has_role(current_user, c.relowner, 'MEMBER')) AS owns"
+                        " FROM pg_roles WHERE rolname = current_user"
+                    )
+                )
+            ).one()
+        faults = {"is a superuser": row.rolsuper, "has BYPASSRLS": row.rolbypassrls, "owns tables": row.owns}
+        found = [fault for fault, present in faults.items() if present]
+        if found:
+            raise UnsafeRole(
+                f"The database role {row.name!r} of database_url {' and '.join(found)}: "
+                "row-level security would not bind it. "
+                "Connect as yett_app; `yett migrate --create-roles` makes the three roles."
+            )
+
+
+def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
+    """An aiosqlite engine whose every transaction says how it begins: writers immediately, read-only ones not."""
+    engine = create_async_engine(
+        url, pool_size=pool_size, max_overflow=0, pool_timeout=_BUSY_TIMEOUT_MS / 1000, hide_parameters=True
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _prepare(dbapi_connection: Any, _record: ConnectionPoolEntry) -> None:
+        dbapi_connection.isolation_level = None  # the driver must not begin transactions of its own
+        cursor = dbapi_connection.cursor()
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA synchronous=FULL")  # an answered change survives a power cut, not only a crash
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        # A deferred BEGIN that reads and then writes fails with "locked" under load, whatever the timeout.
+        read_only = connection.get_execution_options().get("yett_read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def postgresql_engine(url: str, *, pool_size: int) -> AsyncEngine:
+    """A psycopg engine; a statement that hangs is given up, and a connection that died in the pool is replaced."""
+    return create_async_engine(
+        make_url(url).set(drivername="postgresql+psycopg"),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=10,
+        pool_pre_ping=True,
+        hide_parameters=True,  # an error's text must not quote what was stored
+        connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC"},
+    )

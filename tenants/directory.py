@@ -1,0 +1,56 @@
+"""From a slug to a tenant, and the making of one: the named exception that looks across tenants. As ``yett_system``."""
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from sqlalchemy import select
+
+from tenants.audit_event import Event
+from tenants.database import Database
+from tenants.jose import DEFAULT_ALGORITHM, Algorithm
+from tenants.store import Store
+from tenants.tables import tenants
+from tenants.tenant import Tenant, tenant_of
+
+PLATFORM = "platform"
+"""The reserved slug of the tenant whose users are operators, and whose log holds what belongs to no tenant."""
+
+
+class Directory:
+    """All tenants by slug."""
+
+    def __init__(self, database: Database, store: Store) -> None:
+        self._database = database
+        self._store = store
+
+    async def find(self, slug: str) -> Tenant | None:
+        """By slug, suspended ones too."""
+        async with self._database.system_snapshot() as connection:
+            row = (await connection.execute(select(tenants).where(tenants.c.slug == slug))).one_or_none()
+        return None if row is None else tenant_of(row)
+
+    async def list(self, *, after: str = "", limit: int = 1000) -> Sequence[Tenant]:
+        """By slug, from the one that follows ``after``."""
+        query = select(tenants).where(tenants.c.slug > after).order_by(tenants.c.slug).limit(limit)
+        async with self._database.system_snapshot() as connection:
+            return [tenant_of(row) for row in await connection.execute(query)]
+
+    async def create(
+        self, *, slug: str, name: str, issuer: str, signing_alg: Algorithm = DEFAULT_ALGORITHM, actor: str
+    ) -> Tenant:
+        """A tenant with an active key and the next one, and the event that tells of it.
+
+        Raises:
+            AlreadyExists: the slug or the issuer is taken.
+            InvalidValue: the name cannot be one.
+        """
+        async with self._store.for_tenant(uuid4()) as store:
+            tenant = await store.settings.create(slug=slug, name=name, issuer=issuer, signing_alg=signing_alg)
+            await store.keys.create_first(signing_alg)
+            details: dict[str, str | int | bool | list[str]] = {
+                "slug": slug,
+                "issuer": issuer,
+                "signing_alg": signing_alg,
+            }
+            await store.audit.add(Event(type="tenant.created", outcome="success", actor=actor, details=details))
+        return tenant

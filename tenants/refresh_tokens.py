@@ -1,0 +1,192 @@
+"""Refresh tokens: families that descend from one grant, each token good for one successor.
+
+Owns the rows and the one conditional UPDATE that spends a token. What a presented token earns is decided by
+``policies.refresh``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from policies.refresh import RefreshFacts
+from tenants import opaque
+from tenants.sealing import MasterKeys
+from tenants.tables import refresh_families, refresh_tokens, sessions
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken:
+    """A stored token with what it descends from; ``facts`` is what the decision reads."""
+
+    digest: bytes
+    family_id: UUID
+    session_id: UUID
+    user_id: UUID
+    audiences: tuple[str, ...]
+    facts: RefreshFacts
+    sealed_successor: bytes | None
+
+
+class RefreshTokens:
+    """One tenant's refresh tokens."""
+
+    def __init__(self, connection: AsyncConnection, tenant_id: UUID, master_keys: MasterKeys, now: datetime) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._master_keys = master_keys
+        self._now = now
+
+    async def begin_family(
+        self,
+        session_id: UUID,
+        client_id: str,
+        *,
+        scopes: Iterable[str],
+        audiences: Iterable[str],
+        idle: timedelta,
+        absolute: timedelta,
+    ) -> str:
+        """The first token of a new family. It is shown this once."""
+        family_id = uuid4()
+        expires_at = self._now + absolute
+        await self._connection.execute(
+            insert(refresh_families).values(
+                tenant_id=self._tenant_id,
+                id=family_id,
+                session_id=session_id,
+                client_id=client_id,
+                scopes=sorted(scopes),
+                audiences=list(audiences),
+                expires_at=expires_at,
+            )
+        )
+        token = opaque.new("yrt_")
+        await self._insert(token, family_id, min(self._now + idle, expires_at))
+        return token
+
+    async def find(self, unverified_token: str) -> RefreshToken | None:
+        """The stored token that this string is, spent or not."""
+        return await self._find(opaque.digest(unverified_token))
+
+    async def spend(self, token: RefreshToken, *, idle: timedelta) -> str | None:
+        """Consume it and issue its successor; None when another request has consumed it meanwhile."""
+        successor = opaque.new("yrt_")
+        spent = await self._connection.execute(
+            update(refresh_tokens)
+            .where(
+                refresh_tokens.c.tenant_id == self._tenant_id,
+                refresh_tokens.c.digest == token.digest,
+                refresh_tokens.c.consumed_at.is_(None),
+            )
+            .values(
+                consumed_at=self._now,
+                successor_digest=opaque.digest(successor),
+                sealed_successor=self._master_keys.seal(successor.encode(), **self._place(token.digest)),
+            )
+        )
+        if spent.rowcount == 0:
+            return None
+        await self._insert(successor, token.family_id, min(self._now + idle, token.facts.family_expires_at))
+        return successor
+
+    def successor(self, token: RefreshToken) -> str:
+        """The successor that was issued before, for a client that did not get the answer.
+
+        Raises:
+            ValueError: it is not kept any more; the decision said otherwise.
+            Unsealable: the master key is another.
+        """
+        if token.sealed_successor is None:
+            raise ValueError("this token has no kept successor")
+        return self._master_keys.open(token.sealed_successor, **self._place(token.digest)).decode()
+
+    async def revoke_family(self, family_id: UUID) -> None:
+        """No token of it is good for anything any more."""
+        await self._connection.execute(
+            update(refresh_families)
+            .where(
+                refresh_families.c.tenant_id == self._tenant_id,
+                refresh_families.c.id == family_id,
+                refresh_families.c.revoked_at.is_(None),
+            )
+            .values(revoked_at=self._now)
+        )
+
+    async def _insert(self, token: str, family_id: UUID, expires_at: datetime) -> None:
+        await self._connection.execute(
+            insert(refresh_tokens).values(
+                tenant_id=self._tenant_id,
+                digest=opaque.digest(token),
+                family_id=family_id,
+                issued_at=self._now,
+                expires_at=expires_at,
+            )
+        )
+
+    async def _find(self, digest: bytes) -> RefreshToken | None:
+        token, family, session, successor = (
+            refresh_tokens,
+            refresh_families,
+            sessions,
+            refresh_tokens.alias("successor"),
+        )
+        query = (
+            select(
+                token,
+                family.c.session_id,
+                family.c.client_id,
+                family.c.scopes,
+                family.c.audiences,
+                family.c.expires_at.label("family_expires_at"),
+                family.c.revoked_at,
+                session.c.user_id,
+                session.c.ended_at,
+                successor.c.consumed_at.label("successor_consumed_at"),
+            )
+            .join(family, (family.c.tenant_id == token.c.tenant_id) & (family.c.id == token.c.family_id))
+            .join(session, (session.c.tenant_id == family.c.tenant_id) & (session.c.id == family.c.session_id))
+            .outerjoin(
+                successor,
+                (successor.c.tenant_id == token.c.tenant_id) & (successor.c.digest == token.c.successor_digest),
+            )
+            .where(token.c.tenant_id == self._tenant_id, token.c.digest == digest)
+        )
+        row = (await self._connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        facts = RefreshFacts(
+            client_id=row.client_id,
+            granted=frozenset(row.scopes),
+            idle_expires_at=row.expires_at,
+            family_expires_at=row.family_expires_at,
+            family_revoked=row.revoked_at is not None,
+            session_ended=row.ended_at is not None,
+            consumed_at=row.consumed_at,
+            successor_kept=row.sealed_successor is not None,
+            successor_consumed=row.successor_consumed_at is not None,
+        )
+        return RefreshToken(
+            digest, row.family_id, row.session_id, row.user_id, tuple(row.audiences), facts, row.sealed_successor
+        )
+
+    def _place(self, digest: bytes) -> dict[str, str]:
+        tenant = str(self._tenant_id)
+        return {"tenant": tenant, "table": "refresh_tokens", "row": digest.hex(), "column": "sealed_successor"}
+
+
+async def forget_successors(connection: AsyncConnection, consumed_before: datetime) -> None:
+    """Erase what was kept for the grace window. As ``yett_system``."""
+    await connection.execute(
+        update(refresh_tokens)
+        .where(refresh_tokens.c.consumed_at < consumed_before, refresh_tokens.c.sealed_successor.is_not(None))
+        .values(sealed_successor=None)
+    )
+
+
+async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
+    """Forget families whose last token could not be used any more. As ``yett_system``."""
+    await connection.execute(delete(refresh_families).where(refresh_families.c.expires_at < expired_before))

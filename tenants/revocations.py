@@ -1,0 +1,86 @@
+"""What is refused before it expires. A row lives as long as the last token that it could still stop."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Row, delete, select
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tenants.changes import ChangeWriter
+from tenants.tables import revocations
+
+RevocationKind = Literal["session", "subject", "client", "token"]
+
+LONGEST_ACCESS_TOKEN = timedelta(hours=24)
+"""No tenant may set a longer access token lifetime, so a revocation that is older stops nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revocation:
+    """Tokens of this session, subject, client or token id that were issued at or before ``before`` are refused."""
+
+    tenant_id: UUID
+    kind: RevocationKind
+    value: str
+    before: datetime
+    expires_at: datetime
+
+
+class Revocations:
+    """One tenant's revocations."""
+
+    def __init__(self, connection: AsyncConnection, tenant_id: UUID, changes: ChangeWriter, now: datetime) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._changes = changes
+        self._now = now
+
+    async def revoke(self, kind: RevocationKind, value: str) -> None:
+        """Refuse what was issued until now. A second call moves the moment forward, never back."""
+        table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
+        row = {"before": self._now, "expires_at": self._now + LONGEST_ACCESS_TOKEN}
+        statement = table_insert(revocations).values(tenant_id=self._tenant_id, kind=kind, value=value, **row)
+        await self._connection.execute(
+            statement.on_conflict_do_update(index_elements=["tenant_id", "kind", "value"], set_=row)
+        )
+        self._changes.note("revocation", f"{kind}:{value}")
+
+    async def list(self) -> Sequence[Revocation]:
+        """Those that still matter, oldest first."""
+        query = select(revocations).where(
+            revocations.c.tenant_id == self._tenant_id, revocations.c.expires_at > self._now
+        )
+        return [_revocation(row) for row in await self._connection.execute(query.order_by(revocations.c.before))]
+
+
+async def load(
+    connection: AsyncConnection, now: datetime, only: Iterable[tuple[UUID, str]] | None = None
+) -> Sequence[Revocation]:
+    """All tenants' revocations, or those of ``(tenant_id, "kind:value")`` pairs. As ``yett_system``."""
+    if only is None:
+        return [
+            _revocation(row)
+            for row in await connection.execute(select(revocations).where(revocations.c.expires_at > now))
+        ]
+    found = []
+    for tenant_id, ref in only:
+        kind, _, value = ref.partition(":")
+        query = select(revocations).where(
+            revocations.c.tenant_id == tenant_id, revocations.c.kind == kind, revocations.c.value == value
+        )
+        found += [_revocation(row) for row in await connection.execute(query)]
+    return found
+
+
+async def prune(connection: AsyncConnection, now: datetime) -> None:
+    """Forget those that stop nothing any more. As ``yett_system``."""
+    await connection.execute(delete(revocations).where(revocations.c.expires_at <= now))
+
+
+def _revocation(row: Row[Any]) -> Revocation:
+    return Revocation(row.tenant_id, row.kind, row.value, row.before, row.expires_at)

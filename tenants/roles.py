@@ -1,0 +1,101 @@
+"""Roles: named sets of scopes in a tenant. A user's scopes are the union of the roles'."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tenants.errors import AlreadyExists, NotFound
+from tenants.names import checked_name, checked_scopes
+from tenants.tables import roles, user_roles
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A name and the scopes that it gives."""
+
+    name: str
+    scopes: frozenset[str]
+
+
+class Roles:
+    """One tenant's roles, and who has them."""
+
+    def __init__(self, connection: AsyncConnection, tenant_id: UUID) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+
+    async def create(self, name: str, scopes: Iterable[str]) -> Role:
+        """A new role.
+
+        Raises:
+            AlreadyExists: the tenant has one of this name.
+            InvalidValue: the name or a scope is malformed (RFC 6749 section 3.3).
+        """
+        role = Role(checked_name("role", name), checked_scopes(scopes))
+        row = {"name": role.name, "scopes": sorted(role.scopes)}
+        try:
+            async with self._connection.begin_nested():
+                await self._connection.execute(insert(roles).values(tenant_id=self._tenant_id, **row))
+        except IntegrityError as error:
+            raise AlreadyExists("role", name) from error
+        return role
+
+    async def get(self, name: str) -> Role | None:
+        """By name."""
+        query = select(roles).where(roles.c.tenant_id == self._tenant_id, roles.c.name == name)
+        row = (await self._connection.execute(query)).one_or_none()
+        return None if row is None else Role(row.name, frozenset(row.scopes))
+
+    async def list(self) -> Sequence[Role]:
+        """By name."""
+        query = select(roles).where(roles.c.tenant_id == self._tenant_id).order_by(roles.c.name)
+        return [Role(row.name, frozenset(row.scopes)) for row in await self._connection.execute(query)]
+
+    async def assign(self, user_id: UUID, name: str) -> None:
+        """Give a user a role; a second time changes nothing.
+
+        Raises:
+            NotFound: the tenant has no such user or no such role.
+        """
+        if name in await self.of_user(user_id):
+            return
+        if await self.get(name) is None:
+            raise NotFound("role", name)
+        try:
+            async with self._connection.begin_nested():
+                await self._connection.execute(
+                    insert(user_roles).values(tenant_id=self._tenant_id, user_id=user_id, role=name)
+                )
+        except IntegrityError as error:
+            raise NotFound("user", str(user_id)) from error
+
+    async def withdraw(self, user_id: UUID, name: str) -> None:
+        """Take a role from a user; one that they do not have is no error."""
+        await self._connection.execute(
+            delete(user_roles).where(
+                user_roles.c.tenant_id == self._tenant_id, user_roles.c.user_id == user_id, user_roles.c.role == name
+            )
+        )
+
+    async def of_user(self, user_id: UUID) -> Sequence[str]:
+        """The names of a user's roles."""
+        query = select(user_roles.c.role).where(
+            user_roles.c.tenant_id == self._tenant_id, user_roles.c.user_id == user_id
+        )
+        return list((await self._connection.execute(query.order_by(user_roles.c.role))).scalars())
+
+    async def scopes_of(self, user_id: UUID) -> frozenset[str]:
+        """The union of the user's roles."""
+        query = (
+            select(roles.c.scopes)
+            .join(user_roles, (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name))
+            .where(roles.c.tenant_id == self._tenant_id, user_roles.c.user_id == user_id)
+        )
+        found: frozenset[str] = frozenset()
+        for scopes in (await self._connection.execute(query)).scalars():
+            found |= frozenset(scopes)
+        return found

@@ -1,0 +1,179 @@
+"""What the proxied path reads, in this process's memory: tenants, their public keys and origins, revocations.
+
+It follows the change feed: state and feed position are loaded in one transaction, then each poll applies what happened
+since. ``version`` grows with every change, so that a remembered answer knows when to ask again. As ``yett_system``.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from policies.principal import Principal
+from tenants import changes, revocations
+from tenants.database import Database
+from tenants.jose import VerifyingKey
+from tenants.tables import clients, signing_keys, tenants
+
+FEED_RETENTION = timedelta(hours=1)
+"""How long the feed is kept. A process that has not read for longer loads everything anew."""
+
+PUBLISHED_STATES = ("next", "active", "retiring")
+
+
+@dataclass(frozen=True, slots=True)
+class TenantFacts:
+    """What a request needs to know of a tenant."""
+
+    id: UUID
+    slug: str
+    issuer: str
+    active: bool
+    origins: frozenset[str] = frozenset()
+    keys: Mapping[str, VerifyingKey] = field(default_factory=dict, compare=False, repr=False)
+
+
+class Snapshot:
+    """All tenants at the feed position ``seq``. Reads are synchronous and never touch the database."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime], monotonic: Callable[[], float]) -> None:
+        self._database = database
+        self._clock = clock
+        self._monotonic = monotonic
+        self._by_id: dict[UUID, TenantFacts] = {}
+        self._by_slug: dict[str, TenantFacts] = {}
+        self._by_issuer: dict[str, TenantFacts] = {}
+        self._revoked: dict[tuple[UUID, str, str], revocations.Revocation] = {}
+        self._seq = 0
+        self._heard_at: float | None = None
+        self.version = 0
+
+    def by_slug(self, slug: str) -> TenantFacts | None:
+        """The tenant of this slug, suspended or not."""
+        return self._by_slug.get(slug)
+
+    def by_issuer(self, issuer: str) -> TenantFacts | None:
+        """The tenant that issues under exactly this URL."""
+        return self._by_issuer.get(issuer)
+
+    def by_id(self, tenant_id: UUID) -> TenantFacts | None:
+        """The tenant of this id."""
+        return self._by_id.get(tenant_id)
+
+    def verifying_key(self, tenant_id: UUID, kid: str) -> VerifyingKey | None:
+        """A published key of this very tenant; there is no union of keys to find another's in."""
+        tenant = self._by_id.get(tenant_id)
+        return None if tenant is None else tenant.keys.get(kid)
+
+    def revoked(self, principal: Principal) -> bool:
+        """Whether anything that the token stands on was revoked at or after its issue.
+
+        ``iat`` has whole seconds, so a token of the very second of the revocation is refused too.
+        """
+        tenant = principal.tenant_id
+        for kind, value in (
+            ("session", principal.session_id),
+            ("subject", principal.subject),
+            ("client", principal.client_id),
+            ("token", principal.token_id),
+        ):
+            if value is not None:
+                found = self._revoked.get((tenant, kind, value))
+                if found is not None and principal.issued_at <= found.before.timestamp():
+                    return True
+        return False
+
+    def silent_for(self) -> float:
+        """Seconds since the feed was last heard; infinite before the first time."""
+        return float("inf") if self._heard_at is None else self._monotonic() - self._heard_at
+
+    async def load(self) -> None:
+        """Everything, with the feed position that it belongs to."""
+        asked_at = self._monotonic()
+        async with self._database.system_snapshot() as connection:
+            seq = await changes.position(connection)
+            found = await _tenants(connection, None)
+            revoked = await revocations.load(connection, self._clock())
+        self._by_id = {facts.id: facts for facts in found}
+        self._by_slug = {facts.slug: facts for facts in found}
+        self._by_issuer = {facts.issuer: facts for facts in found}
+        self._revoked = {(entry.tenant_id, entry.kind, entry.value): entry for entry in revoked}
+        self._seq = seq
+        self._heard(asked_at)
+        self.version += 1
+
+    async def poll(self) -> int:
+        """Apply what happened since the last time; says how many changes that was."""
+        if self.silent_for() > FEED_RETENTION.total_seconds() / 2:
+            await self.load()
+            return 0
+        asked_at = self._monotonic()
+        async with self._database.system_snapshot() as connection:
+            heard = await changes.since(connection, self._seq)
+            touched = {change.tenant_id for change in heard if change.kind == "tenant"}
+            refs = dict.fromkeys((change.tenant_id, change.ref) for change in heard if change.kind == "revocation")
+            found = await _tenants(connection, touched) if touched else []
+            revoked = await revocations.load(connection, self._clock(), refs) if refs else []
+        if heard:
+            self._apply(touched, found, revoked)
+            self._seq = heard[-1].seq
+            self.version += 1
+        self._heard(asked_at)
+        return len(heard)
+
+    def forget_expired(self) -> None:
+        """Drop revocations that stop nothing any more."""
+        now = self._clock()
+        self._revoked = {key: entry for key, entry in self._revoked.items() if entry.expires_at > now}
+
+    def _apply(self, touched: set[UUID], found: list[TenantFacts], revoked: Any) -> None:
+        for tenant_id in touched:
+            known = self._by_id.pop(tenant_id, None)
+            if known is not None:
+                self._by_slug.pop(known.slug, None)
+                self._by_issuer.pop(known.issuer, None)
+        for facts in found:
+            self._by_id[facts.id] = facts
+            self._by_slug[facts.slug] = facts
+            self._by_issuer[facts.issuer] = facts
+        for entry in revoked:
+            self._revoked[(entry.tenant_id, entry.kind, entry.value)] = entry
+
+    def _heard(self, asked_at: float) -> None:
+        self._heard_at = asked_at  # when the question left: what was committed later may be unknown
+
+
+async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[TenantFacts]:
+    """Facts of all tenants, or of these."""
+
+    def of_these(column: Any) -> Any:
+        return column.in_(only) if only is not None else column.is_not(None)
+
+    keys: dict[UUID, dict[str, VerifyingKey]] = defaultdict(dict)
+    published = select(signing_keys.c.tenant_id, signing_keys.c.kid, signing_keys.c.public_jwk).where(
+        signing_keys.c.state.in_(PUBLISHED_STATES), of_these(signing_keys.c.tenant_id)
+    )
+    for tenant_id, kid, public_jwk in await connection.execute(published):
+        keys[tenant_id][kid] = VerifyingKey(public_jwk)
+    origins: dict[UUID, set[str]] = defaultdict(set)
+    allowed = select(clients.c.tenant_id, clients.c.origins).where(clients.c.active, of_these(clients.c.tenant_id))
+    for tenant_id, listed in await connection.execute(allowed):
+        origins[tenant_id].update(listed)
+    query = select(tenants.c.id, tenants.c.slug, tenants.c.issuer, tenants.c.active).where(of_these(tenants.c.id))
+    return [
+        TenantFacts(
+            row.id,
+            row.slug,
+            row.issuer,
+            row.active,
+            frozenset(origins.get(row.id, ())),
+            MappingProxyType(keys.get(row.id, {})),
+        )
+        for row in await connection.execute(query)
+    ]

@@ -1,0 +1,94 @@
+"""The one way to a tenant's data: ``store.for_tenant(id)``, one transaction, the tenant fixed for its length.
+
+On PostgreSQL the transaction carries ``yett.tenant``, which row-level security compares every row with; every query
+names ``tenant_id`` as well, so that two independent locks would have to fail.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tenants.audit_outbox import AuditOutbox
+from tenants.changes import ChangeWriter
+from tenants.clients import Clients
+from tenants.credentials import Credentials
+from tenants.database import Database
+from tenants.keys import Keys
+from tenants.refresh_tokens import RefreshTokens
+from tenants.revocations import Revocations
+from tenants.roles import Roles
+from tenants.sealing import MasterKeys
+from tenants.sessions import Sessions
+from tenants.tenant import Settings
+from tenants.users import Users
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class TenantStore:
+    """A tenant's data inside one open transaction. It knows one tenant; no method takes another's id."""
+
+    settings: Settings
+    users: Users
+    credentials: Credentials
+    roles: Roles
+    clients: Clients
+    keys: Keys
+    sessions: Sessions
+    refresh_tokens: RefreshTokens
+    revocations: Revocations
+    audit: AuditOutbox
+
+
+class Store:
+    """Opens transactions. Holds no state beyond its engines, the master keys and the clock."""
+
+    def __init__(self, database: Database, master_keys: MasterKeys, clock: Clock) -> None:
+        self._database = database
+        self._master_keys = master_keys
+        self._clock = clock
+
+    @asynccontextmanager
+    async def for_tenant(self, tenant_id: UUID, *, read_only: bool = False) -> AsyncIterator[TenantStore]:
+        """One transaction as ``yett_app``: committed at the end of the block, rolled back by any exception.
+
+        ``read_only`` takes no write lock; a write inside it fails.
+        """
+        async with self._database.app.connect() as connection:
+            options = (
+                {"postgresql_readonly": True, "yett_read_only": True} if read_only else {"postgresql_readonly": False}
+            )
+            await connection.execution_options(**options)
+            async with connection.begin():
+                await self._enter(connection, tenant_id)
+                changes = ChangeWriter(connection, tenant_id, locked=not self._database.is_sqlite)
+                yield self._bind(connection, tenant_id, changes)
+                await changes.flush(self._clock())
+
+    async def _enter(self, connection: AsyncConnection, tenant_id: UUID) -> None:
+        if not self._database.is_sqlite:
+            await connection.execute(
+                text("SELECT set_config('yett.tenant', :tenant, true)"), {"tenant": str(tenant_id)}
+            )
+
+    def _bind(self, connection: AsyncConnection, tenant_id: UUID, changes: ChangeWriter) -> TenantStore:
+        now = self._clock()
+        revocations = Revocations(connection, tenant_id, changes, now)
+        return TenantStore(
+            settings=Settings(connection, tenant_id, changes, now),
+            users=Users(connection, tenant_id, revocations, now),
+            credentials=Credentials(connection, tenant_id, now),
+            roles=Roles(connection, tenant_id),
+            clients=Clients(connection, tenant_id, changes, revocations, now),
+            keys=Keys(connection, tenant_id, changes, self._master_keys, now),
+            sessions=Sessions(connection, tenant_id, revocations, now),
+            refresh_tokens=RefreshTokens(connection, tenant_id, self._master_keys, now),
+            revocations=revocations,
+            audit=AuditOutbox(connection, tenant_id, now),
+        )

@@ -1,0 +1,286 @@
+"""The one model of tables, for SQLite and PostgreSQL alike; queries stand in the module that owns the noun.
+
+Every tenant-owned table has ``tenant_id`` first in its primary key and in its foreign keys, so that no row can point
+across tenants. ``installation``, ``changes`` and ``audit_outbox`` are the cluster's own: the last two are queues that
+carry a ``tenant_id`` and stand under row-level security like the rest, but are read in order by a named exception.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    TypeDecorator,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC datetime on both databases; SQLite has no time zones, so it is stored there without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: they would be read as another zone's on PostgreSQL."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime cannot be stored")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give every stored time its zone back."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+Sequence = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's AUTOINCREMENT wants the word INTEGER
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+
+def _owned(name: str, *columns: Any, key: tuple[str, ...]) -> Table:
+    """A tenant-owned table: ``tenant_id`` leads its primary key and points at the tenant."""
+    return Table(
+        name,
+        metadata,
+        Column("tenant_id", Uuid, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+        *columns,
+        PrimaryKeyConstraint("tenant_id", *key),
+    )
+
+
+def _belongs_to(parent: str, columns: tuple[str, ...], parent_columns: tuple[str, ...]) -> ForeignKeyConstraint:
+    """A foreign key that cannot leave the tenant: ``tenant_id`` is part of it."""
+    return ForeignKeyConstraint(
+        ("tenant_id", *columns), [f"{parent}.{column}" for column in ("tenant_id", *parent_columns)], ondelete="CASCADE"
+    )
+
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("master_key_check", LargeBinary, nullable=False),
+)
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("slug", String(63), nullable=False, unique=True),
+    Column("name", String(200), nullable=False),
+    Column("issuer", String(300), nullable=False, unique=True),
+    Column("active", Boolean, nullable=False),
+    Column("signing_alg", String(16), nullable=False),
+    Column("default_client_id", String(100)),
+    Column("lifetimes", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+users = _owned(
+    "users",
+    Column("id", Uuid, nullable=False),
+    Column("name", String(254), nullable=False),
+    Column("name_key", String(762), nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    UniqueConstraint("tenant_id", "name_key"),
+    key=("id",),
+)
+
+passwords = _owned(
+    "passwords",
+    Column("user_id", Uuid, nullable=False),
+    Column("hash", String(1024), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("changed_at", UtcDateTime, nullable=False),
+    _belongs_to("users", ("user_id",), ("id",)),
+    key=("user_id",),
+)
+
+roles = _owned(
+    "roles", Column("name", String(100), nullable=False), Column("scopes", Json, nullable=False), key=("name",)
+)
+
+user_roles = _owned(
+    "user_roles",
+    Column("user_id", Uuid, nullable=False),
+    Column("role", String(100), nullable=False),
+    _belongs_to("users", ("user_id",), ("id",)),
+    _belongs_to("roles", ("role",), ("name",)),
+    key=("user_id", "role"),
+)
+
+clients = _owned(
+    "clients",
+    Column("client_id", String(100), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("confidential", Boolean, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("grant_types", Json, nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("default_scopes", Json, nullable=False),
+    Column("audiences", Json, nullable=False),
+    Column("redirect_uris", Json, nullable=False),
+    Column("origins", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    key=("client_id",),
+)
+
+client_secrets = _owned(
+    "client_secrets",
+    Column("client_id", String(100), nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    _belongs_to("clients", ("client_id",), ("client_id",)),
+    key=("client_id", "id"),
+)
+
+signing_keys = _owned(
+    "signing_keys",
+    Column("kid", String(64), nullable=False),
+    Column("alg", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("public_jwk", Json, nullable=False),
+    Column("sealed_private", LargeBinary),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("published_at", UtcDateTime, nullable=False),
+    Column("promote_at", UtcDateTime),
+    Column("activated_at", UtcDateTime),
+    Column("retiring_at", UtcDateTime),
+    Column("ended_at", UtcDateTime),
+    key=("kid",),
+)
+_IS_ACTIVE = signing_keys.c.state == "active"
+Index(
+    "uq_signing_keys_active",
+    signing_keys.c.tenant_id,
+    unique=True,
+    postgresql_where=_IS_ACTIVE,
+    sqlite_where=_IS_ACTIVE,
+)
+
+sessions = _owned(
+    "sessions",
+    Column("id", Uuid, nullable=False),
+    Column("user_id", Uuid, nullable=False),
+    Column("auth_time", UtcDateTime, nullable=False),
+    Column("acr", String(100), nullable=False),
+    Column("amr", Json, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    _belongs_to("users", ("user_id",), ("id",)),
+    key=("id",),
+)
+Index("ix_sessions_user", sessions.c.tenant_id, sessions.c.user_id)
+Index("ix_sessions_expiry", sessions.c.expires_at)
+
+refresh_families = _owned(
+    "refresh_families",
+    Column("id", Uuid, nullable=False),
+    Column("session_id", Uuid, nullable=False),
+    Column("client_id", String(100), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("audiences", Json, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("revoked_at", UtcDateTime),
+    _belongs_to("sessions", ("session_id",), ("id",)),
+    _belongs_to("clients", ("client_id",), ("client_id",)),
+    key=("id",),
+)
+
+refresh_tokens = _owned(
+    "refresh_tokens",
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("family_id", Uuid, nullable=False),
+    Column("issued_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("consumed_at", UtcDateTime),
+    Column("successor_digest", LargeBinary(32)),
+    Column("sealed_successor", LargeBinary),
+    _belongs_to("refresh_families", ("family_id",), ("id",)),
+    key=("digest",),
+)
+Index("ix_refresh_tokens_family", refresh_tokens.c.tenant_id, refresh_tokens.c.family_id)
+
+revocations = _owned(
+    "revocations",
+    Column("kind", String(16), nullable=False),
+    Column("value", String(200), nullable=False),
+    Column("before", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    key=("kind", "value"),
+)
+Index("ix_revocations_expiry", revocations.c.expires_at)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("ref", String(217), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+audit_outbox = Table(
+    "audit_outbox",
+    metadata,
+    Column("seq", Sequence, primary_key=True, autoincrement=True),
+    Column("tenant_id", Uuid, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
+    Column("salt", LargeBinary(16), nullable=False),
+    Column("event", LargeBinary, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+audit_heads = _owned("audit_heads", Column("size", BigInteger, nullable=False), key=())
+
+audit_events = _owned(
+    "audit_events",
+    Column("position", BigInteger, nullable=False),
+    Column("id", String(36), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("subject", String(254)),
+    Column("at", UtcDateTime, nullable=False),
+    Column("leaf", LargeBinary(32), nullable=False),
+    Column("salt", LargeBinary(16)),
+    Column("event", LargeBinary),
+    UniqueConstraint("tenant_id", "id"),
+    key=("position",),
+)
+Index("ix_audit_events_at", audit_events.c.tenant_id, audit_events.c.at)
+
+CLUSTER_TABLES = frozenset({"installation", "changes", "audit_outbox"})
