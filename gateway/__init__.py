@@ -1,0 +1,1 @@
+"""The service: identity endpoints and the data plane over what ``tenants`` stores and ``policies`` decides."""

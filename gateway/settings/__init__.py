@@ -1,0 +1,31 @@
+"""The configuration: one YAML file and the environment, checked as a whole before anything of it is used.
+
+``load`` is the way in; what it returns has been checked field by field and as a whole, so nothing behind it asks again.
+"""
+
+from gateway.settings.addresses import HostPort, HostSet
+from gateway.settings.compile import compile_routes
+from gateway.settings.load import from_mapping, load
+from gateway.settings.model import Hashing, Limits, Log, Settings
+from gateway.settings.problem import ConfigError, Problem
+from gateway.settings.routing import Match, Requirement, Route, Upstream
+from gateway.settings.units import is_slug
+
+__all__ = [
+    "ConfigError",
+    "Hashing",
+    "HostPort",
+    "HostSet",
+    "Limits",
+    "Log",
+    "Match",
+    "Problem",
+    "Requirement",
+    "Route",
+    "Settings",
+    "Upstream",
+    "compile_routes",
+    "from_mapping",
+    "is_slug",
+    "load",
+]

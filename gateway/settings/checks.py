@@ -1,0 +1,179 @@
+"""What must fit together: one table of checks over values that each stand for themselves already."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from gateway.settings.addresses import DEFAULT_PORTS, HostPort
+from gateway.settings.model import Settings
+from gateway.settings.problem import Path
+from gateway.settings.routing import ANY_TENANT, Route
+
+Finding = tuple[Path, str]
+
+# OWASP's weakest recommended Argon2id settings: 46 MiB x 1, 19 x 2, 12 x 3, 9 x 4, 7 x 5 passes.
+_LEAST_WORK = 35 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What could be read. A field in ``refused`` has a problem already and some other value in ``settings``.
+
+    ``routes`` are those that could be read, with their positions in the file; ``upstreams`` are all names written.
+    """
+
+    settings: Settings
+    routes: tuple[tuple[int, Route], ...]
+    upstreams: frozenset[str]
+    refused: frozenset[str]
+
+    def knows(self, *fields: str) -> bool:
+        return self.refused.isdisjoint(fields)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def plain_http_stays_at_home(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    parts = urlsplit(settings.public_url)
+    if (
+        parts.scheme == "http"
+        and not _is_loopback(HostPort.parse(parts.netloc).host)
+        and not settings.unsafe_plain_http
+    ):
+        yield (
+            ("public_url",),
+            "must be https:// (passwords and tokens travel here); on a network that nobody else can read, say "
+            "`unsafe_plain_http: true`",
+        )
+
+
+def identity_and_apis_share_no_host(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    if settings.unsafe_shared_origin:
+        return
+    parts = urlsplit(settings.public_url)
+    identity = HostPort.parse(parts.netloc)
+    port = identity.port or DEFAULT_PORTS[parts.scheme]
+    for position, entry in enumerate(settings.api_hosts):
+        if entry.host == identity.host and entry.port in (None, port):
+            yield (
+                ("api_hosts", position),
+                "is the host of public_url: a page of an API would be same-origin with the login page; "
+                "use another host",
+            )
+
+
+def api_hosts_are_named_once(facts: Facts) -> Iterator[Finding]:
+    seen: set[HostPort] = set()
+    for position, entry in enumerate(facts.settings.api_hosts):
+        if entry in seen:
+            yield ("api_hosts", position), f"{entry} stands here a second time"
+        seen.add(entry)
+
+
+def routes_have_hosts(facts: Facts) -> Iterator[Finding]:
+    if facts.routes and not facts.settings.api_hosts:
+        yield ("routes",), "no request can reach a route: name the hosts of your APIs in `api_hosts`"
+        return
+    for index, route in facts.routes:
+        for position, host in enumerate(route.match.hosts or ()):
+            if host not in facts.settings.api_hosts:
+                yield ("routes", index, "match", "hosts", position), f"{host} does not stand in `api_hosts`"
+
+
+def route_names_are_unique(facts: Facts) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, route in facts.routes:
+        if route.name in first:
+            yield ("routes", index, "name"), f"{route.name} is already the name of routes[{first[route.name]}]"
+        first.setdefault(route.name, index)
+
+
+def upstreams_exist(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if route.upstream not in facts.upstreams:
+            known = ", ".join(sorted(facts.upstreams)) or "none"
+            yield ("routes", index, "upstream"), f"there is no upstream {route.upstream!r} (there are: {known})"
+
+
+def targets_are_named_once(facts: Facts) -> Iterator[Finding]:
+    for name, upstream in facts.settings.upstreams.items():
+        seen: set[HostPort] = set()
+        for position, target in enumerate(upstream.targets):
+            if target in seen:
+                yield ("upstreams", name, "targets", position), f"http://{target} stands here a second time"
+            seen.add(target)
+
+
+def tenants_are_named_once(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if ANY_TENANT in route.tenants and len(route.tenants) > 1:
+            yield ("routes", index, "tenants"), '"*" already means every tenant; name tenants or "*", not both'
+        elif len(set(route.tenants)) < len(route.tenants):
+            yield ("routes", index, "tenants"), "names a tenant twice"
+
+
+def anonymous_routes_have_no_tenant(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if route.require == "anonymous" and ANY_TENANT not in route.tenants:
+            yield (
+                ("routes", index, "tenants"),
+                "an anonymous request has no tenant; drop `tenants` or require something",
+            )
+
+
+def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    if settings.on_postgresql:
+        if settings.database_system_url is None and facts.knows("database_system_url"):
+            yield ("database_system_url",), "is required with PostgreSQL (the role yett_system)"
+        return
+    for field in ("database_system_url", "database_owner_url", "database_admin_url"):
+        if getattr(settings, field) is not None:
+            yield (field,), "is a role of PostgreSQL, but `database_url` is SQLite"
+
+
+def hashing_is_strong_enough(facts: Facts) -> Iterator[Finding]:
+    hashing = facts.settings.hashing
+    if hashing.memory * hashing.iterations < _LEAST_WORK:
+        yield ("hashing",), "is weaker than OWASP's least: memory times iterations must reach 35MiB, as 19MiB and 2 do"
+
+
+def listeners_differ(facts: Facts) -> Iterator[Finding]:
+    listen, management = facts.settings.listen, facts.settings.management_listen
+    if listen == management and listen.port != 0:
+        yield ("management_listen",), "is the address of `listen`; management must not be reachable with the public"
+
+
+Check = Callable[[Facts], Iterator[Finding]]
+
+# Each with the fields it reads: it is skipped where one of them was refused already.
+CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
+    (plain_http_stays_at_home, ("public_url", "unsafe_plain_http")),
+    (identity_and_apis_share_no_host, ("public_url", "api_hosts", "unsafe_shared_origin")),
+    (api_hosts_are_named_once, ("api_hosts",)),
+    (routes_have_hosts, ("api_hosts",)),
+    (route_names_are_unique, ()),
+    (upstreams_exist, ("upstreams",)),
+    (targets_are_named_once, ("upstreams",)),
+    (tenants_are_named_once, ()),
+    (anonymous_routes_have_no_tenant, ()),
+    (database_roles_go_together, ("database_url",)),
+    (hashing_is_strong_enough, ("hashing",)),
+    (listeners_differ, ("listen", "management_listen")),
+)
+
+
+def findings(facts: Facts) -> Iterator[Finding]:
+    for check, fields in CHECKS:
+        if facts.knows(*fields):
+            yield from check(facts)

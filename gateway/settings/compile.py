@@ -1,0 +1,91 @@
+"""Routes as written to routes as ``policies`` decides by: rules, patterns, the table. Upstreams are the proxy's."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from gateway.settings.checks import Facts, Finding
+from gateway.settings.model import Settings
+from gateway.settings.routing import ANY_TENANT, Requirement, Route
+from policies import access
+from policies.route import ANY_HOST, Ambiguous, BadPattern, Pattern, RouteTable
+from policies.route import Route as CompiledRoute
+
+_MAX_TIES = 50
+
+
+def compile_routes(settings: Settings) -> RouteTable:
+    """The table of settings that ``load`` returned: it was compiled there before, so it raises nothing here."""
+    return RouteTable.compile(_route(route) for route in settings.routes)
+
+
+def route_findings(facts: Facts) -> Iterator[Finding]:
+    """Patterns that mean nothing, and every pair of routes that ties."""
+    sound: dict[str, CompiledRoute] = {}
+    positions: dict[str, int] = {}
+    for index, route in facts.routes:
+        try:
+            pattern = Pattern.parse(route.match.path)
+        except BadPattern as error:
+            yield ("routes", index, "match", "path"), str(error)
+            continue
+        if route.encoded_slash == "keep" and not pattern.names:
+            yield (
+                ("routes", index, "encoded_slash"),
+                "has no effect: only a {param} of the path can hold an encoded slash",
+            )
+        if route.name not in sound:
+            sound[route.name], positions[route.name] = _route(route), index
+    for _ in range(_MAX_TIES):
+        try:
+            RouteTable.compile(sound.values())
+        except Ambiguous as tie:
+            first, second = sorted(tie.routes, key=positions.__getitem__)
+            yield (
+                ("routes", positions[second]),
+                f"{second} ties with {first} (routes[{positions[first]}]): both would answer the same request; "
+                "make one more specific by path, methods, tenants or hosts",
+            )
+            del sound[second]
+        else:
+            return
+
+
+def _route(route: Route) -> CompiledRoute:
+    return CompiledRoute(
+        name=route.name,
+        hosts=(ANY_HOST,) if route.match.hosts is None else tuple(map(str, route.match.hosts)),
+        pattern=route.match.path,
+        rule=access.Anonymous() if route.require == "anonymous" else _rule(route.require),
+        upstream=route.upstream,
+        methods=frozenset(route.match.methods or ()),
+        tenants=None if ANY_TENANT in route.tenants else frozenset(route.tenants),
+        encoded_slash=route.encoded_slash == "keep",
+        pass_authorization=route.authorization == "forward",
+        audit_allow=route.audit == "allow",
+    )
+
+
+def _rule(node: Requirement) -> access.Rule:
+    match node:
+        case Requirement(all=tuple(nodes)):
+            return access.All(tuple(map(_rule, nodes)))
+        case Requirement(any=tuple(nodes)):
+            return access.Any(tuple(map(_rule, nodes)))
+        case Requirement(not_=Requirement() as inner):
+            return access.Not(_rule(inner))
+        case Requirement(scopes=tuple(scopes)):
+            return access.Scopes(frozenset(scopes))
+        case Requirement(claims=dict(claims)):
+            return access.Claims(tuple(sorted(claims.items())))
+        case Requirement(amr=tuple(methods)):
+            return access.Amr(frozenset(methods))
+        case Requirement(acr=str(value)):
+            return access.Acr(value)
+        case Requirement(max_age=timedelta() as age):
+            return access.MaxAge(int(age.total_seconds()))
+        case Requirement(client=tuple(clients)):
+            return access.ClientIs(frozenset(clients))
+        case Requirement(source_ip=tuple(networks)):
+            return access.SourceIp(networks)
+        case _:
+            raise AssertionError("a node has exactly one key")

@@ -1,0 +1,163 @@
+"""The whole configuration as values: one frozen tree, every default in one place. Reads no file and no environment."""
+
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from gateway.settings.addresses import HostPort, HostSet, ListenAddress, Origin, ProxyNetwork
+from gateway.settings.digest import digest
+from gateway.settings.routing import Route, Section, Upstream
+from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
+
+_SQLITE = ("sqlite+aiosqlite", "sqlite")
+_POSTGRESQL = ("postgresql+psycopg", "postgresql")
+_MIB = 1024 * 1024
+
+
+def _database(value: SecretStr) -> SecretStr:
+    """The URL with its driver named. The message says nothing of the URL: it may hold a password."""
+    scheme, separator, rest = value.get_secret_value().partition("://")
+    for family in (_SQLITE, _POSTGRESQL):
+        if scheme in family and separator and rest:
+            if family is _SQLITE and not rest.startswith("/"):
+                raise ValueError(
+                    "a SQLite URL has three slashes before a relative path and four before an absolute one"
+                )
+            if family is _SQLITE and rest.partition("?")[0] in ("/", "/:memory:"):
+                raise ValueError("must name a file: in memory every connection would have a database of its own")
+            return SecretStr(f"{family[0]}://{rest}")
+    raise ValueError("must be a URL with postgresql+psycopg:// or sqlite+aiosqlite:///")
+
+
+def _postgresql(value: SecretStr) -> SecretStr:
+    if value.get_secret_value().startswith(f"{_POSTGRESQL[0]}://"):
+        return value
+    raise ValueError("must be a URL with postgresql+psycopg://")
+
+
+def _folder(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("must be a path")
+    if value.startswith("~"):
+        raise ValueError("`~` is not expanded; write the folder out")
+    if "?" in value:
+        raise ValueError("must not hold a `?`, which a database URL cannot carry")
+    return Path(value)
+
+
+def _helpers(value: object) -> object:
+    return None if value == "auto" else value
+
+
+FilePath = Annotated[Path, BeforeValidator(_folder)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_database)]
+PostgresqlUrl = Annotated[SecretStr, AfterValidator(_database), AfterValidator(_postgresql)]
+
+
+class Hashing(Section):
+    """Argon2id's cost and the helper processes that bear it. ``memory`` is in bytes; ``helpers`` None: one per core."""
+
+    memory: Annotated[Size, sized("7MiB", "4GiB")] = 19 * _MIB
+    iterations: Annotated[WholeNumber, between(1, 64)] = 2
+    parallelism: Annotated[WholeNumber, between(1, 16)] = 1
+    helpers: Annotated[Annotated[WholeNumber, between(1, 256)] | None, BeforeValidator(_helpers)] = None
+    queue: Annotated[WholeNumber, between(1, 100_000)] = 128
+
+
+class Limits(Section):
+    """Coarse limits per client address, in slowapi's notation."""
+
+    token: Rate = "300/minute"  # noqa: S105 - the limit of /token
+    management: Rate = "600/minute"
+
+
+class Log(Section):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console"] = "json"
+
+
+def _in_data_dir(name: str) -> Any:
+    return lambda values: values["data_dir"] / name
+
+
+def _sqlite(values: dict[str, Any]) -> SecretStr:
+    return SecretStr(f"{_SQLITE[0]}:///{values['data_dir'] / 'yett.db'}")
+
+
+class Settings(BaseSettings):
+    """The configuration of one process. Made by ``load`` or ``from_mapping``, which alone check what must fit together.
+
+    Relative paths are relative to the process's working directory.
+    """
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        validate_default=False,
+        env_prefix="YETT_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+    )
+
+    public_url: Origin
+    listen: ListenAddress = HostPort("127.0.0.1", 8080)
+    management_listen: ListenAddress = HostPort("127.0.0.1", 8081)
+    management_hosts: tuple[HostPort, ...] = ()
+    data_dir: FilePath = Path(".yett")
+    database_url: DatabaseUrl = Field(default_factory=_sqlite)
+    database_system_url: PostgresqlUrl | None = None
+    database_owner_url: PostgresqlUrl | None = None
+    database_admin_url: PostgresqlUrl | None = None
+    master_key_file: FilePath = Field(default_factory=_in_data_dir("master.key"))
+    trusted_proxies: tuple[ProxyNetwork, ...] = ()
+    api_hosts: tuple[HostPort, ...] = ()
+    upstreams: dict[Name, Upstream] = Field(default_factory=dict)
+    routes: tuple[Route, ...] = ()
+    revocation_staleness: Annotated[Duration, within("1s", "1d")] = timedelta(seconds=60)
+    drain: Annotated[Duration, within("0s", "10m")] = timedelta(seconds=10)
+    hashing: Hashing = Hashing()
+    limits: Limits = Limits()
+    log: Log = Log()
+    unsafe_plain_http: Flag = False
+    unsafe_shared_origin: Flag = False
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings passes all of these by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Values only: ``load`` has merged file and environment before, so that each problem keeps its place."""
+        return (init_settings,)
+
+    @property
+    def on_postgresql(self) -> bool:
+        return self.database_url.get_secret_value().startswith(f"{_POSTGRESQL[0]}://")
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 (hex) of what the data plane decides by: upstreams and routes, whatever their order and spelling."""
+        return digest({"upstreams": self.upstreams, "routes": {route.name: route for route in self.routes}})
+
+    def api_host_set(self) -> HostSet:
+        """The hosts that carry APIs; every other one that reaches the public listener is identity's, or nobody's."""
+        return HostSet.of(self.api_hosts)
+
+    def identity_host_set(self) -> HostSet:
+        """The host of ``public_url``, which carries the issuers."""
+        return HostSet.of((HostPort.parse(self.public_url.partition("://")[2]),))
+
+    def management_host_set(self) -> HostSet:
+        """Which ``Host`` the management listener answers to: loopback's names, its own address, those configured."""
+        loopback = map(HostPort, ("localhost", "127.0.0.1", "[::1]", self.management_listen.host))
+        return HostSet.of((*loopback, *self.management_hosts))

@@ -1,0 +1,134 @@
+"""Upstreams and routes as the file writes them: shapes and single values. What must fit together is in ``checks``."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import CoreSchema, core_schema
+
+from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort, Target
+from gateway.settings.units import Duration, Name, is_slug, within
+from policies.access import ACR_MFA, ACR_PWD
+
+ANY_TENANT = "*"
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_MAX_WORD = 256
+
+
+def _method(value: object) -> str:
+    if isinstance(value, str) and value in _METHODS:
+        return value
+    raise ValueError(f"must be one of {' '.join(_METHODS)}, in capitals")
+
+
+def _tenant(value: object) -> str:
+    if isinstance(value, str) and (value == ANY_TENANT or is_slug(value)):
+        return value
+    raise ValueError('must be a tenant\'s slug (a DNS label in lower case) or "*"')
+
+
+def _word(value: object) -> str:
+    """A scope token, a client id, an ``amr`` or ``acr`` value: RFC 6749 section 3.3's characters, no space."""
+    legal = isinstance(value, str) and all("!" <= sign <= "~" and sign not in '"\\' for sign in value)
+    if isinstance(value, str) and legal and 1 <= len(value) <= _MAX_WORD:
+        return value
+    raise ValueError("must be printable ASCII without spaces, quotes or backslashes")
+
+
+def _acr(value: object) -> str:
+    if isinstance(value, str) and value in (ACR_PWD, ACR_MFA):
+        return value
+    raise ValueError(f"must be {ACR_PWD} or {ACR_MFA}")
+
+
+def _claim_value(value: object) -> str | int | bool:
+    if isinstance(value, str | int | bool):
+        return value
+    raise ValueError("must be text, a whole number, true or false")
+
+
+Method = Annotated[str, BeforeValidator(_method)]
+TenantName = Annotated[str, BeforeValidator(_tenant)]
+Word = Annotated[str, BeforeValidator(_word)]
+AcrValue = Annotated[str, BeforeValidator(_acr)]
+Timeout = Annotated[Duration, within("1ms", "1h")]
+MaxAge = Annotated[Duration, within("1s", "365d")]
+ClaimValue = Annotated[str | int | bool, BeforeValidator(_claim_value)]
+
+
+class Section(BaseModel):
+    """A mapping of the file: an unknown key is refused, nothing changes afterwards."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Upstream(Section):
+    """An API behind the gateway. ``total_timeout`` bounds a whole exchange; by default none does: bodies stream."""
+
+    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
+    audience: AbsoluteUri
+    connect_timeout: Timeout = timedelta(seconds=2)
+    read_timeout: Timeout = timedelta(seconds=30)
+    total_timeout: Timeout | None = None
+
+
+class Match(Section):
+    """Which requests: a path pattern, and the methods and hosts it is narrowed to (empty: every one)."""
+
+    path: str
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] | None = None
+    hosts: Annotated[tuple[HostPort, ...], Field(min_length=1)] | None = None
+
+
+class Requirement(Section):
+    """One node of ``require``: exactly one of its keys, so that no reader has to guess how two would combine."""
+
+    all: Annotated["tuple[Requirement, ...]", Field(min_length=1)] | None = None
+    any: Annotated["tuple[Requirement, ...]", Field(min_length=1)] | None = None
+    not_: "Requirement | None" = Field(default=None, alias="not")
+    scopes: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    claims: Annotated[dict[str, ClaimValue], Field(min_length=1)] | None = None
+    amr: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    acr: AcrValue | None = None
+    max_age: MaxAge | None = None
+    client: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    source_ip: Annotated[tuple[Cidr, ...], Field(min_length=1)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_key(cls, value: object) -> object:
+        if not isinstance(value, dict | Requirement):
+            raise ValueError(
+                "must be a mapping such as {scopes: [orders:read]}; only the whole of `require` may be `anonymous`"
+            )
+        if isinstance(value, dict) and len(value) != 1:
+            raise ValueError(
+                "is empty: name what is required"
+                if not value
+                else "must have exactly one key; join several with `all`, as in all: [{scopes: [a]}, {amr: [otp]}]"
+            )
+        return value
+
+
+class _AnonymousOrRequirement:
+    """``anonymous`` at the top of ``require``; anything else is a node. Inside a node ``anonymous`` means nothing."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def parse(value: object, node: core_schema.ValidatorFunctionWrapHandler) -> object:
+            return value if value == "anonymous" else node(value)
+
+        return core_schema.no_info_wrap_validator_function(parse, handler.generate_schema(Requirement))
+
+
+class Route(Section):
+    """Which requests go to which upstream, and what they must show. ``require`` has no default on purpose."""
+
+    name: Name
+    match: Match
+    tenants: Annotated[tuple[TenantName, ...], Field(min_length=1)] = (ANY_TENANT,)
+    require: Annotated[Requirement | Literal["anonymous"], _AnonymousOrRequirement]
+    upstream: str
+    encoded_slash: Literal["refuse", "keep"] = "refuse"
+    authorization: Literal["strip", "forward"] = "strip"
+    audit: Literal["refusals", "allow"] = "refusals"
