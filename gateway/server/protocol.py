@@ -1,0 +1,304 @@
+"""The server's side of one HTTP/1.1 connection: an ``asyncio.Protocol`` for uvicorn's ``http=`` option.
+
+Owns the order of things on a connection: one request at a time, its body, its response, the time each may take, and
+how the connection ends. The rules for a head are in ``head``, the end of a body is found by ``framing``, the
+application runs in ``cycle``. Nothing is written by us while a response is on the wire.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Any, ClassVar, Final, cast
+
+from uvicorn.config import Config
+from uvicorn.server import ServerState
+
+from gateway.server import fault
+from gateway.server.asgi import App
+from gateway.server.cycle import Cycle
+from gateway.server.fault import Fault, Refused
+from gateway.server.flow import Flow
+from gateway.server.framing import Framing
+from gateway.server.head import read, request_line
+from gateway.server.head_buffer import HeadBuffer
+from gateway.server.limits import ServerLimits
+from gateway.server.scope import Endpoints, http_scope
+from gateway.server.sweeper import Sweeper
+
+# Where a connection is. Plain strings, because an enum's members cost a request a microsecond on Python 3.11.
+_HEAD: Final = "head"  # waiting for a request, or in its head
+_BODY: Final = "body"  # a cycle is open and its request still arrives
+_ANSWER: Final = "answer"  # a cycle is open and its request is complete
+_DRAIN: Final = "drain"  # the response is done, the rest of its request is thrown away
+_ENDING: Final = "ending"  # our side is closed or about to be; what still comes is thrown away
+
+
+class HttpProtocol(asyncio.Protocol):
+    """One connection. ``http_protocol`` makes the same with other limits or another clock."""
+
+    limits: ClassVar[ServerLimits] = ServerLimits()
+    sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic)
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Called by uvicorn for each connection."""
+        if not config.loaded:
+            config.load()
+        self.deadline = inf
+        self.write_deadline = inf
+        self._app = cast(App, config.loaded_app)
+        self._loop = _loop or asyncio.get_running_loop()
+        self._server_state = server_state
+        self._app_state = app_state
+        self._clock = self.sweeper.clock
+        self._idle_time = self.limits.idle_time.total_seconds()
+        self._body_time = self.limits.body_time.total_seconds()
+        self._phase = _HEAD
+        self._heads = HeadBuffer(self.limits)
+        self._framing = Framing(self._on_body, self.limits)
+        self._cycle: Cycle | None = None
+        self._held = b""  # what came behind a request that is not answered yet
+        self._drained = 0
+
+    # The transport's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.write = self._transport.write
+        self._ends = Endpoints(transport)
+        self._flow = Flow(self._transport)
+        self._server_state.connections.add(cast(Any, self))
+        self.deadline = self._clock() + self.limits.head_time.total_seconds()
+        self.sweeper.add(self, self._loop)
+
+    def data_received(self, data: bytes) -> None:
+        phase = self._phase
+        try:
+            if phase is _HEAD:
+                self._read_head(data)
+            elif phase is _BODY:
+                self._read_body(data)
+            elif phase is _ANSWER:
+                self._hold(data)
+            elif phase is _DRAIN:
+                self._drain(data)
+        except Refused as refused:
+            self._refuse(refused.fault)
+
+    def eof_received(self) -> None:
+        # A client that closed its side is taken for gone, as other proxies do: the two look the same, and an upstream
+        # must not go on working for nobody. Returning None lets the transport close.
+        self._close()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
+        self._end()
+        self.sweeper.discard(self)
+        self._server_state.connections.discard(cast(Any, self))
+        self.resume_writing()
+        del self._framing  # it and its parser hold each other and, through us, the transport
+
+    def pause_writing(self) -> None:
+        self._flow.pause_writing()
+        self.write_deadline = self._clock() + self.limits.write_stall_time.total_seconds()
+
+    def resume_writing(self) -> None:
+        self.write_deadline = inf
+        self._flow.resume_writing()
+
+    # Requests.
+
+    def _read_head(self, data: bytes) -> None:
+        fresh = not self._heads.started
+        found = self._heads.add(data)
+        if found is None:
+            if fresh:  # counted from the first byte; later ones win no time
+                self.deadline = self._clock() + self.limits.head_time.total_seconds()
+            return
+        head, rest = found
+        try:
+            self._open(head, rest)
+        except Refused as refused:
+            self._refuse(refused.fault, to_head=head.startswith(b"HEAD "))
+
+    def _open(self, head: bytes, rest: bytes) -> None:
+        line = request_line(head, self.limits)
+        request = read(line, self._framing.open(head), self.limits)
+        self._framing.expect(request.body)
+        cycle = self._cycle = Cycle(
+            self,
+            self._flow,
+            http_scope(request, self._ends, self._app_state),
+            keep_alive=request.keep_alive,
+            expects_continue=request.expects_continue,
+        )
+        self._phase = _BODY
+        if request.body == 0:
+            self._finish_request(cycle, rest)
+        elif rest:
+            self._read_body(rest)
+        else:
+            self.deadline = inf if request.expects_continue else self._clock() + self._body_time
+        # Only now: a request whose first bytes of body are refused never reaches the application.
+        cycle.task = self._loop.create_task(cycle.run(self._app))
+        self._server_state.tasks.add(cycle.task)
+
+    def _read_body(self, data: bytes) -> None:
+        rest = self._framing.feed(data)
+        cycle = cast(Cycle, self._cycle)
+        if self._framing.complete:
+            self._finish_request(cycle, rest)
+        elif cycle.unread > self.limits.unread_bytes:
+            self._flow.pause_reading()
+            self.deadline = inf  # now we are the slow ones
+        else:
+            self.deadline = self._clock() + self._body_time
+
+    def _finish_request(self, cycle: Cycle, rest: bytes) -> None:
+        self._phase = _ANSWER
+        self.deadline = inf
+        cycle.finish()
+        if rest:
+            self._hold(rest)
+
+    def _on_body(self, body: bytes) -> None:
+        if self._cycle is None:
+            self._drained += len(body)
+        else:
+            self._cycle.push(body)
+
+    def _hold(self, data: bytes) -> None:
+        """Keep what a client sent ahead, unparsed, until the response before it is done; and take no more of it."""
+        self._held += data
+        self._flow.pause_reading()
+
+    def _drain(self, data: bytes) -> None:
+        rest = self._framing.feed(data)
+        if self._framing.complete:
+            self._await_request(rest)
+        elif self._drained > self.limits.drain_bytes:
+            self._linger()
+        else:
+            self.deadline = self._clock() + self._body_time
+
+    def _await_request(self, ahead: bytes) -> None:
+        self._phase = _HEAD
+        self.deadline = self._clock() + self._idle_time
+        self._flow.resume_reading()
+        if ahead:
+            self.data_received(ahead)
+
+    # The cycle's side.
+
+    def body_wanted(self) -> None:
+        """Go on reading the request body, and count its time from here."""
+        if self._phase is _BODY:
+            self.deadline = self._clock() + self._body_time
+            self._flow.resume_reading()
+
+    def response_done(self) -> None:
+        """Go on with the next request, or end the connection."""
+        cycle, self._cycle = cast(Cycle, self._cycle), None
+        self._server_state.total_requests += 1
+        held, self._held = self._held, b""
+        if self._framing.complete and cycle.keep_alive:
+            self._await_request(held)
+        elif self._framing.complete and not held:
+            self._close()
+        elif self._framing.complete or not cycle.keep_alive or self._framing.remaining > self.limits.drain_bytes:
+            self._linger()
+        else:
+            self._phase = _DRAIN
+            self._drained = 0
+            self.deadline = self._clock() + self._body_time
+            self._flow.resume_reading()
+
+    def forget(self, task: "asyncio.Task[None]") -> None:
+        """The application's task ends."""
+        self._server_state.tasks.discard(task)
+
+    # How a connection ends.
+
+    def abort(self) -> None:
+        """At once, without what is still to be written: the client sees that the response was cut off."""
+        self._end()
+        self._transport.abort()
+
+    def shutdown(self) -> None:
+        """Called by uvicorn when the server stops: finish the response that is open, take no further request."""
+        if self._cycle is None:
+            self._close()
+        else:
+            self._cycle.keep_alive = False
+
+    def expire(self, now: float) -> None:
+        """Called by the sweeper when a deadline has passed."""
+        if self.write_deadline <= now:
+            if not self._flow.moving():
+                self.abort()
+                return
+            self.write_deadline = now + self.limits.write_stall_time.total_seconds()
+        if self.deadline > now:
+            return
+        if self._phase is _BODY or (self._phase is _HEAD and self._heads.started):
+            self._refuse(fault.REQUEST_TIMEOUT)
+        elif self._phase is _ENDING and not self._flow.moving():
+            self.abort()
+        else:
+            self._close()
+
+    def _refuse(self, reason: Fault, *, to_head: bool = False) -> None:
+        """Answer in the application's place, unless the request has its answer or a part of it already."""
+        cycle = self._cycle
+        if cycle is not None and cycle.on_the_wire:
+            self.abort()
+            return
+        if self._phase is not _DRAIN:
+            self._transport.write(reason.answer(to_head=to_head or (cycle is not None and cycle.to_head)))
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close our side and read on for a while: bytes that nobody read would make the kernel reset the connection,
+        and the answer would be lost with it (RFC 9112 section 9.6)."""
+        self._end()
+        if not self._transport.can_write_eof():  # TLS
+            self._close()
+            return
+        self._transport.write_eof()
+        self._flow.resume_reading()
+        self._look_again()
+
+    def _close(self) -> None:
+        self._end()
+        self._transport.close()
+        self._look_again()
+
+    def _end(self) -> None:
+        self._phase = _ENDING
+        self._held = b""
+        self._heads.clear()
+        self.deadline = inf
+        if self._cycle is not None:
+            self._cycle.disconnect()
+            self._cycle = None
+
+    def _look_again(self) -> None:
+        """What is still to be written may take its time, as long as the client takes some of it."""
+        self._flow.moving()
+        self.deadline = self._clock() + self.limits.linger_time.total_seconds()
+
+
+def http_protocol(
+    limits: ServerLimits, clock: Callable[[], float] = time.monotonic, *, sweep_every: float = 0.5
+) -> type[HttpProtocol]:
+    """A protocol class with ``limits``, for ``uvicorn.Config(http=…)``. ``clock`` counts seconds and never goes back.
+
+    Connections of one class share a sweeper, so give one class to all listeners of an event loop.
+    """
+    sweeper = Sweeper(clock, sweep_every)
+    return cast(type[HttpProtocol], type("HttpProtocol", (HttpProtocol,), {"limits": limits, "sweeper": sweeper}))

@@ -1,0 +1,178 @@
+"""Serves several listeners in one event loop, from start-up to a clean end.
+
+Owns the signals, the order of start and stop, and the time that open requests get. uvicorn accepts the connections; its
+own signal handling is off, because it raises a signal again when it is done, and whatever was to run then never does.
+Does not own what the application needs to live: that is the ``lifespan`` that it is given.
+"""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import timedelta
+from socket import socket
+from typing import Final, cast
+
+import structlog
+from uvicorn import Config, Server
+
+from gateway.server.listener import Bound, CannotListen, Listener, bound, open_socket
+from gateway.server.protocol import HttpProtocol
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+log = structlog.get_logger(__name__)
+
+__all__ = ["Bound", "CannotListen", "Listener", "serve"]
+
+
+class _Server(Server):
+    """uvicorn's server, without its hands on the signals."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+
+async def serve(
+    listeners: Sequence[Listener],
+    *,
+    lifespan: Callable[[], AbstractAsyncContextManager[object]],
+    drain: timedelta,
+    on_ready: Callable[[Sequence[Bound]], None] = lambda _: None,
+) -> None:
+    """Serve until SIGTERM or SIGINT, then return.
+
+    The sockets are opened first, so that a port in use is told before anything has started (``CannotListen``). Then the
+    lifespan is entered, and only then are requests taken; ``on_ready`` gets the bound addresses, in the order of the
+    listeners. At the signal no connection is accepted any more, open requests may finish within ``drain`` (a second
+    signal cuts that short), the lifespan is left, and the coroutine returns.
+    """
+    with _sockets(listeners) as opened, _stop_at_signals() as stop:
+        async with lifespan():
+            if stop.asked.is_set():
+                return
+            servers = [_server(listener, drain) for listener in listeners]
+            tasks = [
+                asyncio.create_task(server.serve(sockets=[listening]), name=f"serve {listener.name}")
+                for server, listening, listener in zip(servers, opened, listeners, strict=True)
+            ]
+            try:
+                await _until_ready(servers, tasks)
+                on_ready([bound(listener, listening) for listener, listening in zip(listeners, opened, strict=True)])
+                await _first(tasks, stop.asked)
+                log.info("server_stopping", connections=sum(len(s.server_state.connections) for s in servers))
+            finally:
+                await _stop(servers, tasks, stop.hurry)
+    log.info("server_stopped")
+
+
+class _Stop:
+    """What the operator's signals ask for: the first to stop, the second to stop now."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.hurry = asyncio.Event()
+
+    def signalled(self) -> None:
+        """A signal came."""
+        if self.asked.is_set():
+            self.hurry.set()
+        self.asked.set()
+
+
+@contextlib.contextmanager
+def _stop_at_signals() -> Iterator[_Stop]:
+    loop = asyncio.get_running_loop()
+    stop = _Stop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop.signalled)
+    try:
+        yield stop
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@contextlib.contextmanager
+def _sockets(listeners: Sequence[Listener]) -> Iterator[list[socket]]:
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(open_socket(listener)) for listener in listeners]
+
+
+def _server(listener: Listener, drain: timedelta) -> _Server:
+    config = Config(
+        listener.app,
+        http=listener.protocol,
+        ws="none",
+        loop="none",
+        interface="asgi3",
+        lifespan="off",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        backlog=listener.backlog,
+    )
+    # Given as an int in uvicorn's signature and used as seconds, of which fractions are as good.
+    config.timeout_graceful_shutdown = drain.total_seconds()  # type: ignore[assignment]
+    return _Server(config)
+
+
+async def _until_ready(servers: Sequence[_Server], tasks: Sequence["asyncio.Task[None]"]) -> None:
+    for server in servers:
+        await _first(tasks, server.ready)
+
+
+async def _first(tasks: Sequence["asyncio.Task[None]"], event: asyncio.Event) -> None:
+    """Wait for ``event``; a server that ends before it is an error, and its exception is raised."""
+    waiter = asyncio.create_task(event.wait())
+    try:
+        done, _ = await asyncio.wait([waiter, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {waiter}:
+            task.result()
+            raise RuntimeError(f"{task.get_name()} ended by itself")
+    finally:
+        waiter.cancel()
+
+
+async def _stop(servers: Sequence[_Server], tasks: Sequence["asyncio.Task[None]"], hurry: asyncio.Event) -> None:
+    """Let every server finish; then see to it that nothing of a request is left, before what it stands on goes."""
+    for server in servers:
+        server.should_exit = True
+    waiter = asyncio.create_task(hurry.wait())
+    running: set[asyncio.Task[None]] = set(tasks)
+    while running and not hurry.is_set():
+        done, _ = await asyncio.wait([waiter, *running], return_when=asyncio.FIRST_COMPLETED)
+        running -= done
+    waiter.cancel()
+    if hurry.is_set():
+        for server in servers:
+            server.force_exit = True
+            _abort_connections(server)
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    requests = [task for server in servers for task in server.server_state.tasks]
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
+    for server in servers:
+        _abort_connections(server)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+
+
+def _abort_connections(server: _Server) -> None:
+    for connection in tuple(server.server_state.connections):
+        cast(HttpProtocol, connection).abort()
