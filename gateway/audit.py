@@ -1,0 +1,151 @@
+"""Observations on their way to the audit log (rule 3, second class): bounded in memory, aggregated where a stranger
+decides how many there are, written in batches within a second.
+
+Refusals of somebody who was recognised are told one by one, up to a budget per tenant. All others are told once per
+(tenant, route, reason, network) and ten seconds, and then counted: the count follows when the ten seconds are over.
+What did not fit is an event itself (``audit.gap``).
+"""
+
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
+from typing import Literal
+from uuid import UUID
+
+from tenants.audit_event import Event
+
+_WINDOW = timedelta(seconds=10)
+_MAX_PENDING = 10_000
+_MAX_WINDOWS = 5_000
+_BUDGET_PER_WINDOW = 1_000
+_OTHER_NETWORKS = "other"
+
+Write = Callable[[Sequence[tuple[UUID, datetime, Event]]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One decision that changed nothing. ``path`` is without its query, which may carry a secret."""
+
+    outcome: Literal["refused", "allowed"]
+    reason: str
+    status: int
+    route: str | None
+    method: str
+    path: str
+    request_id: str
+    address: str
+    tenant_id: UUID | None = None
+    subject: str | None = None
+    client_id: str | None = None
+    event: str = "request"
+
+
+@dataclass(slots=True)
+class _Window:
+    """The first of its kind was told; ``more`` followed."""
+
+    first: Observation
+    ends_at: datetime
+    more: int = 0
+
+
+class Recorder:
+    """Takes observations synchronously on the hot path; ``flush`` writes them."""
+
+    def __init__(self, write: Write, *, platform_id: UUID, clock: Callable[[], datetime]) -> None:
+        self._write = write
+        self._platform_id = platform_id
+        self._clock = clock
+        self._pending: deque[tuple[UUID, datetime, Event]] = deque()
+        self._windows: dict[tuple[UUID | None, str | None, str, str], _Window] = {}
+        self._spent: dict[UUID, int] = {}
+        self._budget_until: datetime | None = None
+        self._dropped = 0
+
+    def observe(self, observation: Observation) -> None:
+        """Take note; never blocks, never raises, never grows without bound."""
+        now = self._clock()
+        if observation.outcome == "allowed" or self._within_budget(observation, now):
+            self._tell(observation, now)
+            return
+        key = (observation.tenant_id, observation.route, observation.reason, _network(observation.address))
+        if key not in self._windows and len(self._windows) >= _MAX_WINDOWS:
+            key = (*key[:3], _OTHER_NETWORKS)
+        window = self._windows.get(key)
+        if window is None or window.ends_at <= now:
+            if window is not None:
+                self._tell_more(window, now)
+            self._windows[key] = _Window(observation, now + _WINDOW)
+            self._tell(observation, now)
+        else:
+            window.more += 1
+
+    async def flush(self) -> int:
+        """Write what is pending; says how many events. What could not be written stays, up to the bound."""
+        now = self._clock()
+        self._close_windows(now)
+        batch, dropped = list(self._pending), self._dropped
+        gap = [(self._platform_id, now, Event(type="audit.gap", outcome="notice", count=dropped))] if dropped else []
+        if not batch and not gap:
+            return 0
+        await self._write([*batch, *gap])
+        self._dropped -= dropped
+        for _ in batch:  # what came meanwhile stands behind these
+            self._pending.popleft()
+        return len(batch) + len(gap)
+
+    async def close(self) -> None:
+        """Write everything, open windows too."""
+        for window in self._windows.values():
+            self._tell_more(window, self._clock())
+        self._windows.clear()
+        await self.flush()
+
+    def _within_budget(self, observation: Observation, now: datetime) -> bool:
+        if observation.subject is None or observation.tenant_id is None:
+            return False
+        if self._budget_until is None or now >= self._budget_until:
+            self._budget_until = now + _WINDOW
+            self._spent.clear()
+        spent = self._spent.get(observation.tenant_id, 0)
+        self._spent[observation.tenant_id] = spent + 1
+        return spent < _BUDGET_PER_WINDOW
+
+    def _close_windows(self, now: datetime) -> None:
+        for key in [key for key, window in self._windows.items() if window.ends_at <= now]:
+            self._tell_more(self._windows.pop(key), now)
+
+    def _tell(self, observation: Observation, now: datetime, *, count: int | None = None) -> None:
+        if len(self._pending) >= _MAX_PENDING:
+            self._dropped += count or 1
+            return
+        event = Event(
+            type=f"{observation.event}.{observation.outcome}",
+            outcome="success" if observation.outcome == "allowed" else "refused",
+            reason=observation.reason,
+            subject=observation.subject,
+            client_id=observation.client_id,
+            request_id=observation.request_id or None,
+            address=observation.address,
+            route=observation.route,
+            method=observation.method,
+            path=observation.path or None,
+            status=observation.status,
+            count=count,
+        )
+        self._pending.append((observation.tenant_id or self._platform_id, now, event))
+
+    def _tell_more(self, window: _Window, now: datetime) -> None:
+        if window.more:
+            # Of those that followed only the number is known: not their paths, nor their ids.
+            self._tell(replace(window.first, path="", request_id=""), now, count=window.more)
+
+
+def _network(address: str) -> str:
+    parsed = ip_address(address)
+    if isinstance(parsed, IPv6Address):
+        return str(int(parsed) >> 64)
+    return address

@@ -1,0 +1,1 @@
+"""Who is asking: access tokens to principals, from memory."""

@@ -1,0 +1,85 @@
+"""Verified tokens, remembered: the table that spares a signature check per request.
+
+Owns the bounds and the order of eviction. Not whether a remembered token still counts: that is asked at each use
+(bearer.py). Only verified tokens are put in, so a flood of forged ones evicts nothing.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from policies.principal import Principal
+
+MAX_ENTRIES = 50_000
+MAX_BYTES = 64 * 1024 * 1024
+
+_BYTES_PER_TOKEN_BYTE = 4
+"""What an entry takes for each byte of its token: the token, its Principal, its claims as objects [measured: 3.7 to
+3.9].
+"""
+
+
+@dataclass(slots=True)
+class Remembered:
+    """A verified token. ``version`` is the snapshot's when it was last found to stand; times are in seconds."""
+
+    principal: Principal
+    expires_at: int
+    issuer: str
+    kid: str
+    version: int
+
+
+class TokenTable:
+    """Whole token -> Remembered, bounded by entries and by bytes; the oldest entry goes first.
+
+    The key is the whole token and no hash of it: an ECDSA signature can be altered and stay valid, and the altered
+    token is another entry that was verified itself.
+    """
+
+    __slots__ = ("_bytes", "_entries", "_max_bytes", "_max_entries", "get")
+
+    def __init__(self, *, max_entries: int = MAX_ENTRIES, max_bytes: int = MAX_BYTES) -> None:
+        if max_entries < 1 or max_bytes < 1:
+            raise ValueError("a token table holds something")
+        # An OrderedDict, because a plain dict walks over its deleted slots to find its oldest entry.
+        self._entries: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._max_entries, self._max_bytes, self._bytes = max_entries, max_bytes, 0
+        # The bound method itself: a wrapper would be a fifth of the time that a remembered token takes.
+        self.get = self._entries.get
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def bytes_held(self) -> int:
+        """An estimate of the memory that the entries take."""
+        return self._bytes
+
+    def remember(self, token: bytes, entry: Remembered) -> None:
+        """Put a verified token in, and the oldest out where a bound is reached."""
+        self.forget(token)
+        size = _size(token)
+        while self._entries and (len(self._entries) >= self._max_entries or self._bytes + size > self._max_bytes):
+            oldest, _ = self._entries.popitem(last=False)
+            self._bytes -= _size(oldest)
+        if size <= self._max_bytes:
+            self._entries[token] = entry
+            self._bytes += size
+
+    def forget(self, token: bytes) -> None:
+        """Take a token out, if it is in."""
+        if self._entries.pop(token, None) is not None:
+            self._bytes -= _size(token)
+
+    def forget_tenant(self, tenant: str) -> int:
+        """Take every token of a tenant out, by slug; says how many. For a tenant that is deleted: its data is to be
+        gone.
+        """
+        found = [token for token, entry in self._entries.items() if entry.principal.tenant == tenant]
+        for token in found:
+            self.forget(token)
+        return len(found)
+
+
+def _size(token: bytes) -> int:
+    return _BYTES_PER_TOKEN_BYTE * len(token)

@@ -1,0 +1,120 @@
+"""The header rules of an upstream's answer: what the client may see, and what frames the body (RFC 9112 section 6)."""
+
+import re
+from enum import IntEnum
+
+from gateway.proxy.headers import connection_options, sets_our_cookie
+
+_REMEMBERED = 2048
+_KEEP_ALIVE = (b"keep-alive",)  # what most servers say, and nothing follows from it
+_OTHER_SIGNS = re.compile(rb"[^a-z0-9]+")
+
+
+class Kind(IntEnum):
+    """What happens to an answer's header field."""
+
+    KEEP = 0
+    DROP = 1
+    CONNECTION = 2
+    LENGTH = 3
+    CODING = 4
+    SET_COOKIE = 5
+
+
+# What is not in the table is kept.
+RULES: dict[bytes, Kind] = {
+    b"connection": Kind.CONNECTION,
+    b"content-length": Kind.LENGTH,
+    b"transfer-encoding": Kind.CODING,
+    b"set-cookie": Kind.SET_COOKIE,  # without ours
+    b"keep-alive": Kind.DROP,
+    b"te": Kind.DROP,
+    b"trailer": Kind.DROP,
+    b"upgrade": Kind.DROP,
+    b"x-request-id": Kind.DROP,  # the gateway's own is added
+}
+FAMILIES: tuple[tuple[bytes, Kind], ...] = ((b"x-yett-", Kind.DROP), (b"proxy-", Kind.DROP))
+
+
+def classify(name: bytes) -> Kind:
+    """The rule for a lower-case field name."""
+    kind = RULES.get(name)
+    if kind is not None:
+        return kind
+    reading = _OTHER_SIGNS.sub(b"-", name).strip(b"-") + b"-"
+    return next((rule for prefix, rule in FAMILIES if reading.startswith(prefix)), Kind.KEEP)
+
+
+class AnswerNames:
+    """Remembers, per spelling of a name, its lower-case form and its rule; bounded."""
+
+    def __init__(self) -> None:
+        self.known: dict[bytes, tuple[bytes, int]] = {}
+
+    def learn(self, name: bytes) -> tuple[bytes, int]:
+        """For a name that is not in ``known``."""
+        if len(self.known) >= _REMEMBERED:
+            self.known.clear()
+        lower = name.lower()
+        entry = self.known[name] = (lower, int(classify(lower)))
+        return entry
+
+
+class AnswerHead:
+    """The header fields of one answer, as they come in. ``fields`` are for the client."""
+
+    __slots__ = ("_names", "chunked", "connection", "fields", "length", "strange_coding")
+
+    def __init__(self, names: AnswerNames) -> None:
+        self._names = names
+        self.fields: list[tuple[bytes, bytes]] = []
+        self.length: int | None = None
+        self.chunked = False
+        self.strange_coding = False
+        self.connection: tuple[bytes, ...] = ()
+
+    def add(self, name: bytes, value: bytes) -> None:
+        """One field as the parser gave it: leading white space is gone, trailing is not."""
+        entry = self._names.known.get(name)
+        if entry is None:
+            entry = self._names.learn(name)
+        lower, kind = entry
+        value = value.rstrip(b" \t")
+        if kind == 0:
+            self.fields.append((lower, value))
+        elif kind != 1:
+            self._set_apart(kind, lower, value)
+
+    @property
+    def size(self) -> int:
+        """About the bytes of the fields that the client may see."""
+        return sum(len(name) + len(value) + 4 for name, value in self.fields)
+
+    def _set_apart(self, kind: int, lower: bytes, value: bytes) -> None:
+        match kind:
+            case Kind.LENGTH:
+                self.length = int(value)  # the parser has let digits through, and one such field
+                self.fields.append((lower, value))
+            case Kind.SET_COOKIE:
+                if not sets_our_cookie(value):
+                    self.fields.append((lower, value))
+            case Kind.CONNECTION:
+                self.connection += (value,)
+            case Kind.CODING:
+                # Anything but chunked, once, is a coding that would have to be guessed at.
+                self.strange_coding = self.chunked or value.lower() != b"chunked"
+                self.chunked = True
+
+    def finish(self) -> bool:
+        """Drop what Connection names, and say whether the connection stays open as far as the fields tell."""
+        if not self.connection or self.connection == _KEEP_ALIVE:
+            return True
+        options = connection_options(self.connection)
+        if not options <= {b"close", b"keep-alive"}:
+            # The length stays: it is framing, and the client must not be told another one.
+            self.fields = [field for field in self.fields if field[0] not in options or field[0] == b"content-length"]
+        return b"close" not in options
+
+    def forget_length(self) -> None:
+        """For an answer that has no body whatever its length says (204, 304)."""
+        self.fields = [field for field in self.fields if field[0] != b"content-length"]

@@ -1,0 +1,312 @@
+"""One connection to an upstream: an exchange at a time, HTTP/1.1 (RFC 9112), strict about what comes back.
+
+Owns the socket, the parser and the state of the running exchange. It has no timer: the pool's sweep calls ``overdue``.
+A response is announced as soon as its head is there, its body is handed over in the pieces that came, and reading stops
+while the taker is behind. Whatever cannot be understood is a fault, and a connection with a fault is closed.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+
+from gateway.proxy.answer_headers import AnswerHead, AnswerNames
+from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault, UpstreamMalformed, UpstreamTimeout
+
+MAX_HEAD = 64 * 1024
+_HIGH_WATER = 64 * 1024
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Made by the pool. ``begin`` an exchange, await ``answered``, ``read`` until ``complete``, then ``finish``."""
+
+    def __init__(
+        self,
+        shelf: list["UpstreamConnection"],
+        names: AnswerNames,
+        *,
+        clock: Callable[[], float],
+        on_closed: Callable[["UpstreamConnection"], None],
+    ) -> None:
+        self.shelf = shelf  # where it lies while it is idle
+        self._names = names
+        self._clock = clock
+        self._on_closed = on_closed
+        self._loop = asyncio.get_running_loop()
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._write_paused = False
+        self._parser_is_behind = False
+        self.closed = False
+        self.busy = False
+        self.used = 0  # exchanges begun
+        self.idle_since = clock()
+        self.on_slow: Callable[[], None] | None = None
+        self._reset(head_only=False)
+
+    def _reset(self, *, head_only: bool) -> None:
+        self.status = 0
+        self.head = AnswerHead(self._names)
+        self.answering = False  # the head is there
+        self.complete = False
+        self.fault: UpstreamFault | ClientGone | None = None
+        self.waits_for_client = False
+        self._head_only = head_only
+        self._until_close = False
+        self._informational = False
+        self._reusable = False
+        self._chunks: list[bytes] = []
+        self._buffered = 0
+        self._received = 0  # bytes of the head so far, or since the body last grew
+        self._read_paused = False
+        self.started = self.touched = self._clock()
+
+    # --- what the exchange asks for
+
+    def begin(self, head: bytes, *, head_only: bool) -> None:
+        """Send a request's head and what of its body is at hand. ``head_only``: it is HEAD, the answer has no body."""
+        if self._parser_is_behind:  # it still waits for the body that HEAD announced
+            self._parser = httptools.HttpResponseParser(self)
+            self._parser_is_behind = False
+        self._reset(head_only=head_only)
+        self.busy = True
+        self.used += 1
+        self.write(head)
+
+    async def answered(self) -> None:
+        """Wait for the head of the answer. Raises ``UpstreamFault``, or ``ClientGone`` when given up."""
+        if not self.answering and self.fault is None:
+            await self._wait()
+        if self.fault is not None:
+            raise self.fault
+
+    @property
+    def here(self) -> bool:
+        """Whether ``read`` would return at once."""
+        return bool(self._chunks) or self.complete
+
+    async def read(self) -> bytes:
+        """The next piece of the body, or ``b""`` at its end. Raises as ``answered`` does."""
+        while not self._chunks and not self.complete and self.fault is None:
+            await self._wait()
+        if self.fault is not None:
+            raise self.fault
+        return self.take()
+
+    def take(self) -> bytes:
+        """What of the body is here."""
+        chunks = self._chunks
+        if not chunks:
+            return b""
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._buffered = 0
+        if self._read_paused and self._transport is not None and not self._transport.is_closing():
+            self._read_paused = False
+            self.touched = self._clock()
+            self._transport.resume_reading()
+        return body
+
+    def write(self, data: bytes) -> None:
+        """Send more of the request."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the upstream has taken what was written. Raises as ``answered`` does."""
+        if self._write_paused and self.fault is None:
+            self._write_waiter = self._loop.create_future()
+            try:
+                await self._write_waiter
+            finally:
+                self._write_waiter = None
+        if self.fault is not None:
+            raise self.fault
+        if self.closed:
+            raise UpstreamClosed("the connection ended before the request did")
+
+    def touch(self) -> None:
+        """Progress on the request's side counts against the read timeout, too."""
+        self.touched = self._clock()
+
+    def fail(self, fault: UpstreamFault | ClientGone) -> None:
+        """End the exchange and close. The first fault stays."""
+        if self.fault is None:
+            self.fault = fault
+        self.close()
+        self._wake()
+
+    def finish(self, *, request_sent: bool) -> bool:
+        """End the exchange; whether another one may use this connection."""
+        self.busy = False
+        self.on_slow = None
+        fit = self._reusable and request_sent and self.complete and self.fault is None
+        if not fit or self.closed or self._transport is None or self._transport.is_closing() or self._read_paused:
+            self.close()
+            return False
+        self._parser_is_behind = self._head_only
+        self.idle_since = self._clock()
+        return True
+
+    def close(self) -> None:
+        """At once: nothing that is still to be sent matters."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._gone()
+
+    def overdue(self, now: float, *, read_timeout: float, total_timeout: float | None, patience: float) -> None:
+        """The sweep's question: is this exchange too slow? Silence is the upstream's only while it is its turn."""
+        if not self.busy or self.fault is not None or self.complete:
+            return
+        if total_timeout is not None and now - self.started > total_timeout:
+            self.fail(UpstreamTimeout("the exchange took longer than total_timeout"))
+        elif now - self.touched > read_timeout and not (self._read_paused or self._chunks or self.waits_for_client):
+            self.fail(UpstreamTimeout("no byte for longer than read_timeout"))
+        if self.on_slow is not None and now - self.started >= patience:
+            on_slow, self.on_slow = self.on_slow, None
+            on_slow()
+
+    async def _wait(self) -> None:
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _wake_writer(self) -> None:
+        if self._write_waiter is not None and not self._write_waiter.done():
+            self._write_waiter.set_result(None)
+
+    def _gone(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._parser = None  # they hold each other
+            self._wake_writer()
+            self._on_closed(self)
+
+    # --- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+
+    def data_received(self, data: bytes) -> None:
+        parser = self._parser
+        if parser is None:
+            return
+        if not self.busy or self.complete:
+            # Nobody asked: such bytes must never be taken for the answer to the next request.
+            self._reusable = False
+            self.close()
+            return
+        self.touched = self._clock()
+        self._received += len(data)
+        try:
+            parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._malformed(f"{type(error).__name__}: {error}")
+        if self.fault is not None:
+            self.fail(self.fault)
+            return
+        if self._received > MAX_HEAD and not self.complete:
+            self.fail(UpstreamMalformed("a head, or framing between two pieces of the body, over 64 KiB"))
+            return
+        if self._buffered > _HIGH_WATER and not self._read_paused and self._transport is not None:
+            self._read_paused = True
+            self._transport.pause_reading()
+        if self.answering:
+            self._wake()
+
+    def eof_received(self) -> None:
+        self._ended(clean=True)
+        if not self.busy:
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._ended(clean=exc is None)
+        self._transport = None
+        self._gone()
+
+    def pause_writing(self) -> None:
+        self._write_paused = True
+
+    def resume_writing(self) -> None:
+        self._write_paused = False
+        self.touch()
+        self._wake_writer()
+
+    def _ended(self, *, clean: bool) -> None:
+        self._reusable = False
+        if not self.busy or self.complete or self.fault is not None:
+            return
+        if self.answering and self._until_close and clean:
+            self.complete = True
+            self._wake()
+        elif self.answering or self._received:
+            self.fail(UpstreamMalformed("the connection ended before the answer did"))
+        else:
+            self.fail(UpstreamClosed("the connection ended before the answer began"))
+
+    # --- httptools
+
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self._malformed("bytes behind the answer")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.answering:  # else it is a trailer, which is dropped
+            self.head.add(name, value)
+
+    def on_headers_complete(self) -> None:
+        parser, head = self._parser, self.head
+        if parser is None or self.fault is not None:
+            return
+        status = parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            self._informational = True
+            self.head = AnswerHead(self._names)
+            return
+        version = parser.get_http_version()
+        if not 200 <= status <= 599:
+            self._malformed(f"status {status}")
+        elif version not in ("1.1", "1.0"):
+            self._malformed(f"HTTP version {version}")
+        elif head.strange_coding or (head.chunked and version == "1.0"):
+            self._malformed("a transfer coding other than chunked")
+        elif self._received > MAX_HEAD and head.size > MAX_HEAD:
+            self._malformed("a head over 64 KiB")
+        self._received = 0
+        self.status = status
+        self.answering = True
+        no_body = self._head_only or status in (204, 304)
+        self._until_close = not no_body and not head.chunked and head.length is None
+        self._reusable = head.finish() and version == "1.1" and not self._until_close
+        if status in (204, 304):
+            head.forget_length()
+        self.complete = no_body
+
+    def on_body(self, body: bytes) -> None:
+        if self.complete:
+            self._malformed("a body where there can be none")
+            return
+        self._chunks.append(body)
+        self._buffered += len(body)
+        self._received = 0
+
+    def on_message_complete(self) -> None:
+        if self._informational:
+            self._informational = False
+        elif self._head_only and self.status not in (204, 304):
+            pass  # complete since its head; the parser may have found a length of nothing
+        else:
+            self.complete = True
+
+    def _malformed(self, detail: str) -> None:
+        if self.fault is None:
+            self.fault = UpstreamMalformed(detail)

@@ -1,0 +1,244 @@
+"""One exchange with an upstream: send the request, announce the answer, stream both ways, give everything back.
+
+A request whose body is at hand needs no task. A body that is still to come is pumped by a task of its own beside the
+answer, so that either may end first. A client that leaves is noticed by whoever waits for its messages: the pump, or,
+once an exchange is no longer quick, a watcher that the pool's sweep asks for; a quick one is over before.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
+_SMALL_BODY = 64 * 1024
+
+
+class RequestBody:
+    """How the request's body is framed towards the upstream: by its length, in chunks, or not there at all."""
+
+    __slots__ = ("chunked", "ended", "length", "sent")
+
+    def __init__(self, *, length: int | None, chunked: bool) -> None:
+        self.length = length
+        self.chunked = chunked
+        self.sent = 0
+        self.ended = not chunked and not length
+
+    @property
+    def small(self) -> bool:
+        """Whether its first piece may be waited for before an upstream is troubled."""
+        return not self.chunked and self.length is not None and self.length <= _SMALL_BODY
+
+    def frame(self, message: Message) -> bytes:
+        """What goes out for one ``http.request`` message. Raises ``ClientGone`` for a body that breaks its word."""
+        body: bytes = message.get("body", b"")
+        self.sent += len(body)
+        self.ended = not message.get("more_body", False)
+        if self.chunked:
+            piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            return piece + b"0\r\n\r\n" if self.ended else piece
+        if self.sent > (self.length or 0) or (self.ended and self.sent != (self.length or 0)):
+            raise ClientGone("the body is not as long as it was said to be")
+        return body
+
+
+class Exchange:
+    """From an allowed request to the end of its answer. ``open`` first, then ``relay``; ``close`` in any case."""
+
+    __slots__ = (
+        "_body",
+        "_connecting",
+        "_connection",
+        "_first",
+        "_gone",
+        "_head",
+        "_method",
+        "_pool",
+        "_pump",
+        "_pumped",
+        "_receive",
+        "_send",
+        "_watcher",
+        "started",
+    )
+
+    def __init__(
+        self, pool: UpstreamPool, head: bytes, *, method: str, body: RequestBody, receive: Receive, send: Send
+    ) -> None:
+        self._pool = pool
+        self._head = head
+        self._method = method
+        self._body = body
+        self._receive = receive
+        self._send = send
+        self._first = b""
+        self._gone = False
+        self._pumped = False
+        self._connection: UpstreamConnection | None = None
+        self._connecting: asyncio.Task[UpstreamConnection] | None = None
+        self._pump: asyncio.Task[None] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        self.started = False  # the client has seen the head of an answer
+
+    async def open(self) -> UpstreamConnection:
+        """Send the request and wait for the head of the answer. Raises ``UpstreamFault`` or ``ClientGone``."""
+        body = self._body
+        if not body.ended and body.small:
+            await self._take_first_piece()
+        connection = self._pool.take()
+        reused = connection is not None
+        if connection is None:
+            connection = await self._connect()
+        while True:
+            self._begin(connection)
+            try:
+                await connection.answered()
+            except UpstreamClosed:
+                if not (reused and self._may_repeat()):
+                    raise
+                # It had been closed before the request came: that is no answer, and nothing has happened there.
+                await self._stop_pump()
+                self._give_back()
+                connection = await self._connect()
+                reused = False
+            else:
+                return connection
+
+    async def relay(self, connection: UpstreamConnection, headers: list[tuple[bytes, bytes]]) -> None:
+        """Pass the answer on. Raises as ``open`` does; once ``started``, the client's connection must be broken off."""
+        send = self._send
+        start = {"type": "http.response.start", "status": connection.status, "headers": headers}
+        if connection.complete and self._body.ended:
+            # All of it is here: the connection is free for the next request before this client has read a byte.
+            body = connection.take()
+            self._give_back()
+            self.started = True
+            await send(start)
+            await send({"type": "http.response.body", "body": body, "more_body": False})
+            return
+        self.started = True
+        await send(start)
+        if not connection.here:
+            # The head must not wait for a body that may take its time, as server-sent events do.
+            await send({"type": "http.response.body", "body": b"", "more_body": True})
+        while True:
+            body = await connection.read()
+            more = not connection.complete
+            await send({"type": "http.response.body", "body": body, "more_body": more})
+            if not more:
+                return
+
+    async def close(self) -> None:
+        """Leave nothing behind: no task, and no connection that another request could not use."""
+        if self._connection is not None:
+            self._give_back()
+        await self._stop_pump()
+        if self._watcher is not None:
+            watcher, self._watcher = self._watcher, None
+            await _stop(watcher)
+
+    def _begin(self, connection: UpstreamConnection) -> None:
+        self._connection = connection
+        if self._gone:
+            raise ClientGone
+        connection.begin(self._head + self._first if self._first else self._head, head_only=self._method == "HEAD")
+        if self._body.ended:
+            connection.on_slow = self._watch
+        else:
+            self._pump = asyncio.get_running_loop().create_task(self._upload(connection))
+
+    def _give_back(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            self._pool.give_back(connection, request_sent=self._body.ended)
+
+    def _may_repeat(self) -> bool:
+        """Whether the same request can go out again: no harm twice, and nothing of a body is lost."""
+        return self._method in IDEMPOTENT and not self._pumped
+
+    async def _connect(self) -> UpstreamConnection:
+        """A new connection takes a while; a client without a body to send may leave meanwhile."""
+        if not self._body.ended:
+            return await self._pool.connect()
+        connecting = self._connecting = asyncio.get_running_loop().create_task(self._pool.connect())
+        self._watch()
+        try:
+            return await connecting
+        except asyncio.CancelledError:
+            if connecting.done() and not connecting.cancelled() and connecting.exception() is None:
+                connecting.result().close()  # it came in the same moment
+            if self._gone:
+                raise ClientGone from None
+            raise
+        finally:
+            self._connecting = None
+
+    async def _take_first_piece(self) -> None:
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        self._first = self._body.frame(message)
+
+    async def _upload(self, connection: UpstreamConnection) -> None:
+        """The pump: one message of the client at a time, none asked for while the upstream is behind."""
+        try:
+            while not self._body.ended:
+                await connection.drain()
+                connection.waits_for_client = True
+                message = await self._receive()
+                connection.waits_for_client = False
+                connection.touch()
+                if message["type"] != "http.request":
+                    raise ClientGone
+                self._pumped = True
+                if piece := self._body.frame(message):
+                    connection.write(piece)
+            await self._until_gone()
+        except ClientGone as gone:
+            self._give_up(gone)
+        except UpstreamFault:
+            return  # whoever waits for the answer is told the same
+
+    def _watch(self) -> None:
+        if self._watcher is None:
+            self._watcher = asyncio.get_running_loop().create_task(self._notice())
+
+    async def _notice(self) -> None:
+        try:
+            await self._until_gone()
+        except ClientGone as gone:
+            self._give_up(gone)
+
+    async def _until_gone(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+
+    def _give_up(self, gone: ClientGone) -> None:
+        self._gone = True
+        if self._connection is not None:
+            self._connection.fail(gone)
+        elif self._connecting is not None:
+            self._connecting.cancel()
+
+    async def _stop_pump(self) -> None:
+        if self._pump is not None:
+            pump, self._pump = self._pump, None
+            await _stop(pump)
+
+
+async def _stop(task: asyncio.Task[Any]) -> None:
+    """Cancel and see it end. What else it died of is a bug, and is raised."""
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

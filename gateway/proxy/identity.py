@@ -1,0 +1,117 @@
+"""What the gateway tells an upstream about a request: who it is from, where it came from, and its ids.
+
+Written as finished header lines and remembered where they repeat: per principal, and per client address.
+"""
+
+import os
+from urllib.parse import quote
+
+from gateway.context import Address, Network, is_trusted, vouched_hops
+from gateway.proxy.headers import Inbound, valid_traceparent
+from policies.principal import Principal
+
+_REMEMBERED = 4096
+_VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%")
+_SCHEMES = (b"http", b"https")
+
+
+class IdentityLines:
+    """``X-Yett-Tenant``, ``-Subject``, ``-Client`` and ``-Scopes`` of a principal, remembered."""
+
+    def __init__(self) -> None:
+        self._lines: dict[int, tuple[Principal, bytes]] = {}
+
+    def of(self, principal: Principal) -> bytes:
+        """The lines. The same object is the same caller, because a verified token's principal is remembered, too."""
+        known = self._lines.get(id(principal))
+        if known is not None and known[0] is principal:
+            return known[1]
+        if len(self._lines) >= _REMEMBERED:
+            self._lines.clear()
+        lines = _identity_lines(principal)
+        self._lines[id(principal)] = (principal, lines)
+        return lines
+
+
+class Origin:
+    """Where a request came from, and the lines that say so. ``trusted``: a proxy in front vouches for its headers."""
+
+    __slots__ = ("address", "lines", "text", "trusted")
+
+    def __init__(self, hops: tuple[Address, ...], proto: bytes, host: bytes, *, trusted: bool) -> None:
+        self.address = hops[0]
+        self.text = str(hops[0])
+        self.trusted = trusted
+        self.lines = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n" % (
+            ", ".join(str(hop) for hop in hops).encode("ascii"),
+            proto,
+            host,
+        )
+
+
+class Origins:
+    """Finds the origin of a request; that of a peer which is no proxy is remembered."""
+
+    def __init__(self, trusted: tuple[Network, ...]) -> None:
+        self._trusted = trusted
+        self._known: dict[tuple[str, str, bytes], Origin] = {}
+
+    def of(self, peer: str, scheme: str, inbound: Inbound) -> Origin:
+        """``peer`` is the socket's address, ``scheme`` the listener's."""
+        key = (peer, scheme, inbound.host)
+        known = self._known.get(key)
+        if known is not None:
+            return known
+        hops = vouched_hops(peer, [value.decode("latin-1") for value in inbound.forwarded_for], self._trusted)
+        trusted = is_trusted(hops[-1], self._trusted)
+        proto = scheme.encode("ascii")
+        if trusted:
+            said = inbound.forwarded_proto
+            return Origin(
+                hops, said[0] if len(said) == 1 and said[0] in _SCHEMES else proto, inbound.host, trusted=True
+            )
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        origin = self._known[key] = Origin(hops, proto, inbound.host, trusted=False)
+        return origin
+
+
+class RequestIds:
+    """The request's id, and a span's for a trace that begins here."""
+
+    __slots__ = ("request_id", "span_id")
+
+    def __init__(self) -> None:
+        both = os.urandom(24).hex()
+        self.request_id = both[:32]
+        self.span_id = both[32:]
+
+    def lines(self, inbound: Inbound) -> bytes:
+        """``X-Request-Id``, and ``traceparent`` as it came if it is valid; else a trace that has the request's id."""
+        request_id = self.request_id.encode("ascii")
+        if inbound.traceparents:
+            kept = valid_traceparent(inbound.traceparents)
+            if kept is not None:
+                return b"x-request-id: %b\r\ntraceparent: %b\r\n%b" % (request_id, kept, b"".join(inbound.tracestate))
+        return b"x-request-id: %b\r\ntraceparent: 00-%b-%b-01\r\n" % (
+            request_id,
+            request_id,
+            self.span_id.encode("ascii"),
+        )
+
+
+def _identity_lines(principal: Principal) -> bytes:
+    return "".join(
+        f"x-yett-{name}: {value}\r\n"
+        for name, value in (
+            ("tenant", _field(principal.tenant)),
+            ("subject", _field(principal.subject)),
+            ("client", _field(principal.client_id)),
+            ("scopes", " ".join(_field(scope) for scope in sorted(principal.scopes))),
+        )
+    ).encode("ascii")
+
+
+def _field(text: str) -> str:
+    """Visible ASCII as it is; the rest, and ``%``, percent-encoded: no value can end its line or hide another."""
+    return quote(text, safe=_VISIBLE)
