@@ -1,0 +1,138 @@
+"""The composition root: what a serving process is made of, wired here and nowhere else."""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from gateway.audit import Recorder
+from gateway.authn.bearer import Bearer
+from gateway.authn.token_table import TokenTable
+from gateway.edge import Edge
+from gateway.health import health_router
+from gateway.housekeeping import Housekeeping
+from gateway.installation import Installation, hashing_pool
+from gateway.jobs import Job, Jobs
+from gateway.limits import AddressLimit
+from gateway.management import ManagementGuard
+from gateway.middleware import WithContext
+from gateway.oauth.endpoints import oauth_router
+from gateway.oauth.grants.client_credentials import ClientCredentialsGrant
+from gateway.oauth.grants.password import PasswordGrant
+from gateway.oauth.grants.refresh_token import RefreshTokenGrant
+from gateway.oauth.pipeline import TokenPipeline
+from gateway.proxy.plane import DataPlane, PlaneConfig
+from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.upstream import Upstream
+from gateway.settings import Settings, compile_routes
+from gateway.web import CanonicalPath, application, nowhere
+from tenants.hashing import HashingPool
+from tenants.snapshot import Snapshot
+
+_FEED_INTERVAL = 0.2
+_AUDIT_INTERVAL = 0.25
+_HOUSEKEEPING_INTERVAL = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The two applications of a serving process."""
+
+    public: ASGIApp
+    management: ASGIApp
+
+
+@asynccontextmanager
+async def running(installation: Installation) -> AsyncIterator[Service]:
+    """Everything a process needs to serve, from before the first request until after the last.
+
+    What was observed is written before it ends; helpers, upstream connections and jobs are gone after it.
+    """
+    settings = installation.settings
+    snapshot = Snapshot(installation.database, clock=installation.clock, monotonic=time.monotonic)
+    recorder = Recorder(
+        installation.audit_log.observe, platform_id=(await installation.platform()).id, clock=installation.clock
+    )
+    await snapshot.load()
+    async with hashing_pool(settings) as hashing, _upstreams(settings) as upstreams:
+        jobs = Jobs(_jobs(installation, snapshot, recorder))
+        jobs.start()
+        try:
+            yield _compose(installation, snapshot, recorder, hashing, upstreams)
+        finally:
+            await jobs.stop()
+            await recorder.close()
+            while await installation.audit_log.sequence():
+                pass
+
+
+def _compose(
+    installation: Installation,
+    snapshot: Snapshot,
+    recorder: Recorder,
+    hashing: HashingPool,
+    upstreams: Mapping[str, UpstreamPool],
+) -> Service:
+    settings = installation.settings
+    staleness = settings.revocation_staleness.total_seconds()
+
+    def feed_fresh() -> bool:
+        return snapshot.silent_for() <= staleness
+
+    grants = (PasswordGrant(hashing), ClientCredentialsGrant(), RefreshTokenGrant())
+    pipeline = TokenPipeline(installation.store, grants, installation.clock)
+    identity = application(oauth_router(snapshot, pipeline, AddressLimit(settings.limits.token), recorder.observe))
+    data_plane = DataPlane(
+        PlaneConfig(compile_routes(settings), upstreams),
+        authenticate=Bearer(snapshot, TokenTable(), time.time).authenticate,
+        feed_fresh=feed_fresh,
+        observe=recorder.observe,
+        trusted_proxies=settings.trusted_proxies,
+    )
+    edge = Edge(
+        identity=WithContext(CanonicalPath(identity), settings.trusted_proxies),
+        data_plane=data_plane,
+        nowhere=WithContext(nowhere, settings.trusted_proxies),
+        identity_hosts=settings.identity_host_set(),
+        api_hosts=settings.api_host_set(),
+    )
+    management = ManagementGuard(
+        application(health_router({"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)})),
+        hosts=settings.management_host_set(),
+        limit=AddressLimit(settings.limits.management),
+    )
+    return Service(edge, WithContext(management, settings.trusted_proxies))
+
+
+def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder) -> list[Job]:
+    housekeeping = Housekeeping(installation.database, installation.store, snapshot, installation.clock)
+    return [
+        Job("feed", _FEED_INTERVAL, snapshot.poll),
+        Job("observations", _AUDIT_INTERVAL, recorder.flush),
+        Job("sequencer", _AUDIT_INTERVAL, installation.audit_log.sequence),
+        Job("housekeeping", _HOUSEKEEPING_INTERVAL, housekeeping.run),
+    ]
+
+
+@asynccontextmanager
+async def _upstreams(settings: Settings) -> AsyncIterator[Mapping[str, UpstreamPool]]:
+    pools = {
+        name: UpstreamPool(
+            Upstream(
+                name=name,
+                targets=tuple(f"http://{target}" for target in configured.targets),
+                audience=configured.audience,
+                connect_timeout=configured.connect_timeout,
+                read_timeout=configured.read_timeout,
+                total_timeout=configured.total_timeout,
+            )
+        )
+        for name, configured in settings.upstreams.items()
+    }
+    try:
+        yield pools
+    finally:
+        for pool in pools.values():
+            pool.close()

@@ -1,0 +1,152 @@
+"""``yett demo``: two tenants, their people and an API behind the gateway, on loopback, in one command.
+
+It is an installation like any other: a folder with yett.yaml, a master key and a SQLite database, so that every other
+command works on it with ``--data``.
+"""
+
+import socket
+import sys
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import uvloop
+
+from gateway import telemetry
+from gateway.cli.demo_data import PASSWORD, DemoTenant, seed
+from gateway.cli.echo import Echo
+from gateway.cli.errors import Refused
+from gateway.cli.options import CONFIG_NAME, Invocation, command
+from gateway.cli.serve import run
+from gateway.installation import hashing_pool, open_installation
+from gateway.server.run import Listener
+from tenants import migrate
+from tenants.sealing import MasterKeyExists, MasterKeys
+
+_CONFIG = """\
+# Written by `yett demo` at each start.
+public_url: http://localhost:{port}
+listen: 127.0.0.1:{port}
+management_listen: 127.0.0.1:{management_port}
+data_dir: {data}
+api_hosts: ["127.0.0.1:{port}"]
+upstreams:
+  echo: {{targets: ["{upstream}"], audience: "http://127.0.0.1:{port}"}}
+routes:
+  - name: orders-read
+    match: {{path: /orders/**, methods: [GET]}}
+    require: {{scopes: ["orders:read"]}}
+    upstream: echo
+  - name: orders-write
+    match: {{path: /orders/**, methods: [POST, PUT, DELETE]}}
+    require: {{scopes: ["orders:write"]}}
+    upstream: echo
+  - {{name: public, match: {{path: /public/**}}, require: anonymous, upstream: echo}}
+  - name: admin
+    match: {{path: /admin/**}}
+    require: {{all: [{{scopes: [admin]}}, {{amr: [otp]}}, {{max_age: 15m}}]}}
+    upstream: echo
+  - {{name: events, match: {{path: /events, methods: [GET]}}, require: {{scopes: ["orders:read"]}}, upstream: echo}}
+  - name: files
+    match: {{path: "/files/{{key}}"}}
+    require: {{scopes: ["orders:read"]}}
+    encoded_slash: keep
+    upstream: echo
+"""
+
+
+@command(None, loop_factory=uvloop.new_event_loop)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Identity and APIs.")
+@click.option("--management-port", default=8081, show_default=True, type=click.IntRange(1, 65535), help="Probes.")
+@click.option("--upstream", help="The API behind the gateway, http://HOST:PORT. Default: an echo that is started too.")
+async def demo(call: Invocation, port: int, management_port: int, upstream: str | None) -> None:
+    """Run two tenants and an API behind the gateway on loopback, and print what to try.
+
+    Without --data it keeps everything in a new temporary folder, whose name it prints.
+    """
+    echo = socket.create_server(("127.0.0.1", 0)) if upstream is None else None
+    target = upstream or f"http://127.0.0.1:{echo.getsockname()[1] if echo else 0}"
+    data = _folder(call)
+    config = data / CONFIG_NAME
+    config.write_text(
+        _CONFIG.format(port=port, management_port=management_port, data=data.resolve(), upstream=target),
+        encoding="utf-8",
+    )
+    settings = Invocation(config, call.environ, call.output).settings()
+    telemetry.configure(settings.log)
+    with suppress(MasterKeyExists):  # a kept folder
+        MasterKeys.create(settings.master_key_file)
+    await migrate.upgrade(settings.database_url.get_secret_value())
+    async with open_installation(settings) as installation:
+        async with hashing_pool(settings) as hashing:
+            tenants = await seed(installation, hashing, audience=f"http://127.0.0.1:{port}")
+        banner = _banner(port, management_port, data, target, tenants)
+        further = [] if echo is None else [Listener("echo", Echo(), inherited=echo)]
+        await run(installation, *further, on_ready=lambda: click.echo(banner))
+
+
+def _folder(call: Invocation) -> Path:
+    if call.config is not None:
+        raise Refused("the demo writes its own configuration; `yett serve --config FILE` runs another")
+    named = call.environ.get("YETT_DATA")
+    if named is None:
+        return Path(tempfile.mkdtemp(prefix="yett-demo-"))
+    folder = Path(named)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _banner(port: int, management_port: int, data: Path, target: str, tenants: list[DemoTenant]) -> str:
+    identity, api = f"http://localhost:{port}", f"http://127.0.0.1:{port}"
+    token = (
+        f"curl -s {identity}/t/{{slug}}/token -d grant_type=password -d username={{user}} "
+        f'--data-urlencode "password={PASSWORD}"{{more}} '
+        "| python3 -c \"import json,sys; print(json.load(sys.stdin)['access_token'])\""
+    )
+
+    def variable(name: str, slug: str, user: str, more: str = "") -> str:
+        return f"{name}=$({token.format(slug=slug, user=user, more=more)})"
+
+    rows = "\n".join(
+        f"  {tenant.slug.ljust(8)}{tenant.issuer.ljust(36)}{', '.join(tenant.users)}" for tenant in tenants
+    )
+    secrets = "\n".join(f"  {tenant.slug.ljust(8)}{tenant.service_secret}" for tenant in tenants)
+    return f"""
+Yett's demo is ready. Every password is `{PASSWORD}`.
+
+  TENANT  ISSUER                              USERS
+{rows}
+
+  identity    {identity}
+  API         {api}  ->  {target}
+  probes      http://127.0.0.1:{management_port}/readyz
+  data        {data}
+
+Clients of each tenant: demo-app (public, the default one) and demo-service (confidential), whose secrets are
+{secrets}
+
+Log in as acme's alice, and call the API with her token:
+  {variable("ALICE", "acme", "alice")}
+  curl -i -H "Authorization: Bearer $ALICE" {api}/orders/7
+
+Without a token, 401; without the scope, 403; nothing needed, 200:
+  curl -i {api}/orders/7
+  {variable("BOB", "acme", "bob")}
+  curl -i -X POST -H "Authorization: Bearer $BOB" {api}/orders
+  curl -i {api}/public/x
+
+Another tenant's user is another tenant's user to the API behind:
+  {variable("CAROL", "globex", "carol")}
+  curl -i -H "Authorization: Bearer $CAROL" {api}/orders/7
+
+A route that wants a scope and a fresh second factor, 403 and then 401 (RFC 9470):
+  curl -i -H "Authorization: Bearer $ALICE" {api}/admin/x
+  {variable("ADMIN", "acme", "alice", " -d scope=admin")}
+  curl -i -H "Authorization: Bearer $ADMIN" {api}/admin/x
+
+What was refused, and who logged in:
+  {sys.argv[0]} audit list --data {data}
+
+Stop with Ctrl-C.
+"""

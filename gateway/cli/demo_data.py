@@ -1,0 +1,109 @@
+"""The demo's tenants, users and clients: also the fixture of the end-to-end tests.
+
+What exists already is left as it is, so that a demo on a kept folder goes on where it stopped.
+"""
+
+from dataclasses import dataclass
+
+from gateway import urls
+from gateway.cli.errors import Refused
+from gateway.installation import Installation
+from tenants.audit_event import Event
+from tenants.clients import Client
+from tenants.hashing import HashingPool
+from tenants.store import TenantStore
+
+PASSWORD = "correct horse battery staple"  # noqa: S105 - the demo's, printed at its start
+_ACTOR = "demo"
+_ALL_SCOPES = ("orders:read", "orders:write", "admin", "ws")
+_LOOPBACK = ("http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*")
+_ROLES = {
+    "administrator": _ALL_SCOPES,
+    "reader": ("orders:read",),
+}
+_USERS: dict[str, dict[str, str | None]] = {
+    "acme": {"alice": "administrator", "bob": "reader", "mallory": None},
+    "globex": {"carol": "administrator", "bob": "reader"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DemoTenant:
+    """What is printed of a tenant. ``service_secret`` is new at each start: only hashes are kept."""
+
+    slug: str
+    issuer: str
+    users: tuple[str, ...]
+    service_secret: str
+
+
+async def seed(installation: Installation, hashing: HashingPool, *, audience: str) -> list[DemoTenant]:
+    """Make what is missing.
+
+    Raises:
+        Refused: the folder's tenants have issuers of another port.
+    """
+    return [await _seed_tenant(installation, hashing, slug, audience) for slug in _USERS]
+
+
+async def _seed_tenant(installation: Installation, hashing: HashingPool, slug: str, audience: str) -> DemoTenant:
+    issuer = urls.issuer(installation.settings.public_url, slug)
+    tenant = await installation.directory.find(slug)
+    if tenant is None:
+        tenant = await installation.directory.create(slug=slug, name=slug.capitalize(), issuer=issuer, actor=_ACTOR)
+    elif tenant.issuer != issuer:
+        raise Refused(
+            f"the demo in this folder was made as {tenant.issuer}, and an issuer is fixed at creation: "
+            "use the same --port again, or another --data"
+        )
+    hashes = {name: await hashing.hash(PASSWORD) for name in _USERS[slug]}
+    async with installation.store.for_tenant(tenant.id) as store:
+        for name, scopes in _ROLES.items():
+            if await store.roles.get(name) is None:
+                await store.roles.create(name, scopes)
+        for name, role in _USERS[slug].items():
+            await _seed_user(store, name, role, hashes[name])
+        await _seed_clients(store, audience)
+        secret = await store.clients.add_secret("demo-service")
+    return DemoTenant(slug, issuer, tuple(_USERS[slug]), secret)
+
+
+async def _seed_user(store: TenantStore, name: str, role: str | None, hashed: str) -> None:
+    if await store.users.by_name(name) is not None:
+        return
+    user = await store.users.create(name)
+    await store.credentials.set_password(user.id, hashed)
+    if role is not None:
+        await store.roles.assign(user.id, role)
+    await store.audit.add(
+        Event(type="user.created", outcome="success", subject=str(user.id), user_name=name, actor=_ACTOR)
+    )
+
+
+async def _seed_clients(store: TenantStore, audience: str) -> None:
+    app = Client(
+        client_id="demo-app",
+        name="Demo app",
+        confidential=False,
+        grant_types=frozenset({"password", "refresh_token"}),
+        scopes=frozenset(_ALL_SCOPES),
+        default_scopes=frozenset({"orders:read", "orders:write", "ws"}),
+        audiences=(audience,),
+        redirect_uris=("http://127.0.0.1:9000/callback",),
+        origins=_LOOPBACK,
+    )
+    service = Client(
+        client_id="demo-service",
+        name="Demo service",
+        confidential=True,
+        grant_types=frozenset({"client_credentials"}),
+        scopes=frozenset({"orders:read"}),
+        audiences=(audience,),
+    )
+    for client in (app, service):
+        if await store.clients.get(client.client_id) is None:
+            await store.clients.create(client)
+            await store.audit.add(
+                Event(type="client.created", outcome="success", client_id=client.client_id, actor=_ACTOR)
+            )
+    await store.settings.set_default_client("demo-app")

@@ -1,0 +1,33 @@
+"""The command line ``yett``: its groups, and what ``--help`` says of all of them."""
+
+import click
+
+from gateway.cli.audit import audit
+from gateway.cli.client import client
+from gateway.cli.demo import demo
+from gateway.cli.init import init
+from gateway.cli.key import key
+from gateway.cli.migrate import migrate
+from gateway.cli.policy import policy
+from gateway.cli.role import role
+from gateway.cli.serve import serve
+from gateway.cli.tenant import tenant
+from gateway.cli.user import user
+
+_EPILOG = """\b
+Exit codes: 0 done · 1 refused · 2 usage · 3 configuration · 4 installation
+(database, schema, roles or master key not in order).
+Secrets are read from a prompt or from standard input, never from an argument."""
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="yett", prog_name="yett")
+def main() -> None:
+    """Yett, the gate in front of your APIs: per-tenant login, OAuth2 scopes, an audit log, a proxy.
+
+    Begin with `yett demo`, or with `yett init`, `yett migrate`, `yett serve`.
+    """
+
+
+for _command in (serve, demo, init, migrate, tenant, user, role, client, key, audit, policy):
+    main.add_command(_command)

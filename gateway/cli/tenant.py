@@ -1,0 +1,94 @@
+"""``yett tenant``: the customers of this installation, each with its own issuer, keys, users and log."""
+
+import click
+
+from gateway import urls
+from gateway.cli.errors import Refused
+from gateway.cli.options import Invocation, actor, command
+from tenants.audit_event import Event
+from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
+from tenants.tenant import Tenant, algorithm
+
+
+@click.group()
+def tenant() -> None:
+    """Create, list, show, suspend and resume tenants."""
+
+
+def _fields(found: Tenant) -> dict[str, object]:
+    return {
+        "slug": found.slug,
+        "name": found.name,
+        "issuer": found.issuer,
+        "active": found.active,
+        "signing_alg": found.signing_alg,
+        "default_client": found.default_client_id,
+        "created_at": found.created_at,
+        "id": found.id,
+    }
+
+
+@command(tenant)
+@click.argument("slug")
+@click.option("--name", help="For people. Default: the slug.")
+@click.option(
+    "--alg", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True, help="Signs its tokens."
+)
+async def create(call: Invocation, slug: str, name: str | None, alg: str) -> None:
+    """Create the tenant SLUG (a DNS label in lower case) with its keys."""
+    if not urls.is_slug(slug):
+        raise Refused(f"{slug!r} is not a slug: 1 to 63 of a-z 0-9 and inner hyphens")
+    if not urls.may_be_named(slug):
+        raise Refused(f"{slug!r} is reserved")
+    async with call.installation() as installation:
+        made = await installation.directory.create(
+            slug=slug,
+            name=name or slug,
+            issuer=urls.issuer(installation.settings.public_url, slug),
+            signing_alg=algorithm(alg),
+            actor=actor(),
+        )
+    call.output.say(f"created tenant {slug}, issuer {made.issuer}", **_fields(made))
+
+
+@command(tenant, "list")
+async def list_(call: Invocation) -> None:
+    """List all tenants by slug."""
+    rows: list[dict[str, object]] = []
+    async with call.installation() as installation:
+        after = ""
+        while page := await installation.directory.list(after=after):
+            rows += [_fields(found) for found in page]
+            after = page[-1].slug
+    call.output.table(rows, ["slug", "name", "issuer", "active"])
+
+
+@command(tenant)
+@click.argument("slug")
+async def show(call: Invocation, slug: str) -> None:
+    """Show the tenant SLUG."""
+    async with call.tenant(slug) as (found, _):
+        call.output.item(_fields(found))
+
+
+@command(tenant)
+@click.argument("slug")
+async def disable(call: Invocation, slug: str) -> None:
+    """Suspend the tenant SLUG: its tokens, logins and keys are refused everywhere within a second."""
+    await _set_active(call, slug, active=False)
+
+
+@command(tenant)
+@click.argument("slug")
+async def enable(call: Invocation, slug: str) -> None:
+    """Resume the tenant SLUG."""
+    await _set_active(call, slug, active=True)
+
+
+async def _set_active(call: Invocation, slug: str, *, active: bool) -> None:
+    async with call.tenant(slug) as (_, store):
+        await store.settings.set_active(active)
+        await store.audit.add(
+            Event(type="tenant.resumed" if active else "tenant.suspended", outcome="success", actor=actor())
+        )
+    call.output.say(f"{'resumed' if active else 'suspended'} tenant {slug}", slug=slug, active=active)

@@ -1,0 +1,60 @@
+"""What has to be done now and then for all tenants: keys that are due, rows whose time is over.
+
+Every process may run it: each part is idempotent, and a second process finds nothing left to do.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import structlog
+
+from tenants import changes, key_schedule, refresh_tokens, revocations, sessions
+from tenants.audit_event import Details, Event
+from tenants.database import Database
+from tenants.snapshot import FEED_RETENTION, Snapshot
+from tenants.store import Store
+
+_log = structlog.get_logger("yett.housekeeping")
+_SUCCESSOR_KEPT = timedelta(minutes=1)
+_ENDED_KEPT = timedelta(days=1)
+
+
+class Housekeeping:
+    """The parts, and one ``run`` that does them all."""
+
+    def __init__(self, database: Database, store: Store, snapshot: Snapshot, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._store = store
+        self._snapshot = snapshot
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Keys, then rows, then this process's memory."""
+        await self._advance_keys()
+        await self._prune()
+        self._snapshot.forget_expired()
+
+    async def _advance_keys(self) -> None:
+        async with self._database.system_snapshot() as connection:
+            due = await key_schedule.due_tenants(connection, self._clock())
+        for tenant_id in due:
+            async with self._store.for_tenant(tenant_id) as store:
+                tenant = await store.settings.get()
+                if tenant is None:
+                    continue
+                moves = list(await store.keys.advance(tenant.signing_alg))
+                if moves:
+                    details: Details = {"moves": moves}
+                    await store.audit.add(
+                        Event(type="key.advanced", outcome="success", actor="schedule", details=details)
+                    )
+                    _log.info("key_advanced", tenant=tenant.slug, moves=moves)
+
+    async def _prune(self) -> None:
+        now = self._clock()
+        async with self._database.system_step() as connection:
+            await refresh_tokens.forget_successors(connection, now - _SUCCESSOR_KEPT)
+            await refresh_tokens.prune(connection, now - _ENDED_KEPT)
+            await sessions.prune(connection, now - _ENDED_KEPT)
+            await revocations.prune(connection, now)
+            await changes.prune(connection, now - FEED_RETENTION)

@@ -1,0 +1,98 @@
+"""An installation: the database and master key that a configuration names, opened and checked before anything is done.
+
+Service and command line stand on it alike.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gateway import urls
+from gateway.settings import Settings
+from tenants import migrate
+from tenants.argon2_hash import Cost
+from tenants.audit_log import AuditLog
+from tenants.database import Database
+from tenants.directory import PLATFORM, Directory
+from tenants.errors import AlreadyExists
+from tenants.hashing import HashingPool
+from tenants.installation import check_master_key
+from tenants.sealing import MasterKeys
+from tenants.store import Store
+from tenants.tenant import Tenant
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, for everything that is not handed another clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What stands behind every command and every request."""
+
+    settings: Settings
+    database: Database
+    master_keys: MasterKeys
+    store: Store
+    directory: Directory
+    audit_log: AuditLog
+    clock: Clock
+
+    async def platform(self) -> Tenant:
+        """The platform tenant, made by whoever asks first: its log holds what belongs to no tenant."""
+        found = await self.directory.find(PLATFORM)
+        if found is not None:
+            return found
+        try:
+            return await self.directory.create(
+                slug=PLATFORM, name="Platform", issuer=urls.issuer(self.settings.public_url, PLATFORM), actor="yett"
+            )
+        except AlreadyExists:  # another process was first
+            found = await self.directory.find(PLATFORM)
+            if found is None:
+                raise
+            return found
+
+
+@asynccontextmanager
+async def hashing_pool(settings: Settings, *, helpers: int | None = None) -> AsyncIterator[HashingPool]:
+    """The helper processes that bear the configured cost; ``helpers`` overrides how many."""
+    asked = settings.hashing
+    cost = Cost(memory_kib=asked.memory // 1024, time_cost=asked.iterations, parallelism=asked.parallelism)
+    pool = HashingPool(cost, helpers=asked.helpers if helpers is None else helpers, queue=asked.queue)
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.stop()
+
+
+@asynccontextmanager
+async def open_installation(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Installation]:
+    """Open what the settings name, refuse what is not in order, close it at the end.
+
+    Raises:
+        MasterKeyProblem: the master key file is missing or malformed.
+        SchemaMismatch: the database is not migrated to this version.
+        UnsafeRole: row-level security would not bind.
+        WrongMasterKey: the database was sealed under another key.
+    """
+    master_keys = MasterKeys.load(settings.master_key_file)
+    system_url = settings.database_system_url
+    database = Database.open(
+        settings.database_url.get_secret_value(), None if system_url is None else system_url.get_secret_value()
+    )
+    try:
+        await migrate.check(database)
+        await database.check_roles()
+        await check_master_key(database, master_keys)
+        store = Store(database, master_keys, clock)
+        yield Installation(
+            settings, database, master_keys, store, Directory(database, store), AuditLog(database), clock
+        )
+    finally:
+        await database.close()

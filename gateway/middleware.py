@@ -1,0 +1,49 @@
+"""What every answer of the identity and management sides has: a request context, an id in log and answer, headers that
+tell a browser to do less."""
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway import telemetry
+from gateway.context import Network, RequestContext, new_request_id, vouched_hops
+
+_CONTEXT = "yett.context"
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """The context that ``WithContext`` put there."""
+    context: RequestContext = scope[_CONTEXT]
+    return context
+
+
+class WithContext:
+    """Gives each request its context before anything else sees it."""
+
+    def __init__(self, app: ASGIApp, trusted_proxies: tuple[Network, ...]) -> None:
+        self._app = app
+        self._trusted = trusted_proxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """An ASGI application."""
+        context = self._context(scope)
+        scope[_CONTEXT] = context
+        identified = (*_HEADERS, (b"x-request-id", context.request_id.encode()))
+
+        async def send_identified(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *identified]
+            await send(message)
+
+        with telemetry.request(context.request_id):
+            await self._app(scope, receive, send_identified)
+
+    def _context(self, scope: Scope) -> RequestContext:
+        peer = scope["client"][0] if scope.get("client") else ""
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        hops = vouched_hops(peer, forwarded, self._trusted)
+        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        return RequestContext(new_request_id(), hops[0], scope.get("scheme", "http"), host, hops)

@@ -1,0 +1,1 @@
+"""The OAuth2 provider: one issuer per tenant under ``/t/{slug}``."""

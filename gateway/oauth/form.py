@@ -1,0 +1,96 @@
+"""The request body of OAuth endpoints: a form, read strictly (RFC 6749 section 3.2 and appendix B)."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+from gateway.errors import InvalidRequest, RequestTooLarge
+
+MAX_BODY = 64 * 1024
+_MAX_FIELDS = 50
+_REPEATABLE = frozenset({"resource"})  # RFC 8707 section 2
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """Parameters by name. An empty value is kept: whether it counts as absent is the parameter's own affair."""
+
+    _fields: Mapping[str, tuple[str, ...]]
+
+    def text(self, name: str) -> str | None:
+        """The value as it was sent, None where the parameter is missing."""
+        values = self._fields.get(name)
+        return None if values is None else values[0]
+
+    def optional(self, name: str) -> str | None:
+        """The value; a parameter without one counts as omitted (RFC 6749 section 3.1)."""
+        return self.text(name) or None
+
+    def required(self, name: str) -> str:
+        """The value.
+
+        Raises:
+            InvalidRequest: missing or empty.
+        """
+        value = self.optional(name)
+        if value is None:
+            raise InvalidRequest(reason="parameter_missing", detail=name)
+        return value
+
+    def many(self, name: str) -> tuple[str, ...]:
+        """All values of a parameter that may be repeated, empty ones left out."""
+        return tuple(value for value in self._fields.get(name, ()) if value)
+
+    def __repr__(self) -> str:
+        return f"Form({', '.join(sorted(self._fields))})"  # names only: the values are secrets
+
+
+async def read_body(chunks: AsyncIterator[bytes], content_length: str | None) -> bytes:
+    """The body, given up as soon as it is over 64 KiB.
+
+    Raises:
+        RequestTooLarge: by its announced length or by its real one.
+    """
+    if content_length is not None and content_length.isdecimal() and int(content_length) > MAX_BODY:
+        raise RequestTooLarge(reason="body_too_large")
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise RequestTooLarge(reason="body_too_large")
+    return bytes(body)
+
+
+def parse_form(content_type: str | None, body: bytes) -> Form:
+    """The parameters of an ``application/x-www-form-urlencoded`` body in UTF-8.
+
+    Raises:
+        InvalidRequest: another media type, a parameter that is repeated, bytes that are no UTF-8.
+    """
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if media_type != "application/x-www-form-urlencoded":
+        raise InvalidRequest(reason="form_expected", detail=media_type[:100])
+    fields: dict[str, tuple[str, ...]] = {}
+    pairs = [pair for pair in body.split(b"&") if pair]
+    if len(pairs) > _MAX_FIELDS:
+        raise InvalidRequest(reason="too_many_parameters")
+    for pair in pairs:
+        name, separator, value = pair.partition(b"=")
+        if not separator:
+            raise InvalidRequest(reason="form_malformed")
+        key = _decode(name)
+        if key in fields and key not in _REPEATABLE:
+            raise InvalidRequest(reason="parameter_repeated", detail=key[:100])
+        fields[key] = (*fields.get(key, ()), _decode(value))
+    return Form(fields)
+
+
+def _decode(encoded: bytes) -> str:
+    """A name or value as text. NUL is refused like what is no UTF-8: no parameter has a use for it."""
+    try:
+        text = unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(reason="form_not_utf8") from error
+    if "\0" in text:
+        raise InvalidRequest(reason="form_has_nul")
+    return text

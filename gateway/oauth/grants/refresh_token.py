@@ -1,0 +1,92 @@
+"""``grant_type=refresh_token`` (RFC 6749 section 6) with rotation (RFC 9700 section 4.14.2)."""
+
+from dataclasses import dataclass, field
+
+from gateway.errors import InvalidGrant, InvalidScope, InvalidTarget
+from gateway.oauth.access_token import AccessGrant
+from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
+from policies import refresh
+from policies.decision import Deny
+from tenants.refresh_tokens import RefreshToken
+from tenants.store import TenantStore
+from tenants.users import User
+
+_EVENT = "token.refreshed"
+_REFUSED = "token.refused"
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshAttempt:
+    """A presented token and what is stored of it. ``token`` is None for one that nobody was given."""
+
+    unverified_token: str = field(repr=False)
+    token: RefreshToken | None
+    user: User | None
+    user_scopes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshTokenGrant:
+    """Spends a refresh token for a new access token and a successor. It never moves ``auth_time``."""
+
+    grant_type: str = "refresh_token"
+    slow: bool = False
+
+    async def load(self, store: TenantStore, request: GrantRequest) -> RefreshAttempt:
+        """The stored token, and what its user may have today.
+
+        Raises:
+            InvalidRequest: no token was sent.
+        """
+        unverified_token = request.form.required("refresh_token")
+        token = await store.refresh_tokens.find(unverified_token)
+        if token is None:
+            return RefreshAttempt(unverified_token, None, None)
+        user = await store.users.get(token.user_id)
+        return RefreshAttempt(unverified_token, token, user, await store.roles.scopes_of(token.user_id))
+
+    async def prove(self, attempt: RefreshAttempt) -> RefreshAttempt:
+        """Nothing is slow here."""
+        return attempt
+
+    async def issue(self, store: TenantStore, request: GrantRequest, attempt: RefreshAttempt) -> Issued | Refused:
+        """Rotate, repeat the successor for a lost answer, or end a family whose token came back."""
+        token, user = attempt.token, attempt.user
+        if token is None or user is None:
+            return Refused(InvalidGrant(reason="refresh_token_unknown"), _REFUSED)
+        if not user.active:
+            return _refuse(InvalidGrant(reason="user_disabled"), token, user)
+        audiences = request.form.many("resource") or token.audiences
+        if not set(audiences) <= set(token.audiences) & set(request.client.audiences):
+            return _refuse(InvalidTarget(reason="resource_not_granted"), token, user)
+        decision = refresh.decide(
+            token.facts,
+            client_id=request.client.client_id,
+            asked=request.form.optional("scope"),
+            permitted=request.client.scopes & attempt.user_scopes,
+            now=request.now,
+            grace=request.tenant.lifetimes.refresh_grace,
+        )
+        match decision:
+            case Deny("invalid_scope"):
+                return _refuse(InvalidScope(reason="scope_not_granted"), token, user)
+            case Deny(reason):
+                return _refuse(InvalidGrant(reason=reason), token, user)
+            case refresh.Reuse():
+                await store.refresh_tokens.revoke_family(token.family_id)
+                await store.sessions.end(token.session_id)
+                return _refuse(InvalidGrant(reason="refresh_token_reused"), token, user)
+            case refresh.ReplaySuccessor(scopes):
+                successor = store.refresh_tokens.successor(token)
+            case refresh.Rotate(scopes):
+                spent = await store.refresh_tokens.spend(token, idle=request.tenant.lifetimes.refresh_idle)
+                if spent is None:  # a parallel request was faster: what the token earns now is decided anew
+                    return await self.issue(store, request, await self.load(store, request))
+                successor = spent
+        session = await store.sessions.get(token.session_id)
+        access = AccessGrant(str(user.id), request.client.client_id, scopes, audiences, session)
+        return Issued(access, _EVENT, user_name=user.name, refresh_token=successor)
+
+
+def _refuse(error: InvalidGrant | InvalidScope | InvalidTarget, token: RefreshToken, user: User) -> Refused:
+    return Refused(error, _REFUSED, subject=str(user.id), user_name=user.name, session_id=str(token.session_id))
