@@ -61,7 +61,7 @@ load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOA
 		if [ $$tries -gt 100 ] || ! kill -0 $$demo 2>/dev/null; then echo "The demo did not start; see build/load-demo.log." >&2; exit 1; fi; \
 		sleep 0.1; \
 	done; \
-	$(VENV)/bin/locust --locustfile loadtests/locustfile.py --headless --only-summary --host http://localhost:$(LOAD_PORT) $(LOAD_ARGS)
+	$(VENV)/bin/locust --locustfile loadtests/locustfile.py --headless --only-summary --identity-url http://localhost:$(LOAD_PORT) --api-url http://127.0.0.1:$(LOAD_PORT) $(LOAD_ARGS)
 
 bench: $(DEV) ## Requests/s of the proxied path beside HAProxy's jwt_verify (needs haproxy, nginx and wrk)
 	$(PY) loadtests/bench/proxy.py $(ARGS)

@@ -60,7 +60,7 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         jobs = Jobs(_jobs(installation, snapshot, recorder))
         jobs.start()
         try:
-            yield _compose(installation, snapshot, recorder, hashing, upstreams)
+            yield compose(installation, snapshot, recorder, hashing, upstreams)
         finally:
             await jobs.stop()
             await recorder.close()
@@ -68,13 +68,14 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
                 pass
 
 
-def _compose(
+def compose(
     installation: Installation,
     snapshot: Snapshot,
     recorder: Recorder,
     hashing: HashingPool,
     upstreams: Mapping[str, UpstreamPool],
 ) -> Service:
+    """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
     settings = installation.settings
     staleness = settings.revocation_staleness.total_seconds()
 

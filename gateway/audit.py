@@ -20,7 +20,7 @@ _WINDOW = timedelta(seconds=10)
 _MAX_PENDING = 10_000
 _MAX_WINDOWS = 5_000
 _BUDGET_PER_WINDOW = 1_000
-_OTHER_NETWORKS = "other"
+_OTHER_NETWORKS = ""
 
 Write = Callable[[Sequence[tuple[UUID, datetime, Event]]], Awaitable[None]]
 
@@ -48,6 +48,7 @@ class _Window:
     """The first of its kind was told; ``more`` followed."""
 
     first: Observation
+    network: str
     ends_at: datetime
     more: int = 0
 
@@ -60,7 +61,7 @@ class Recorder:
         self._platform_id = platform_id
         self._clock = clock
         self._pending: deque[tuple[UUID, datetime, Event]] = deque()
-        self._windows: dict[tuple[UUID | None, str | None, str, str], _Window] = {}
+        self._windows: dict[tuple[UUID | None, str, str | None, str, str], _Window] = {}
         self._spent: dict[UUID, int] = {}
         self._budget_until: datetime | None = None
         self._dropped = 0
@@ -71,14 +72,16 @@ class Recorder:
         if observation.outcome == "allowed" or self._within_budget(observation, now):
             self._tell(observation, now)
             return
-        key = (observation.tenant_id, observation.route, observation.reason, _network(observation.address))
-        if key not in self._windows and len(self._windows) >= _MAX_WINDOWS:
-            key = (*key[:3], _OTHER_NETWORKS)
+        kind = (observation.tenant_id, observation.event, observation.route, observation.reason)
+        network = _network(observation.address)
+        if (*kind, network) not in self._windows and len(self._windows) >= _MAX_WINDOWS:
+            network = _OTHER_NETWORKS
+        key = (*kind, network)
         window = self._windows.get(key)
         if window is None or window.ends_at <= now:
             if window is not None:
                 self._tell_more(window, now)
-            self._windows[key] = _Window(observation, now + _WINDOW)
+            self._windows[key] = _Window(observation, network, now + _WINDOW)
             self._tell(observation, now)
         else:
             window.more += 1
@@ -129,9 +132,9 @@ class Recorder:
             subject=observation.subject,
             client_id=observation.client_id,
             request_id=observation.request_id or None,
-            address=observation.address,
+            address=observation.address or None,
             route=observation.route,
-            method=observation.method,
+            method=observation.method or None,
             path=observation.path or None,
             status=observation.status,
             count=count,
@@ -140,12 +143,25 @@ class Recorder:
 
     def _tell_more(self, window: _Window, now: datetime) -> None:
         if window.more:
-            # Of those that followed only the number is known: not their paths, nor their ids.
-            self._tell(replace(window.first, path="", request_id=""), now, count=window.more)
+            # Of those that followed only the number is known, and what they have in common: it may be other people's.
+            alike = replace(
+                window.first,
+                method="",
+                path="",
+                request_id="",
+                address=window.network,
+                subject=None,
+                client_id=None,
+            )
+            self._tell(alike, now, count=window.more)
 
 
 def _network(address: str) -> str:
-    parsed = ip_address(address)
+    """What one client has to itself: an IPv4 address, an IPv6 /64."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a peer without an address; to observe never fails
+        return _OTHER_NETWORKS
     if isinstance(parsed, IPv6Address):
-        return str(int(parsed) >> 64)
+        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
     return address

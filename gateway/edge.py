@@ -1,10 +1,14 @@
 """Where a request of the public listener goes, by its ``Host`` alone: to the APIs, to identity, or nowhere (RFC 9110
 section 7.4). The two never share a host, unless the configuration says so."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.settings import HostSet
 
+_REMEMBERED = 1024  # hosts; a stranger can send any, as long as they are, and does not decide what is kept
+_LONGEST = 300
 _IDENTITY_PATHS = ("/t/", "/.well-known/oauth-authorization-server/")
 
 
@@ -19,18 +23,31 @@ class Edge:
         self._nowhere = nowhere
         self._identity_hosts = identity_hosts
         self._api_hosts = api_hosts
+        self._known: dict[bytes, tuple[ASGIApp, bool]] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """An ASGI application."""
-        host = ""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """An ASGI application. Not a coroutine itself: it hands over the chosen one's."""
+        host = b""
         for name, value in scope["headers"]:
             if name == b"host":
-                host = value.decode("latin-1").lower()
+                host = value
                 break
-        if self._api_hosts.find(host) is not None:
-            shared = self._identity_hosts.find(host) is not None and scope["path"].startswith(_IDENTITY_PATHS)
-            await (self._identity if shared else self._data_plane)(scope, receive, send)
-        elif self._identity_hosts.find(host) is not None:
-            await self._identity(scope, receive, send)
+        known = self._known.get(host)
+        app, shared = self._choose(host) if known is None else known
+        if shared and scope["path"].startswith(_IDENTITY_PATHS):
+            app = self._identity
+        return app(scope, receive, send)
+
+    def _choose(self, host: bytes) -> tuple[ASGIApp, bool]:
+        """The application of a host, and whether identity's paths are its exception."""
+        name = host.decode("latin-1").lower()
+        identity = self._identity_hosts.find(name) is not None
+        if self._api_hosts.find(name) is not None:
+            chosen = self._data_plane, identity
         else:
-            await self._nowhere(scope, receive, send)
+            chosen = self._identity if identity else self._nowhere, False
+        if chosen[0] is not self._nowhere and len(host) <= _LONGEST:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[host] = chosen
+        return chosen

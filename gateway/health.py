@@ -12,11 +12,11 @@ def health_router(checks: Mapping[str, Check]) -> APIRouter:
     """The probes. They tell no secret and need no token; ``checks`` are by name, True where all is well."""
     router = APIRouter()
 
-    @router.get("/livez")
+    @router.api_route("/livez", methods=["GET", "HEAD"])
     async def livez() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    @router.get("/readyz")
+    @router.api_route("/readyz", methods=["GET", "HEAD"])
     async def readyz() -> JSONResponse:
         results = {name: "ok" if check() else "failed" for name, check in checks.items()}
         ready = all(result == "ok" for result in results.values())

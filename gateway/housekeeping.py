@@ -13,9 +13,9 @@ from tenants.audit_event import Details, Event
 from tenants.database import Database
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store
+from tenants.tenant import LONGEST_REFRESH_GRACE
 
 _log = structlog.get_logger("yett.housekeeping")
-_SUCCESSOR_KEPT = timedelta(minutes=1)
 _ENDED_KEPT = timedelta(days=1)
 
 
@@ -53,7 +53,7 @@ class Housekeeping:
     async def _prune(self) -> None:
         now = self._clock()
         async with self._database.system_step() as connection:
-            await refresh_tokens.forget_successors(connection, now - _SUCCESSOR_KEPT)
+            await refresh_tokens.forget_successors(connection, now - LONGEST_REFRESH_GRACE)
             await refresh_tokens.prune(connection, now - _ENDED_KEPT)
             await sessions.prune(connection, now - _ENDED_KEPT)
             await revocations.prune(connection, now)

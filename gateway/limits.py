@@ -6,6 +6,7 @@ Exact throttles of logins are counted in the database and are not here.
 import math
 import time
 from ipaddress import IPv6Address
+from typing import Any
 
 from limits import RateLimitItem
 from slowapi import Limiter
@@ -16,12 +17,20 @@ from starlette.responses import Response
 from gateway.middleware import context_of
 
 
+class _OwnSettingsOnly(Limiter):
+    """Without slowapi's own configuration: RATELIMIT_ENABLED in the environment, or in a file .env that happens to lie
+    in the working directory, would switch the limit off."""
+
+    def get_app_config(self, key: str, default_value: Any = None) -> Any:  # noqa: ARG002 - slowapi's signature
+        return default_value
+
+
 class AddressLimit:
     """``rate`` requests per client network, in slowapi's notation (``300/minute``)."""
 
     def __init__(self, rate: str) -> None:
         # key_style: by default slowapi counts each path apart, and a stranger has as many paths as he likes.
-        self._limiter = Limiter(key_func=client_network, key_style="endpoint", storage_uri="memory://")
+        self._limiter = _OwnSettingsOnly(key_func=client_network, key_style="endpoint", storage_uri="memory://")
 
         @self._limiter.limit(rate)
         async def admitted(request: Request) -> Response:  # noqa: ARG001 - slowapi finds the request by this name

@@ -1,187 +1,40 @@
-"""Access rules: what a route requires of a caller, and the decision about one caller (design section 2, rule 6).
+"""The decision about one caller under one rule.
 
-Rules are values: built once from the config, immutable, never empty. ``decide`` is the only judge; ``explain`` shows
-its judgement of every part, by asking it. A caller without a principal passes ``Anonymous`` and nothing else. An
-``acr`` or ``amr`` that does not suffice is a Challenge (RFC 9470): the caller may come back with more.
+``decide`` is the only judge; ``explain`` shows its judgement of every part, by asking it. A caller without a principal
+passes ``Anonymous`` and nothing else. An ``acr`` or ``amr`` that does not suffice is a Challenge (RFC 9470): the caller
+may come back with more.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import assert_never
 
+from policies import acr
 from policies.decision import Allow, Challenge, Decision, Deny
 from policies.principal import Principal
+from policies.rule import (
+    Acr,
+    Address,
+    All,
+    Amr,
+    Anonymous,
+    Any,
+    Claims,
+    ClaimValue,
+    ClientIs,
+    MaxAge,
+    Not,
+    Rule,
+    Scopes,
+    SourceIp,
+)
 
-Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
-ClaimValue = str | int | bool
-
-ACR_PWD = "urn:yett:acr:pwd"  # noqa: S105 - a context class, no password
-ACR_MFA = "urn:yett:acr:mfa"
-_ACR_ORDER = (ACR_PWD, ACR_MFA)
 _SECOND_FACTORS = frozenset({"otp", "mfa", "recovery"})
 _CLOCK_LEEWAY = 60  # seconds by which another process's clock may run ahead
 
 _ALLOW = Allow()
 _TOKEN_MISSING = Challenge("token_missing")
 _STEP_UP = "insufficient_user_authentication"
-
-
-@dataclass(frozen=True, slots=True)
-class Anonymous:
-    """Anybody, with or without a token. Stands alone: it is no part of another rule."""
-
-    @property
-    def describe(self) -> str:
-        return "anonymous"
-
-
-@dataclass(frozen=True, slots=True)
-class Scopes:
-    """Every one of these scopes."""
-
-    scopes: frozenset[str]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("scopes", self.scopes)
-
-    @property
-    def describe(self) -> str:
-        return f"scopes({' '.join(sorted(self.scopes))})"
-
-
-@dataclass(frozen=True, slots=True)
-class Claims:
-    """Each named claim has this value or, where the token has a list, contains it. Types count: ``true`` is not 1."""
-
-    required: tuple[tuple[str, ClaimValue], ...]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("claims", self.required)
-
-    @property
-    def describe(self) -> str:
-        return f"claims({' '.join(f'{name}={value!r}' for name, value in self.required)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Amr:
-    """Every one of these authentication methods (RFC 8176) was used."""
-
-    methods: frozenset[str]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("amr", self.methods)
-
-    @property
-    def describe(self) -> str:
-        return f"amr({' '.join(sorted(self.methods))})"
-
-
-@dataclass(frozen=True, slots=True)
-class Acr:
-    """At least this authentication context class. One whose rank is not known cannot be compared, so it is refused."""
-
-    value: str
-
-    def __post_init__(self) -> None:
-        if self.value not in _ACR_ORDER:
-            raise ValueError(f"acr must be one of {', '.join(_ACR_ORDER)}")
-
-    @property
-    def describe(self) -> str:
-        return f"acr({self.value})"
-
-
-@dataclass(frozen=True, slots=True)
-class MaxAge:
-    """The last interactive authentication is at most this many seconds ago."""
-
-    seconds: int
-
-    def __post_init__(self) -> None:
-        if self.seconds <= 0:
-            raise ValueError("max_age must be longer than nothing")
-
-    @property
-    def describe(self) -> str:
-        return f"max_age({self.seconds}s)"
-
-
-@dataclass(frozen=True, slots=True)
-class ClientIs:
-    """The token was issued to one of these clients."""
-
-    client_ids: frozenset[str]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("client", self.client_ids)
-
-    @property
-    def describe(self) -> str:
-        return f"client({' '.join(sorted(self.client_ids))})"
-
-
-@dataclass(frozen=True, slots=True)
-class SourceIp:
-    """The caller's address is in one of these networks."""
-
-    networks: tuple[Network, ...]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("source_ip", self.networks)
-
-    @property
-    def describe(self) -> str:
-        return f"source_ip({' '.join(str(network) for network in self.networks)})"
-
-
-@dataclass(frozen=True, slots=True)
-class All:
-    """Every one of the rules; Deny before Challenge before Allow."""
-
-    rules: tuple["Rule", ...]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("all", self.rules)
-        _refuse_anonymous("all", self.rules)
-
-    @property
-    def describe(self) -> str:
-        return f"all({', '.join(rule.describe for rule in self.rules)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Any:
-    """One of the rules; Allow before Challenge before Deny."""
-
-    rules: tuple["Rule", ...]
-
-    def __post_init__(self) -> None:
-        _refuse_empty("any", self.rules)
-        _refuse_anonymous("any", self.rules)
-
-    @property
-    def describe(self) -> str:
-        return f"any({', '.join(rule.describe for rule in self.rules)})"
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    """Allow becomes Deny, Deny becomes Allow, Challenge becomes Deny; a claim that the token lacks denies."""
-
-    rule: "Rule"
-
-    def __post_init__(self) -> None:
-        _refuse_anonymous("not", (self.rule,))
-
-    @property
-    def describe(self) -> str:
-        return f"not({self.rule.describe})"
-
-
-Rule = Anonymous | Scopes | Claims | Amr | Acr | MaxAge | ClientIs | SourceIp | All | Any | Not
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +74,7 @@ def decide(rule: Rule, principal: Principal | None, *, source: Address, now: int
         case Amr(methods):
             return _ALLOW if methods <= principal.amr else Challenge(_STEP_UP, (_acr_for(methods),))
         case Acr(value):
-            return _ALLOW if _rank(principal.acr) >= _rank(value) else Challenge(_STEP_UP, (value,))
+            return _ALLOW if acr.rank(principal.acr) >= acr.rank(value) else Challenge(_STEP_UP, (value,))
         case MaxAge(seconds):
             return _max_age(seconds, principal.auth_time, now)
         case ClientIs(client_ids):
@@ -276,7 +129,7 @@ def _joined(challenges: list[Challenge]) -> Challenge:
     ages = [challenge.max_age for challenge in challenges if challenge.max_age is not None]
     return Challenge(
         challenges[0].reason,
-        acr_values=(max(classes, key=_rank),) if classes else (),
+        acr_values=(max(classes, key=acr.rank),) if classes else (),
         max_age=min(ages, default=None),
     )
 
@@ -300,12 +153,7 @@ def _max_age(seconds: int, auth_time: int | None, now: int) -> Decision:
 
 def _acr_for(methods: frozenset[str]) -> str:
     """RFC 9470 has no way to ask for a method, so the challenge names the class that brings it."""
-    return ACR_MFA if methods & _SECOND_FACTORS else ACR_PWD
-
-
-def _rank(acr: str | None) -> int:
-    """A class that is not known ranks below all that are."""
-    return _ACR_ORDER.index(acr) if acr in _ACR_ORDER else -1
+    return acr.MFA if methods & _SECOND_FACTORS else acr.PASSWORD
 
 
 def _parts(rule: Rule) -> tuple[Rule, ...]:
@@ -323,13 +171,3 @@ def _claim_names(rule: Rule) -> Iterator[str]:
         yield from (name for name, _ in rule.required)
     for part in _parts(rule):
         yield from _claim_names(part)
-
-
-def _refuse_empty(name: str, values: object) -> None:
-    if not values:
-        raise ValueError(f"{name} must not be empty: it would say nothing")
-
-
-def _refuse_anonymous(name: str, rules: tuple[Rule, ...]) -> None:
-    if any(isinstance(rule, Anonymous) for rule in rules):
-        raise ValueError(f"anonymous must stand alone, not inside {name}")

@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 from policies.decision import Allow, Deny
 
-ACR_PASSWORD = "urn:yett:acr:pwd"  # noqa: S105 - the name of a level, not a password
-ACR_MFA = "urn:yett:acr:mfa"
-
 
 @dataclass(frozen=True, slots=True)
 class LoginFacts:

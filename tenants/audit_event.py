@@ -7,7 +7,7 @@ fields; it never changes what a field means.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -52,12 +52,15 @@ def encode(event: Event, *, event_id: UUID, tenant_id: UUID, at: datetime) -> by
 
     Raises:
         TypeError: a value that is neither text, integer, truth nor list of text.
+        ValueError: a time without a zone.
     """
+    if at.tzinfo is None:
+        raise ValueError("an event's time has a zone")
     body: dict[str, object] = {
         "v": VERSION,
         "id": str(event_id),
         "tenant_id": str(tenant_id),
-        "time": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
     }
     for name in _NAMES:
         value = getattr(event, name)

@@ -24,6 +24,7 @@ from tenants.tables import audit_outbox as outbox
 
 _LOCK = 0x79657474_61756474  # "yettaudt"
 _BATCH = 1000
+_LONGEST_SUBJECT = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,9 @@ class AuditLog:
 
         One transaction, and one sequencer at a time: a second one finds the lock taken and does nothing.
         """
+        async with self._database.system_snapshot() as connection:  # asked first: a write lock is not free on SQLite
+            if (await connection.execute(select(outbox.c.seq).limit(1))).scalar_one_or_none() is None:
+                return 0
         async with self._database.system_step() as connection:
             if not self._database.is_sqlite:  # SQLite has one writer at a time by itself
                 locked = await connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -96,7 +100,7 @@ class AuditLog:
                 yield _entry(row)
             if len(rows) < _BATCH:
                 return
-            after = rows[-1].index
+            after = rows[-1].position
 
     async def newest(self, tenant_id: UUID | None, *, limit: int) -> Sequence[Entry]:
         """The last entries of one tenant or of all, oldest first."""
@@ -118,6 +122,14 @@ def _entry(row: Row[Any]) -> Entry:
     return Entry(row.slug, row.position, row.leaf, row.salt, row.event)
 
 
+def _indexed(subject: str | None) -> str | None:
+    """The subject as its column can hold it; the event keeps it whole. An event that no column takes would stop the
+    sequencer for all tenants."""
+    if subject is None:
+        return None
+    return subject.replace("\0", "").encode("utf-8", "replace").decode()[:_LONGEST_SUBJECT]
+
+
 def _entry_row(row: Row[Any], tenant_id: UUID, position: int) -> dict[str, object]:
     event = json.loads(row.event)
     return {
@@ -125,7 +137,7 @@ def _entry_row(row: Row[Any], tenant_id: UUID, position: int) -> dict[str, objec
         "position": position,
         "id": event["id"],
         "type": event["type"],
-        "subject": event.get("subject"),
+        "subject": _indexed(event.get("subject")),
         "at": datetime.fromisoformat(event["time"]).astimezone(UTC),
         "leaf": leaf_hash(entry_hash(row.salt, row.event)),
         "salt": row.salt,

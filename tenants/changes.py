@@ -18,6 +18,7 @@ from tenants.tables import changes
 ChangeKind = Literal["tenant", "revocation"]
 
 _LOCK = 0x79657474_66656564  # "yettfeed"
+BATCH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class ChangeWriter:
             await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         rows = [{"tenant_id": self._tenant_id, "kind": kind, "ref": ref, "at": now} for kind, ref in self._pending]
         for row in rows:  # one by one: a multi-row insert does not promise sequence numbers in this order
-            await self._connection.execute(insert(changes).values(row))
+            # inline: without RETURNING, which needs a right to read that ``yett_app`` does not have here.
+            await self._connection.execute(insert(changes).inline().values(row))
         self._pending.clear()
 
 
@@ -61,11 +63,18 @@ async def position(connection: AsyncConnection) -> int:
     return newest or 0
 
 
-async def since(connection: AsyncConnection, seq: int, *, limit: int = 10_000) -> Sequence[Change]:
-    """What happened after ``seq``, oldest first. As ``yett_system``."""
+async def since(connection: AsyncConnection, seq: int, *, limit: int = BATCH) -> Sequence[Change] | None:
+    """At most ``limit`` changes after ``seq``, oldest first. As ``yett_system``.
+
+    None where number ``seq`` itself is not there (any more): the database was restored, or a fail-over lost it, and
+    numbers that were heard once will mean other changes. Or it was pruned. All has to be loaded anew.
+    """
     query = select(changes.c.seq, changes.c.tenant_id, changes.c.kind, changes.c.ref)
-    rows = await connection.execute(query.where(changes.c.seq > seq).order_by(changes.c.seq).limit(limit))
-    return [Change(row.seq, row.tenant_id, row.kind, row.ref) for row in rows]
+    rows = await connection.execute(query.where(changes.c.seq >= seq).order_by(changes.c.seq).limit(limit + 1))
+    found = [Change(row.seq, row.tenant_id, row.kind, row.ref) for row in rows]
+    if seq == 0:
+        return found[:limit]
+    return found[1:] if found and found[0].seq == seq else None
 
 
 async def prune(connection: AsyncConnection, before: datetime) -> None:

@@ -20,6 +20,7 @@ from tenants.names import (
     checked_redirect_uri,
     checked_scopes,
     checked_title,
+    is_name,
 )
 from tenants.revocations import Revocations
 from tenants.tables import client_secrets, clients, refresh_families
@@ -82,7 +83,9 @@ class Clients:
         self._changes.note("tenant")
 
     async def get(self, client_id: str) -> Client | None:
-        """By id."""
+        """By id; what cannot be one is nobody's."""
+        if not is_name(client_id):
+            return None
         query = select(clients).where(clients.c.tenant_id == self._tenant_id, clients.c.client_id == client_id)
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else client_of(row)
@@ -111,7 +114,9 @@ class Clients:
                 )
                 .values(revoked_at=self._now)
             )
-            await self._revocations.revoke("client", client_id)
+            await self._revocations.forbid("client", client_id)
+        else:
+            await self._revocations.allow("client", client_id)
         self._changes.note("tenant")
 
     async def add_secret(self, client_id: str, *, expires_at: datetime | None = None) -> str:
@@ -144,6 +149,8 @@ class Clients:
 
         The look-up is by the hash of 256 random bits, which tells an observer of its time nothing.
         """
+        if not is_name(client_id):
+            return False
         query = select(client_secrets.c.expires_at).where(
             client_secrets.c.tenant_id == self._tenant_id,
             client_secrets.c.client_id == client_id,

@@ -8,9 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants.errors import NotFound
 from tenants.tables import passwords
 
 
@@ -43,16 +47,22 @@ class Credentials:
         return None if row is None else Password(user_id, row.hash, row.version)
 
     async def set_password(self, user_id: UUID, hash_: str) -> None:
-        """A new password: the version rises, so that a login in flight with the old one fails."""
-        mine = (passwords.c.tenant_id == self._tenant_id, passwords.c.user_id == user_id)
+        """A new password: the version rises, so that a login in flight with the old one fails.
+
+        Raises:
+            NotFound: no such user in this tenant.
+        """
+        table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
         values = {"hash": hash_, "changed_at": self._now}
-        changed = await self._connection.execute(
-            update(passwords).where(*mine).values(version=passwords.c.version + 1, **values)
+        first = table_insert(passwords).values(tenant_id=self._tenant_id, user_id=user_id, version=1, **values)
+        changed = first.on_conflict_do_update(
+            index_elements=["tenant_id", "user_id"], set_={"version": passwords.c.version + 1, **values}
         )
-        if changed.rowcount == 0:
-            await self._connection.execute(
-                insert(passwords).values(tenant_id=self._tenant_id, user_id=user_id, version=1, **values)
-            )
+        try:
+            async with self._connection.begin_nested():
+                await self._connection.execute(changed)
+        except IntegrityError as error:
+            raise NotFound("user", str(user_id)) from error
 
     async def rehash(self, password: Password, hash_: str) -> None:
         """The same password under today's parameters: same version, and only if it is still the one that was read."""

@@ -72,22 +72,28 @@ class Helper(asyncio.Protocol):
     @classmethod
     async def start(cls, cost: Cost, owner: Owner) -> "Helper":
         """Start a process and wait until it is ready. Raises OSError, HelperDied, TimeoutError; nothing is left behind
-        then.
+        then, nor when the caller is cancelled.
         """
+        # A start is not interrupted half-way, where process and socket would have no owner. It is short.
+        starting = asyncio.ensure_future(cls._start(cost, owner))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            await asyncio.wait([starting])
+            if not starting.cancelled() and starting.exception() is None:
+                await starting.result().end(at_once=True)
+            raise
+
+    @classmethod
+    async def _start(cls, cost: Cost, owner: Owner) -> "Helper":
         loop = asyncio.get_running_loop()
         # Fork and exec block for some milliseconds, so another thread waits for them.
-        spawning = loop.run_in_executor(None, _spawn, cost)
-        try:
-            ours, process = await asyncio.shield(spawning)
-        except asyncio.CancelledError:
-            spawning.add_done_callback(_discard)
-            await asyncio.wait([spawning])
-            raise
+        ours, process = await loop.run_in_executor(None, _spawn, cost)
         helper = cls(process, owner, loop)
         try:
             await loop.create_unix_connection(lambda: helper, sock=ours)
             await asyncio.wait_for(helper._ready, _START_SECONDS)
-        except BaseException:
+        except (OSError, HelperDied, TimeoutError):
             if helper._transport is None:
                 ours.close()
             await helper.end(at_once=True)
@@ -181,13 +187,3 @@ def _reap(process: "subprocess.Popen[bytes]") -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def _discard(spawned: "asyncio.Future[tuple[socket.socket, subprocess.Popen[bytes]]]") -> None:
-    """Nobody waits any more for the process that was being started."""
-    if spawned.cancelled() or spawned.exception() is not None:
-        return
-    ours, process = spawned.result()
-    ours.close()
-    process.kill()
-    process.wait()

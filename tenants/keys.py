@@ -30,7 +30,7 @@ from tenants.errors import InvalidValue, NotFound
 from tenants.jose import Algorithm, SigningKey
 from tenants.revocations import LONGEST_ACCESS_TOKEN
 from tenants.sealing import MasterKeys
-from tenants.tables import signing_keys
+from tenants.tables import signing_keys, tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Keys:
         ``alg`` is the algorithm of the key that is made to follow. ``force`` promotes at once: clients that have the
         JWKS cached will refuse tokens until they fetch it again.
         """
+        await self._lock()
         promotion = promote(
             [key.facts() for key in await self.list()], now=self._now, publish_for=PUBLISH_FOR, force=force
         )
@@ -144,6 +145,7 @@ class Keys:
 
         Returns the moves as ``kid:state``, for the log.
         """
+        await self._lock()
         keys = [key.facts() for key in await self.list()]
         moves = []
         kid = due(keys, now=self._now)
@@ -163,6 +165,7 @@ class Keys:
             NotFound: no such key in this tenant.
             InvalidValue: it is revoked already.
         """
+        await self._lock()
         known = {key.kid: key for key in await self.list()}
         if kid not in known:
             raise NotFound("key", kid)
@@ -173,6 +176,13 @@ class Keys:
             await self.rotate(alg)
         elif known[kid].state is KeyState.NEXT:
             await self._create(alg, KeyState.NEXT)
+
+    async def _lock(self) -> None:
+        """One change of this tenant's keys at a time: decisions stand on a list that must not change meanwhile, or a
+        rotation would bring a key back that was revoked beside it. SQLite has one writer at a time by itself.
+        """
+        row = select(tenants.c.id).where(tenants.c.id == self._tenant_id)
+        await self._connection.execute(row.with_for_update(key_share=True))  # logins may go on: they insert
 
     async def _promote(self, kid: str, retires: str | None, alg: Algorithm) -> None:
         if retires is not None:  # first, since one key is active at a time

@@ -18,6 +18,7 @@ APP_ROLE = "yett_app"
 SYSTEM_ROLE = "yett_system"
 OWNER_ROLE = "yett_owner"
 
+_LOCK = 0x79657474_6D696772  # "yettmigr"
 _ATTRIBUTES = {
     OWNER_ROLE: "NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB",
     APP_ROLE: "NOSUPERUSER NOBYPASSRLS NOCREATEROLE NOCREATEDB",
@@ -69,6 +70,8 @@ async def upgrade(url: str) -> tuple[str | None, str]:
         if engine.dialect.name == "postgresql":
             await _require_roles(engine)
         async with engine.begin() as connection:
+            if engine.dialect.name == "postgresql":  # two upgrades at once: the second finds nothing left to do
+                await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
         return before, newest()
     finally:
@@ -89,8 +92,8 @@ async def check(database: Database) -> None:
 
 
 async def create_roles(admin_url: str, urls: dict[str, str]) -> list[str]:
-    """Make or mend the three roles with the passwords that their configured URLs carry, and give the database to the
-    owner. ``admin_url`` is a superuser's; ``urls`` maps each role to its URL. Says what was done.
+    """Make or mend the three roles with the passwords that their configured URLs carry, and let the
+    owner make tables. ``admin_url`` is a superuser's; ``urls`` maps each role to its URL. Says what was done.
 
     Raises:
         ValueError: a URL names another user than its role.

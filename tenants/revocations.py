@@ -1,4 +1,8 @@
-"""What is refused before it expires. A row lives as long as the last token that it could still stop."""
+"""What is refused before it expires. A row lives as long as the last token that it could still stop.
+
+Clocks differ between processes and a login may be in flight while its user is disabled. So what never comes back, and
+what is switched off, is refused whenever it was issued; only ``revoke`` compares times.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select
+from sqlalchemy import Row, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,10 +23,15 @@ RevocationKind = Literal["session", "subject", "client", "token"]
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 """No tenant may set a longer access token lifetime, so a revocation that is older stops nothing any more."""
 
+_KEPT = LONGEST_ACCESS_TOKEN + timedelta(minutes=5)  # for a token that was being issued meanwhile, by another clock
+
 
 @dataclass(frozen=True, slots=True)
 class Revocation:
-    """Tokens of this session, subject, client or token id that were issued at or before ``before`` are refused."""
+    """Tokens of this session, subject, client or token id that were issued at or before ``before`` are refused.
+
+    ``before`` is in the future where they are refused whenever they were issued.
+    """
 
     tenant_id: UUID
     kind: RevocationKind
@@ -42,11 +51,37 @@ class Revocations:
 
     async def revoke(self, kind: RevocationKind, value: str) -> None:
         """Refuse what was issued until now. A second call moves the moment forward, never back."""
+        await self._refuse(kind, value, before=self._now)
+
+    async def forbid(self, kind: RevocationKind, value: str) -> None:
+        """Refuse it whenever it was issued: a session that ended, a token, a user or a client that is disabled."""
+        await self._refuse(kind, value, before=self._now + _KEPT)
+
+    async def allow(self, kind: RevocationKind, value: str) -> None:
+        """What is issued from this second on is good again; what was issued before stays refused."""
+        before = self._now.replace(microsecond=0) - timedelta(microseconds=1)  # ``iat`` has whole seconds
+        await self._connection.execute(
+            update(revocations)
+            .where(
+                revocations.c.tenant_id == self._tenant_id,
+                revocations.c.kind == kind,
+                revocations.c.value == value,
+                revocations.c.before > before,
+            )
+            .values(before=before, expires_at=self._now + _KEPT)
+        )
+        self._changes.note("revocation", f"{kind}:{value}")
+
+    async def _refuse(self, kind: RevocationKind, value: str, *, before: datetime) -> None:
         table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
-        row = {"before": self._now, "expires_at": self._now + LONGEST_ACCESS_TOKEN}
+        row = {"before": before, "expires_at": self._now + _KEPT}
         statement = table_insert(revocations).values(tenant_id=self._tenant_id, kind=kind, value=value, **row)
         await self._connection.execute(
-            statement.on_conflict_do_update(index_elements=["tenant_id", "kind", "value"], set_=row)
+            statement.on_conflict_do_update(
+                index_elements=["tenant_id", "kind", "value"],
+                set_=row,
+                where=revocations.c.before < statement.excluded.before,
+            )
         )
         self._changes.note("revocation", f"{kind}:{value}")
 

@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.errors import AlreadyExists, NotFound
-from tenants.names import checked_name, checked_scopes
+from tenants.names import checked_name, checked_scopes, is_name
 from tenants.tables import roles, user_roles
 
 
@@ -45,7 +45,9 @@ class Roles:
         return role
 
     async def get(self, name: str) -> Role | None:
-        """By name."""
+        """By name; what cannot be one is no role's."""
+        if not is_name(name):
+            return None
         query = select(roles).where(roles.c.tenant_id == self._tenant_id, roles.c.name == name)
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else Role(row.name, frozenset(row.scopes))
@@ -75,6 +77,8 @@ class Roles:
 
     async def withdraw(self, user_id: UUID, name: str) -> None:
         """Take a role from a user; one that they do not have is no error."""
+        if not is_name(name):
+            return
         await self._connection.execute(
             delete(user_roles).where(
                 user_roles.c.tenant_id == self._tenant_id, user_roles.c.user_id == user_id, user_roles.c.role == name

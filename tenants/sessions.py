@@ -76,7 +76,7 @@ class Sessions:
         )
         if ended.rowcount == 0:
             return False
-        await self._revocations.revoke("session", str(session_id))
+        await self._revocations.forbid("session", str(session_id))
         return True
 
 

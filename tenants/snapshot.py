@@ -12,14 +12,17 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.principal import Principal
 from tenants import changes, revocations
 from tenants.database import Database
-from tenants.jose import VerifyingKey
+from tenants.jose import UnusableKey, VerifyingKey
 from tenants.tables import clients, signing_keys, tenants
+
+_log = structlog.get_logger("tenants.snapshot")
 
 FEED_RETENTION = timedelta(hours=1)
 """How long the feed is kept. A process that has not read for longer loads everything anew."""
@@ -116,15 +119,22 @@ class Snapshot:
         asked_at = self._monotonic()
         async with self._database.system_snapshot() as connection:
             heard = await changes.since(connection, self._seq)
-            touched = {change.tenant_id for change in heard if change.kind == "tenant"}
-            refs = dict.fromkeys((change.tenant_id, change.ref) for change in heard if change.kind == "revocation")
+            news = heard or ()
+            touched = {change.tenant_id for change in news if change.kind == "tenant"}
+            refs = dict.fromkeys((change.tenant_id, change.ref) for change in news if change.kind == "revocation")
             found = await _tenants(connection, touched) if touched else []
             revoked = await revocations.load(connection, self._clock(), refs) if refs else []
+        if heard is None:
+            await self.load()
+            return 0
         if heard:
             self._apply(touched, found, revoked)
             self._seq = heard[-1].seq
             self.version += 1
-        self._heard(asked_at)
+        if (
+            len(heard) < changes.BATCH
+        ):  # else there is more, and whoever asks how fresh this is must not be told that it is
+            self._heard(asked_at)
         return len(heard)
 
     def forget_expired(self) -> None:
@@ -160,7 +170,10 @@ async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[
         signing_keys.c.state.in_(PUBLISHED_STATES), of_these(signing_keys.c.tenant_id)
     )
     for tenant_id, kid, public_jwk in await connection.execute(published):
-        keys[tenant_id][kid] = VerifyingKey(public_jwk)
+        try:
+            keys[tenant_id][kid] = VerifyingKey(public_jwk)
+        except UnusableKey as error:  # one damaged row must not keep all tenants out; its tokens are refused
+            _log.error("key_unusable", tenant_id=str(tenant_id), kid=kid, error=str(error))
     origins: dict[UUID, set[str]] = defaultdict(set)
     allowed = select(clients.c.tenant_id, clients.c.origins).where(clients.c.active, of_these(clients.c.tenant_id))
     for tenant_id, listed in await connection.execute(allowed):

@@ -60,16 +60,11 @@ class Store:
 
         ``read_only`` takes no write lock; a write inside it fails.
         """
-        async with self._database.app.connect() as connection:
-            options = (
-                {"postgresql_readonly": True, "yett_read_only": True} if read_only else {"postgresql_readonly": False}
-            )
-            await connection.execution_options(**options)
-            async with connection.begin():
-                await self._enter(connection, tenant_id)
-                changes = ChangeWriter(connection, tenant_id, locked=not self._database.is_sqlite)
-                yield self._bind(connection, tenant_id, changes)
-                await changes.flush(self._clock())
+        async with self._database.app_step(read_only=read_only) as connection:
+            await self._enter(connection, tenant_id)
+            changes = ChangeWriter(connection, tenant_id, locked=not self._database.is_sqlite)
+            yield self._bind(connection, tenant_id, changes)
+            await changes.flush(self._clock())
 
     async def _enter(self, connection: AsyncConnection, tenant_id: UUID) -> None:
         if not self._database.is_sqlite:

@@ -220,6 +220,8 @@ refresh_families = _owned(
     _belongs_to("clients", ("client_id",), ("client_id",)),
     key=("id",),
 )
+Index("ix_refresh_families_session", refresh_families.c.tenant_id, refresh_families.c.session_id)
+Index("ix_refresh_families_expiry", refresh_families.c.expires_at)
 
 refresh_tokens = _owned(
     "refresh_tokens",
@@ -234,6 +236,8 @@ refresh_tokens = _owned(
     key=("digest",),
 )
 Index("ix_refresh_tokens_family", refresh_tokens.c.tenant_id, refresh_tokens.c.family_id)
+_IS_KEPT = refresh_tokens.c.sealed_successor.is_not(None)  # few at any time, looked for often
+Index("ix_refresh_tokens_kept", refresh_tokens.c.consumed_at, postgresql_where=_IS_KEPT, sqlite_where=_IS_KEPT)
 
 revocations = _owned(
     "revocations",

@@ -10,11 +10,15 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.changes import ChangeWriter
-from tenants.errors import AlreadyExists, InvalidValue
+from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM, Algorithm
-from tenants.names import checked_title
+from tenants.names import checked_title, is_name
 from tenants.revocations import LONGEST_ACCESS_TOKEN
-from tenants.tables import tenants
+from tenants.tables import clients, tenants
+
+_LONGEST_SECONDS = 10 * 366 * 24 * 3600
+LONGEST_REFRESH_GRACE = timedelta(minutes=1)
+"""No longer than that is a successor kept; and for as long, who stole a spent token can have its successor."""
 
 
 def algorithm(name: str) -> Algorithm:
@@ -49,11 +53,13 @@ class Lifetimes:
         known = {entry.name for entry in fields(cls)}
         if not seconds.keys() <= known:
             raise InvalidValue(f"unknown lifetimes: {', '.join(sorted(seconds.keys() - known))}")
-        if any(value <= 0 for value in seconds.values()):
-            raise InvalidValue("a lifetime is at least a second")
+        if any(not 0 < value <= _LONGEST_SECONDS for value in seconds.values()):
+            raise InvalidValue("a lifetime is at least a second and at most ten years")
         lifetimes = cls(**{name: timedelta(seconds=value) for name, value in seconds.items()})
         if lifetimes.access_token > LONGEST_ACCESS_TOKEN:
             raise InvalidValue(f"an access token lives at most {LONGEST_ACCESS_TOKEN}")
+        if lifetimes.refresh_grace > LONGEST_REFRESH_GRACE:
+            raise InvalidValue(f"the grace of a refresh token is at most {LONGEST_REFRESH_GRACE}")
         return lifetimes
 
 
@@ -120,7 +126,19 @@ class Settings:
         await self._set(active=active)
 
     async def set_default_client(self, client_id: str | None) -> None:
-        """Name the client that stands in where a password form names none."""
+        """Name the client that stands in where a password form names none.
+
+        Raises:
+            NotFound: no such client in this tenant.
+        """
+        if client_id is not None:
+            mine = clients.c.tenant_id == self._tenant_id, clients.c.client_id == client_id
+            known = (
+                is_name(client_id)
+                and (await self._connection.execute(select(clients.c.client_id).where(*mine))).first()
+            )
+            if not known:
+                raise NotFound("client", client_id)
         await self._set(default_client_id=client_id)
 
     async def set_lifetimes(self, seconds: dict[str, int]) -> None:

@@ -1,6 +1,7 @@
 """Users: the names by which people log in, unique per tenant whatever their spelling.
 
-Shown as typed, found by ``name_key``: NFKC, case-folded, without ignorable characters (Unicode TR 31 NFKC_Casefold).
+Shown as typed, found by ``name_key``: NFKC and case-folded (Unicode TR 31 NFKC_Casefold; the ignorable characters that
+it would drop are refused: nobody sees them).
 """
 
 import unicodedata
@@ -19,7 +20,19 @@ from tenants.revocations import Revocations
 from tenants.tables import sessions, users
 
 _LONGEST_NAME = 254
+_LONGEST_KEY = 762  # a compatibility character may unfold into eighteen others
 _REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_INVISIBLE = frozenset(  # Default_Ignorable_Code_Point (UAX 44) outside of those categories, and the empty braille cell
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+            *range(0x180B, 0x1810),
+            *range(0xFE00, 0xFE10),
+            *range(0xE0100, 0xE01F0),
+        ),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +54,18 @@ def name_key(name: str) -> str:
     """
     if not 0 < len(name) <= _LONGEST_NAME:
         raise InvalidValue(f"a user name has 1 to {_LONGEST_NAME} characters")
-    if name != name.strip() or any(unicodedata.category(character) in _REFUSED_CATEGORIES for character in name):
+    if name != name.strip() or any(_is_unseen(character) for character in name):
         raise InvalidValue("a user name has no control or invisible characters, and no space at its ends")
     key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     if not key.strip():
         raise InvalidValue("a user name needs a visible character")
+    if len(key) > _LONGEST_KEY:
+        raise InvalidValue(f"a user name has at most {_LONGEST_KEY} characters when its ligatures are written out")
     return key
+
+
+def _is_unseen(character: str) -> bool:
+    return character in _INVISIBLE or unicodedata.category(character) in _REFUSED_CATEGORIES
 
 
 class Users:
@@ -111,7 +130,9 @@ class Users:
                 )
                 .values(ended_at=self._now)
             )
-            await self._revocations.revoke("subject", str(user_id))
+            await self._revocations.forbid("subject", str(user_id))
+        else:
+            await self._revocations.allow("subject", str(user_id))
 
     async def _one(self, condition: ColumnElement[bool]) -> User | None:
         query = select(users).where(users.c.tenant_id == self._tenant_id, condition)

@@ -16,7 +16,7 @@ from uuid import UUID
 from gateway.authn.token_table import Remembered, TokenTable
 from policies import claims
 from policies.principal import Principal
-from tenants.jose import VerifyingKey
+from tenants.jose import UnusableKey, VerifyingKey
 from tenants.unverified_token import Malformed, UnverifiedToken, parse_unverified
 
 
@@ -27,7 +27,7 @@ class InvalidToken:
     nothing.
 
     Reasons: token_malformed, issuer_unknown, tenant_suspended, token_type, token_header, key_id_missing, key_unknown,
-    alg_mismatch, token_expired, signature_invalid, claims_invalid, token_not_yet_valid, token_revoked.
+    alg_mismatch, token_expired, signature_invalid, key_unusable, claims_invalid, token_not_yet_valid, token_revoked.
     """
 
     reason: str
@@ -147,7 +147,10 @@ class Bearer:
     def _prove(
         self, unverified: UnverifiedToken, key: VerifyingKey, tenant: Tenant, now: float
     ) -> Principal | InvalidToken:
-        signed = key.verify(unverified)
+        try:
+            signed = key.verify(unverified)
+        except UnusableKey as error:  # the stored key is damaged: nothing can be proved with it
+            return InvalidToken("key_unusable", str(error), tenant.id)
         if signed is None:
             return InvalidToken("signature_invalid", "", tenant.id)
         access = claims.access_claims(signed, now=now, leeway=self._leeway)

@@ -4,6 +4,7 @@ It is an installation like any other: a folder with yett.yaml, a master key and 
 command works on it with ``--data``.
 """
 
+import json
 import socket
 import sys
 import tempfile
@@ -21,9 +22,11 @@ from gateway.cli.options import CONFIG_NAME, Invocation, command
 from gateway.cli.serve import run
 from gateway.installation import hashing_pool, open_installation
 from gateway.server.run import Listener
+from gateway.settings import Settings
 from tenants import migrate
 from tenants.sealing import MasterKeyExists, MasterKeys
 
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CONFIG = """\
 # Written by `yett demo` at each start.
 public_url: http://localhost:{port}
@@ -56,7 +59,7 @@ routes:
 """
 
 
-@command(None, loop_factory=uvloop.new_event_loop)
+@command(None, configured=False, loop_factory=uvloop.new_event_loop)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Identity and APIs.")
 @click.option("--management-port", default=8081, show_default=True, type=click.IntRange(1, 65535), help="Probes.")
 @click.option("--upstream", help="The API behind the gateway, http://HOST:PORT. Default: an echo that is started too.")
@@ -69,11 +72,12 @@ async def demo(call: Invocation, port: int, management_port: int, upstream: str 
     target = upstream or f"http://127.0.0.1:{echo.getsockname()[1] if echo else 0}"
     data = _folder(call)
     config = data / CONFIG_NAME
+    folder = json.dumps(str(data.resolve()), ensure_ascii=False)  # quoted, so that any folder is text
     config.write_text(
-        _CONFIG.format(port=port, management_port=management_port, data=data.resolve(), upstream=target),
-        encoding="utf-8",
+        _CONFIG.format(port=port, management_port=management_port, data=folder, upstream=target), encoding="utf-8"
     )
     settings = Invocation(config, call.environ, call.output).settings()
+    _refuse_what_is_no_demo(settings)
     telemetry.configure(settings.log)
     with suppress(MasterKeyExists):  # a kept folder
         MasterKeys.create(settings.master_key_file)
@@ -86,9 +90,16 @@ async def demo(call: Invocation, port: int, management_port: int, upstream: str 
         await run(installation, *further, on_ready=lambda: click.echo(banner))
 
 
+def _refuse_what_is_no_demo(settings: Settings) -> None:
+    """The environment wins over the demo's file. Its known passwords must reach no network and no real database."""
+    for name, address in (("listen", settings.listen), ("management_listen", settings.management_listen)):
+        if address.host not in _LOOPBACK:
+            raise Refused(f"the demo binds loopback only, and {name} (YETT_{name.upper()}) says {address}")
+    if "database_url" in settings.model_fields_set:
+        raise Refused("the demo keeps its own database: unset YETT_DATABASE_URL")
+
+
 def _folder(call: Invocation) -> Path:
-    if call.config is not None:
-        raise Refused("the demo writes its own configuration; `yett serve --config FILE` runs another")
     named = call.environ.get("YETT_DATA")
     if named is None:
         return Path(tempfile.mkdtemp(prefix="yett-demo-"))

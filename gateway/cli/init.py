@@ -1,5 +1,6 @@
 """``yett init``: a new installation's folder, master key and first configuration."""
 
+import json
 from pathlib import Path
 
 import click
@@ -28,7 +29,7 @@ routes: []
 
 @click.command()
 @click.option(
-    "--data", type=click.Path(file_okay=False, path_type=Path), envvar="YETT_DATA", default=".yett", show_default=True
+    "--data", type=_FOLDER, envvar="YETT_DATA", default=".yett", show_default=True, help="The folder to make and fill."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of text for people.")
 def init(data: Path, as_json: bool) -> None:
@@ -43,7 +44,9 @@ def init(data: Path, as_json: bool) -> None:
         except MasterKeyExists:
             MasterKeys.load(key_file)  # it has to be one
         if not config.exists():
-            config.write_text(_CONFIG.format(data=data), encoding="utf-8")
+            # Absolute, so that it means the same folder wherever a command is run; quoted, so that any folder is text.
+            folder = json.dumps(str(data.resolve()), ensure_ascii=False)
+            config.write_text(_CONFIG.format(data=folder), encoding="utf-8")
             config_made = True
         Output(as_json).say(
             f"{'made' if key_made else 'kept'} {key_file}: keep a copy apart from the database's backups, "

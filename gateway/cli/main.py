@@ -16,7 +16,8 @@ from gateway.cli.user import user
 
 _EPILOG = """\b
 Exit codes: 0 done · 1 refused · 2 usage · 3 configuration · 4 installation
-(database, schema, roles or master key not in order).
+(database, schema, roles or master key not in order, or an address taken) ·
+70 a bug.
 Secrets are read from a prompt or from standard input, never from an argument."""
 
 

@@ -82,16 +82,18 @@ def command(
     group: click.Group | None,
     name: str | None = None,
     *,
+    configured: bool = True,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> Callable[[Callable[..., Awaitable[None]]], click.Command]:
     """Make an ``async`` function a command, of ``group`` where one is given.
 
-    The function gets an ``Invocation`` first, then its own options by name.
+    The function gets an ``Invocation`` first, then its own options by name. One that is not ``configured`` takes no
+    ``--config``.
     """
 
     def register(function: Callable[..., Awaitable[None]]) -> click.Command:
         @functools.wraps(function)
-        def run(*, config: Path | None, data: Path | None, as_json: bool, **kwargs: Any) -> None:
+        def run(*, data: Path | None, as_json: bool, config: Path | None = None, **kwargs: Any) -> None:
             environ = dict(os.environ)
             if data is not None:
                 environ["YETT_DATA"] = str(data)
@@ -99,7 +101,7 @@ def command(
                 runner.run(_awaited(function(Invocation(config, environ, Output(as_json)), **kwargs)))
 
         wrapped: Any = run
-        for option in reversed(_SHARED):
+        for option in (_JSON, _DATA, *((_CONFIG,) if configured else ())):
             wrapped = option(wrapped)
         made: click.Command = click.command(name)(wrapped)
         if group is not None:
@@ -113,18 +115,16 @@ async def _awaited(awaitable: Awaitable[None]) -> None:
     await awaitable
 
 
-_SHARED = (
-    click.option(
-        "--config",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        envvar="YETT_CONFIG",
-        help="The YAML file. Default: yett.yaml in the data folder, where there is one.",
-    ),
-    click.option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        envvar="YETT_DATA",
-        help="The folder of an embedded installation (SQLite, master key). Default: .yett",
-    ),
-    click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of text for people."),
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="YETT_CONFIG",
+    help="The YAML file. Default: yett.yaml in the data folder, where there is one.",
 )
+_DATA = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    envvar="YETT_DATA",
+    help="The folder of an embedded installation (SQLite, master key). Default: .yett",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts instead of text for people.")

@@ -8,6 +8,7 @@ import uvloop
 
 from gateway import telemetry
 from gateway.app import running
+from gateway.cli import garbage
 from gateway.cli.options import Invocation, command
 from gateway.installation import Installation, open_installation
 from gateway.server.run import Listener
@@ -41,4 +42,5 @@ async def run(installation: Installation, *further: Listener, on_ready: Callable
             Listener("management", service.management, host=management.address, port=management.port or 0),
             *further,
         ]
+        garbage.settle()
         await serve_listeners(listeners, lifespan=nullcontext, drain=settings.drain, on_ready=lambda _: on_ready())

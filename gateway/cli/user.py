@@ -8,7 +8,7 @@ from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
 from gateway.installation import hashing_pool
 from policies.password import Unacceptable, for_setting
-from tenants.audit_event import Event
+from tenants.audit_event import Details, Event
 from tenants.store import TenantStore
 from tenants.users import User
 
@@ -18,7 +18,7 @@ _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the pass
 
 @click.group()
 def user() -> None:
-    """Create, list, show, disable and enable users."""
+    """Create, list, show, disable and enable users; passwords and roles."""
 
 
 async def _fields(store: TenantStore, found: User) -> dict[str, object]:
@@ -39,6 +39,8 @@ async def _fields(store: TenantStore, found: User) -> dict[str, object]:
 @_from_stdin
 async def create(call: Invocation, slug: str, name: str, roles: tuple[str, ...], password_stdin: bool) -> None:
     """Create the user NAME with a password that is asked for."""
+    async with call.tenant(slug):
+        pass  # before anything is asked
     password = _read_password(from_stdin=password_stdin)
     async with hashing_pool(call.settings(), helpers=1) as hashing:
         hashed = await hashing.hash(password)
@@ -47,16 +49,7 @@ async def create(call: Invocation, slug: str, name: str, roles: tuple[str, ...],
         await store.credentials.set_password(made.id, hashed)
         for role in roles:
             await store.roles.assign(made.id, role)
-        await store.audit.add(
-            Event(
-                type="user.created",
-                outcome="success",
-                subject=str(made.id),
-                user_name=name,
-                actor=actor(),
-                details={"roles": list(roles)},
-            )
-        )
+        await _tell(store, "user.created", made, roles=list(roles))
         fields = await _fields(store, made)
     call.output.say(f"created user {name} in {slug}, id {made.id}", **fields)
 
@@ -83,6 +76,53 @@ async def show(call: Invocation, slug: str, name: str) -> None:
         call.output.item(await _fields(store, await _find(store, slug, name)))
 
 
+@command(user, "set-password")
+@_tenant
+@click.argument("name")
+@_from_stdin
+async def set_password(call: Invocation, slug: str, name: str, password_stdin: bool) -> None:
+    """Give the user NAME another password, and end all of their sessions."""
+    async with call.tenant(slug) as (_, store):
+        await _find(store, slug, name)  # before anything is asked
+    password = _read_password(from_stdin=password_stdin)
+    async with hashing_pool(call.settings(), helpers=1) as hashing:
+        hashed = await hashing.hash(password)
+    async with call.tenant(slug) as (_, store):
+        found = await _find(store, slug, name)
+        await store.credentials.set_password(found.id, hashed)
+        ended = 0
+        for session in await store.sessions.of_user(found.id):
+            ended += await store.sessions.end(session.id)
+        await _tell(store, "user.password_set", found, sessions_ended=ended)
+    call.output.say(f"set the password of {name} in {slug}, {ended} sessions ended", name=name, sessions_ended=ended)
+
+
+@command(user)
+@_tenant
+@click.argument("name")
+@click.argument("role")
+async def assign(call: Invocation, slug: str, name: str, role: str) -> None:
+    """Give the user NAME the ROLE. Its scopes are there from the next login or refresh on."""
+    async with call.tenant(slug) as (_, store):
+        found = await _find(store, slug, name)
+        await store.roles.assign(found.id, role)
+        await _tell(store, "user.role_assigned", found, role=role)
+    call.output.say(f"{name} in {slug} has role {role}", name=name, role=role)
+
+
+@command(user)
+@_tenant
+@click.argument("name")
+@click.argument("role")
+async def withdraw(call: Invocation, slug: str, name: str, role: str) -> None:
+    """Take the ROLE from the user NAME. Tokens that were issued before keep its scopes until they expire."""
+    async with call.tenant(slug) as (_, store):
+        found = await _find(store, slug, name)
+        await store.roles.withdraw(found.id, role)
+        await _tell(store, "user.role_withdrawn", found, role=role)
+    call.output.say(f"{name} in {slug} has no role {role}", name=name, role=role)
+
+
 @command(user)
 @_tenant
 @click.argument("name")
@@ -103,16 +143,22 @@ async def _set_active(call: Invocation, slug: str, name: str, *, active: bool) -
     async with call.tenant(slug) as (_, store):
         found = await _find(store, slug, name)
         await store.users.set_active(found.id, active)
-        await store.audit.add(
-            Event(
-                type="user.enabled" if active else "user.disabled",
-                outcome="success",
-                subject=str(found.id),
-                user_name=found.name,
-                actor=actor(),
-            )
-        )
+        await _tell(store, "user.enabled" if active else "user.disabled", found)
     call.output.say(f"{'enabled' if active else 'disabled'} user {name} in {slug}", name=name, active=active)
+
+
+async def _tell(store: TenantStore, type_: str, found: User, **details: str | int | bool | list[str]) -> None:
+    told: Details = dict(details)
+    await store.audit.add(
+        Event(
+            type=type_,
+            outcome="success",
+            subject=str(found.id),
+            user_name=found.name,
+            actor=actor(),
+            details=told,
+        )
+    )
 
 
 async def _find(store: TenantStore, slug: str, name: str) -> User:

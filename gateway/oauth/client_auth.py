@@ -1,7 +1,6 @@
 """Which client is asking at the token endpoint, and whether it is the one it says (RFC 6749 sections 2.3 and 3.2.1)."""
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -78,8 +77,8 @@ def _basic(authorization: str) -> PresentedClient:
         if not colon:
             raise InvalidClient(reason="basic_malformed")
         unquoted = [unquote_to_bytes(part.replace(b"+", b" ")).decode() for part in (client_id, secret)]
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:  # no Base64, not even ASCII, or no UTF-8
         raise InvalidClient(reason="basic_malformed") from error
-    if any("\0" in part for part in unquoted):
+    if any("\0" in part for part in unquoted) or (unquoted[1] and not unquoted[0]):
         raise InvalidClient(reason="basic_malformed")
     return PresentedClient(unquoted[0] or None, unquoted[1] or None)

@@ -8,6 +8,7 @@ from gateway.errors import InvalidRequest, RequestTooLarge
 
 MAX_BODY = 64 * 1024
 _MAX_FIELDS = 50
+_MAX_DIGITS = 20
 _REPEATABLE = frozenset({"resource"})  # RFC 8707 section 2
 
 
@@ -51,7 +52,8 @@ async def read_body(chunks: AsyncIterator[bytes], content_length: str | None) ->
     Raises:
         RequestTooLarge: by its announced length or by its real one.
     """
-    if content_length is not None and content_length.isdecimal() and int(content_length) > MAX_BODY:
+    announced = content_length if content_length is not None and content_length.isdecimal() else "0"
+    if len(announced) > _MAX_DIGITS or int(announced) > MAX_BODY:
         raise RequestTooLarge(reason="body_too_large")
     body = bytearray()
     async for chunk in chunks:

@@ -4,6 +4,7 @@ It names what this version has, nothing that is to come.
 """
 
 from gateway import urls
+from policies import acr
 from policies.key_rotation import jwks_max_age
 from tenants.clients import GRANT_TYPES
 from tenants.snapshot import TenantFacts
@@ -20,7 +21,7 @@ def server_metadata(tenant: TenantFacts) -> dict[str, object]:
         "grant_types_supported": sorted(GRANT_TYPES),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "acr_values_supported": ["urn:yett:acr:pwd"],
+        "acr_values_supported": [acr.PASSWORD],
     }
 
 

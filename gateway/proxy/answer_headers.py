@@ -1,6 +1,7 @@
 """The header rules of an upstream's answer: what the client may see, and what frames the body (RFC 9112 section 6)."""
 
 import re
+from collections.abc import Iterable
 from enum import IntEnum
 
 from gateway.proxy.headers import connection_options, sets_our_cookie
@@ -61,29 +62,29 @@ class AnswerNames:
 
 
 class AnswerHead:
-    """The header fields of one answer, as they come in. ``fields`` are for the client."""
+    """The header fields of one answer. ``fields`` are for the client."""
 
-    __slots__ = ("_names", "chunked", "connection", "fields", "length", "strange_coding")
+    __slots__ = ("chunked", "connection", "fields", "length", "strange_coding")
 
-    def __init__(self, names: AnswerNames) -> None:
-        self._names = names
+    def __init__(self) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
         self.chunked = False
         self.strange_coding = False
         self.connection: tuple[bytes, ...] = ()
 
-    def add(self, name: bytes, value: bytes) -> None:
-        """One field as the parser gave it: leading white space is gone, trailing is not."""
-        entry = self._names.known.get(name)
-        if entry is None:
-            entry = self._names.learn(name)
-        lower, kind = entry
-        value = value.rstrip(b" \t")
-        if kind == 0:
-            self.fields.append((lower, value))
-        elif kind != 1:
-            self._set_apart(kind, lower, value)
+    def read(self, parsed: Iterable[tuple[bytes, bytes]], names: AnswerNames) -> None:
+        """All fields as the parser gave them: leading white space is gone, trailing is not."""
+        known, keep = names.known, self.fields.append
+        for name, value in parsed:
+            entry = known.get(name)
+            if entry is None:
+                entry = names.learn(name)
+            lower, kind = entry
+            if kind == 0:
+                keep((lower, value.rstrip(b" \t")))
+            elif kind != 1:
+                self._set_apart(kind, lower, value.rstrip(b" \t"))
 
     @property
     def size(self) -> int:

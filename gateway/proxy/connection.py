@@ -16,6 +16,7 @@ from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault, Up
 
 MAX_HEAD = 64 * 1024
 _HIGH_WATER = 64 * 1024
+_NO_HEAD = AnswerHead()
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -49,7 +50,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _reset(self, *, head_only: bool) -> None:
         self.status = 0
-        self.head = AnswerHead(self._names)
+        self.head = _NO_HEAD
+        self._fields: list[tuple[bytes, bytes]] = []  # of the head, as the parser gives them
         self.answering = False  # the head is there
         self.complete = False
         self.fault: UpstreamFault | ClientGone | None = None
@@ -79,7 +81,11 @@ class UpstreamConnection(asyncio.Protocol):
     async def answered(self) -> None:
         """Wait for the head of the answer. Raises ``UpstreamFault``, or ``ClientGone`` when given up."""
         if not self.answering and self.fault is None:
-            await self._wait()
+            self._waiter = self._loop.create_future()  # as ``_wait`` does, which would be one more coroutine
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         if self.fault is not None:
             raise self.fault
 
@@ -261,17 +267,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.answering:  # else it is a trailer, which is dropped
-            self.head.add(name, value)
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        parser, head = self._parser, self.head
+        parser = self._parser
         if parser is None or self.fault is not None:
             return
         status = parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._informational = True
-            self.head = AnswerHead(self._names)
+            self._fields.clear()
             return
+        head = self.head = AnswerHead()
+        head.read(self._fields, self._names)
         version = parser.get_http_version()
         if not 200 <= status <= 599:
             self._malformed(f"status {status}")

@@ -50,6 +50,10 @@ class RequestBody:
         return body
 
 
+NO_BODY = RequestBody(length=None, chunked=False)
+"""That of most requests; it has ended before it began, so nothing in it ever changes."""
+
+
 class Exchange:
     """From an allowed request to the end of its answer. ``open`` first, then ``relay``; ``close`` in any case."""
 
@@ -135,6 +139,11 @@ class Exchange:
             await send({"type": "http.response.body", "body": body, "more_body": more})
             if not more:
                 return
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left for ``close`` to do."""
+        return self._connection is None and self._pump is None and self._watcher is None
 
     async def close(self) -> None:
         """Leave nothing behind: no task, and no connection that another request could not use."""

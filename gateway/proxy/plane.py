@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, assert_never
+from uuid import UUID
 
 import structlog
 
@@ -15,9 +16,9 @@ from gateway.audit import Observation
 from gateway.context import Network
 from gateway.proxy import refusal
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.forward import Exchange, Receive, RequestBody, Send
+from gateway.proxy.forward import NO_BODY, Exchange, Receive, RequestBody, Send
 from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
-from gateway.proxy.identity import IdentityLines, Origin, Origins, RequestIds
+from gateway.proxy.identity import IdentityLines, IdSource, Origin, Origins, RequestIds
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.upstream import ClientGone, UpstreamFault
@@ -25,13 +26,15 @@ from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
 from policies.path import NotCanonical
 from policies.principal import Principal
-from policies.route import Matched, MethodNotAllowed, NotFound, Route, RouteTable
+from policies.route import Matched, MethodNotAllowed, NotFound, Route
+from policies.route_table import RouteTable
 
 Scope = Mapping[str, Any]
 
 log = structlog.get_logger("yett.proxy")
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 _WELL_KNOWN = (".well-known", "oauth-protected-resource")
+_RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer look
 
 
 class InvalidToken(Protocol):
@@ -39,6 +42,10 @@ class InvalidToken(Protocol):
 
     @property
     def reason(self) -> str: ...
+
+    @property
+    def claimed_tenant(self) -> UUID | None:
+        """Whose token it says it is: whose log it belongs to, and proof of nothing."""
 
 
 class AnswerBroken(Exception):
@@ -70,6 +77,7 @@ class _Request:
     origin: Origin
     ids: RequestIds
     principal: Principal | None = None
+    claimed_tenant: UUID | None = None
     matched: Matched | None = None
 
 
@@ -97,6 +105,7 @@ class DataPlane:
         self._headers = HeaderReader()
         self._origins = Origins(trusted_proxies)
         self._identity = IdentityLines()
+        self._ids = IdSource()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -104,7 +113,7 @@ class DataPlane:
         inbound = self._headers.read(scope["headers"])
         client = scope["client"]
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
-        request = _Request(scope, inbound, origin, RequestIds())
+        request = _Request(scope, inbound, origin, self._ids.draw())
         config = self.config
         refused = self._decide(request, config.table, config.upstreams)
         if refused is not None:
@@ -122,7 +131,7 @@ class DataPlane:
             segments = table.segments(scope["raw_path"])
             if inbound.authorizations > 1:
                 return Refusal(refusal.AUTHORIZATION_REPEATED, "authorization_repeated")
-            if segments[:1] == (".yett",) or segments[:2] == _WELL_KNOWN:
+            if segments and segments[0] in _RESERVED and (segments[0] == ".yett" or segments[:2] == _WELL_KNOWN):
                 return Refusal(refusal.ROUTE_NOT_FOUND, "reserved_path")
             if inbound.upgrade is not None and b"websocket" in inbound.upgrade.lower():
                 return Refusal(refusal.UPGRADE_REFUSED, "upgrade_refused")
@@ -158,6 +167,7 @@ class DataPlane:
         if isinstance(outcome, Principal):
             request.principal = outcome
             return None
+        request.claimed_tenant = outcome.claimed_tenant
         return refusal.invalid_token(outcome.reason)
 
     def _judge(self, request: _Request, route: Route, audience: str | None) -> Refusal | None:
@@ -190,9 +200,7 @@ class DataPlane:
             upstreams[route.upstream],
             self._outgoing(request, route),
             method=request.scope["method"],
-            body=RequestBody(
-                length=int(inbound.length) if inbound.length and not inbound.coded else None, chunked=inbound.coded
-            ),
+            body=_body(inbound),
             receive=receive,
             send=send,
         )
@@ -208,7 +216,7 @@ class DataPlane:
                 code=fault.code,
                 detail=str(fault),
                 route=route.name,
-                request_id=request.ids.request_id,
+                request_id=request.ids.text,
                 answered=exchange.started,
             )
             if exchange.started:
@@ -216,11 +224,12 @@ class DataPlane:
             status = fault.status
             await _answer(_fault(fault), request, send)
         except (ClientGone, OSError):
-            log.debug("client_gone", route=route.name, request_id=request.ids.request_id)
+            log.debug("client_gone", route=route.name, request_id=request.ids.text)
         finally:
             if route.audit_allow:
                 self._note(request, "allowed", "allowed", status)
-            await exchange.close()
+            if not exchange.settled:
+                await exchange.close()
 
     def _outgoing(self, request: _Request, route: Route) -> bytes:
         """The head of the request as the upstream sees it."""
@@ -258,18 +267,24 @@ class DataPlane:
                 route=matched.route.name if matched else None,
                 method=request.scope["method"],
                 path=request.scope["raw_path"].decode("latin-1"),
-                request_id=request.ids.request_id,
+                request_id=request.ids.text,
                 address=request.origin.text,
-                tenant_id=principal.tenant_id if principal else None,
+                tenant_id=principal.tenant_id if principal else request.claimed_tenant,
                 subject=principal.subject if principal else None,
                 client_id=principal.client_id if principal else None,
             )
         )
 
 
+def _body(inbound: Inbound) -> RequestBody:
+    if inbound.coded:
+        return RequestBody(length=None, chunked=True)
+    return RequestBody(length=int(inbound.length), chunked=False) if inbound.length else NO_BODY
+
+
 def _answer_headers(connection: UpstreamConnection, request: _Request) -> list[tuple[bytes, bytes]]:
     headers = connection.head.fields
-    headers.append((b"x-request-id", request.ids.request_id.encode("ascii")))
+    headers.append((b"x-request-id", request.ids.request_id))
     return headers
 
 
@@ -279,6 +294,6 @@ def _fault(fault: UpstreamFault) -> Refusal:
 
 
 async def _answer(refused: Refusal, request: _Request, send: Send) -> None:
-    headers, body = refusal.answer(refused, request.ids.request_id.encode("ascii"))
+    headers, body = refusal.answer(refused, request.ids.request_id)
     await send({"type": "http.response.start", "status": refused.problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,20 +1,19 @@
 """One request and its response, as the application sees them: ASGI 3 ``receive`` and ``send`` (HTTP spec version 2.4).
 
-Owns the framing of the response and the end of the application's task. Does not own the connection: it asks
-``Connection`` for that, and leaves it alone once it was cut off from it.
+Owns the framing of the response and the end of the application's task. Does not own the connection: it tells
+``Connection`` what happened, and leaves it alone once it was cut off from it.
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Final, Protocol
 
 import structlog
 
 from gateway.server import fault
 from gateway.server.asgi import App, Message, Scope
-from gateway.server.flow import Flow
 from gateway.server.request_body import RequestBody
 from gateway.server.response import ResponseHead, response_head
+from gateway.server.wire import Wire
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"connection: close\r\n\r\n"
@@ -28,10 +27,6 @@ class ClientDisconnect(OSError):
 
 class Connection(Protocol):
     """What a cycle needs of the connection that carries it."""
-
-    @property
-    def write(self) -> Callable[[bytes], None]:
-        """Hands bytes to the transport, which buffers."""
 
     def body_wanted(self) -> None:
         """The application has taken all body that was buffered, and asks for more."""
@@ -63,25 +58,25 @@ class Cycle:
         "_chunked",
         "_connection",
         "_expects_continue",
-        "_flow",
         "_head",
         "_left",
         "_received",
         "_scope",
         "_state",
+        "_wire",
         "gone",
         "keep_alive",
         "task",
     )
 
     def __init__(
-        self, connection: Connection, flow: Flow, scope: Scope, *, keep_alive: bool, expects_continue: bool
+        self, connection: Connection, wire: Wire, scope: Scope, *, keep_alive: bool, expects_continue: bool
     ) -> None:
         self.gone = False
         self.keep_alive = keep_alive
         self.task: asyncio.Task[None] | None = None
         self._connection = connection
-        self._flow = flow
+        self._wire = wire
         self._scope = scope
         self._expects_continue = expects_continue
         self._state = _AWAITED
@@ -159,14 +154,14 @@ class Cycle:
             return
         self._state = _DONE
         self.keep_alive = False
-        self._connection.write(fault.INTERNAL.answer(to_head=self.to_head))
+        self._wire.write(fault.INTERNAL.answer(to_head=self.to_head))
         self._connection.response_done()
 
     async def receive(self) -> Message:
         """The body as it comes, in pieces; then ``http.disconnect``, once the client has gone or has its response."""
         if self._expects_continue and self._state == _AWAITED and not self.gone:
             self._expects_continue = False
-            self._connection.write(_CONTINUE)
+            self._wire.write(_CONTINUE)
             self._connection.body_wanted()
         body = self._the_body()
         while not self.gone and self._state != _DONE:
@@ -183,8 +178,8 @@ class Cycle:
 
         Waits while the client takes nothing; raises ``ClientDisconnect`` once there is nobody to send to.
         """
-        if self._flow.write_paused and not self.gone:
-            await self._flow.drained()
+        if self._wire.write_paused and not self.gone:
+            await self._wire.drained()
         if self.gone:
             raise ClientDisconnect("the client is gone")
         state = self._state
@@ -200,8 +195,8 @@ class Cycle:
                 if self._body is not None:
                     self._body.notify()
                 self._connection.response_done()
-            elif self._flow.write_paused:
-                await self._flow.drained()
+            elif self._wire.write_paused:
+                await self._wire.drained()
         else:
             raise RuntimeError(f"unexpected {kind} while the response is {state}")
 
@@ -224,7 +219,7 @@ class Cycle:
         else:
             data = opening if more else opening + b"0\r\n\r\n"
         if data:
-            self._connection.write(data)
+            self._wire.write(data)
 
     def _open(self, head: ResponseHead, size: int, more: bool) -> bytes:
         """Choose the framing: the stated length, the known length, chunks, or (HTTP/1.0) the end of the connection."""

@@ -51,6 +51,7 @@ class Framing:
         """Parse a whole head, return its fields (names in lower case, values without white space around)."""
         self.complete = False
         self._in_head = True
+        fields = self._fields = []  # trailers of the message before stay in the old list, which nobody reads
         try:
             self._parser.feed_data(head)
         except httptools.HttpParserUpgrade:
@@ -58,8 +59,7 @@ class Framing:
         except httptools.HttpParserError:
             refuse_first_fault(head, self._limits, otherwise=fault.FRAMING)
         self._in_head = False
-        fields = self._fields
-        self._fields = []  # trailers may land in the new list; the application holds the old one
+        self._fields = []  # trailers will land in the new list; the application gets the old one
         if head.count(b"\n") - head.startswith(b"\r\n") != len(fields) + 2:  # one line per field, none folded or lost
             refuse_first_fault(head, self._limits, otherwise=fault.FIELD_LINE)
         return fields

@@ -28,11 +28,12 @@ _USUAL_LINE: Final = re.compile(
 _FIELD_LINE: Final = re.compile(_TOKEN + rb"++:[\t\x20-\x7e\x80-\xff]*+\r\n")
 _REQUEST_LINE: Final = re.compile(rb"(" + _TOKEN + rb"++) ([^\x00-\x20\x7f]++) HTTP/([0-9])\.([0-9])\r\n")
 _TARGET_TEXT: Final = re.compile(_TARGET + rb"++")
-_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([^/?]++)(.*+)")
+_ABSOLUTE: Final = re.compile(rb"(?i:https?)://([0-9A-Za-z_.:\[\]-]++)([/?].*+)?")
 _HOST: Final = re.compile(
     rb"(?:[0-9A-Za-z_-]++(?:\.[0-9A-Za-z_-]++)*+\.?+|\[([0-9A-Fa-f:.]{2,45}+)\])"
     rb"(?::(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?"
 )
+_HOST_BYTES: Final = 255 + 6  # the longest name of the DNS and a port
 _ONCE: Final = (b"host", b"content-length", b"transfer-encoding", b"expect")
 _LINE_SLACK: Final = 32  # a request line is its target, the longest method, the version, two spaces and CRLF
 
@@ -65,6 +66,8 @@ def request_line(head: bytes, limits: ServerLimits) -> RequestLine:
     method, target, version = match.groups()
     if len(target) > limits.target_bytes:
         raise Refused(fault.TARGET_TOO_LONG)
+    if target[0] != 0x2F:
+        _check_other_form(method, target)
     return method, target, version
 
 
@@ -106,7 +109,7 @@ def read(line: RequestLine, fields: Fields, limits: ServerLimits) -> Request:
     if len(named) != len(fields):
         _refuse_repeated(fields)
     host = named.get(b"host", b"")
-    if not _is_host(host):
+    if len(host) > _HOST_BYTES or not _is_host(host):  # the length first: what is asked is remembered
         raise Refused(fault.HOST)
     method, target, version = line
     if target[0] != 0x2F:
@@ -149,6 +152,14 @@ def _check_request_line(line: bytes, limits: ServerLimits) -> None:
         raise Refused(fault.TARGET_TOO_LONG)
     if _TARGET_TEXT.fullmatch(target) is None:
         raise Refused(fault.TARGET)
+    if target[0] != 0x2F:
+        _check_other_form(method, target)
+
+
+def _check_other_form(method: bytes, target: bytes) -> None:
+    """Beside the origin form there are the asterisk of OPTIONS and the absolute form (RFC 9112 section 3.2)."""
+    if _ABSOLUTE.fullmatch(target) is None and not (target == b"*" and method == b"OPTIONS"):
+        raise Refused(fault.TARGET)
 
 
 def _refuse_repeated(fields: Fields) -> None:
@@ -173,16 +184,16 @@ def _is_host(value: bytes) -> bool:
 
 
 def _origin_form(method: bytes, target: bytes, host: bytes) -> bytes:
-    """The other forms of RFC 9112 section 3.2: asterisk for OPTIONS, absolute for our own host."""
-    if target == b"*" and method == b"OPTIONS":
-        return target
+    """Reduce the absolute form of ``host``; one of another host is refused. An asterisk stays."""
     match = _ABSOLUTE.fullmatch(target)
-    if match is None or match[1].lower() != host.lower():
+    if match is None:
+        return target
+    authority, rest = match.groups()
+    if authority.lower() != host.lower():
         raise Refused(fault.TARGET)
-    rest: bytes = match[2]
-    if not rest and method == b"OPTIONS":
-        return b"*"  # RFC 9112 section 3.2.4
-    return rest if rest.startswith(b"/") else b"/" + rest
+    if rest is None:
+        return b"*" if method == b"OPTIONS" else b"/"  # RFC 9112 section 3.2.4
+    return bytes(rest) if rest.startswith(b"/") else b"/" + rest
 
 
 def _body_length(named: dict[bytes, bytes], version: bytes) -> int:

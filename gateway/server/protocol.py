@@ -8,7 +8,6 @@ application runs in ``cycle``. Nothing is written by us while a response is on t
 import asyncio
 import time
 from collections.abc import Callable
-from math import inf
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.config import Config
@@ -18,13 +17,13 @@ from gateway.server import fault
 from gateway.server.asgi import App
 from gateway.server.cycle import Cycle
 from gateway.server.fault import Fault, Refused
-from gateway.server.flow import Flow
 from gateway.server.framing import Framing
 from gateway.server.head import read, request_line
 from gateway.server.head_buffer import HeadBuffer
 from gateway.server.limits import ServerLimits
 from gateway.server.scope import Endpoints, http_scope
 from gateway.server.sweeper import Sweeper
+from gateway.server.wire import Wire
 
 # Where a connection is. Plain strings, because an enum's members cost a request a microsecond on Python 3.11.
 _HEAD: Final = "head"  # waiting for a request, or in its head
@@ -50,13 +49,10 @@ class HttpProtocol(asyncio.Protocol):
         """Called by uvicorn for each connection."""
         if not config.loaded:
             config.load()
-        self.deadline = inf
-        self.write_deadline = inf
         self._app = cast(App, config.loaded_app)
         self._loop = _loop or asyncio.get_running_loop()
         self._server_state = server_state
         self._app_state = app_state
-        self._clock = self.sweeper.clock
         self._idle_time = self.limits.idle_time.total_seconds()
         self._body_time = self.limits.body_time.total_seconds()
         self._phase = _HEAD
@@ -69,47 +65,43 @@ class HttpProtocol(asyncio.Protocol):
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self.write = self._transport.write
         self._ends = Endpoints(transport)
-        self._flow = Flow(self._transport)
+        self._wire = Wire(cast(asyncio.Transport, transport), self.limits, self.sweeper.clock, self._overdue)
+        self._wire.wait_for_client(self.limits.head_time.total_seconds())
+        self.sweeper.add(self._wire, self._loop)
         self._server_state.connections.add(cast(Any, self))
-        self.deadline = self._clock() + self.limits.head_time.total_seconds()
-        self.sweeper.add(self, self._loop)
 
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         try:
-            if phase is _HEAD:
+            if phase == _HEAD:
                 self._read_head(data)
-            elif phase is _BODY:
+            elif phase == _BODY:
                 self._read_body(data)
-            elif phase is _ANSWER:
+            elif phase == _ANSWER:
                 self._hold(data)
-            elif phase is _DRAIN:
+            elif phase == _DRAIN:
                 self._drain(data)
         except Refused as refused:
             self._refuse(refused.fault)
 
     def eof_received(self) -> None:
         # A client that closed its side is taken for gone, as other proxies do: the two look the same, and an upstream
-        # must not go on working for nobody. Returning None lets the transport close.
+        # must not go on working for nobody.
         self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
         self._end()
-        self.sweeper.discard(self)
+        self.sweeper.discard(self._wire)
         self._server_state.connections.discard(cast(Any, self))
-        self.resume_writing()
+        self._wire.resume_writing()
         del self._framing  # it and its parser hold each other and, through us, the transport
 
     def pause_writing(self) -> None:
-        self._flow.pause_writing()
-        self.write_deadline = self._clock() + self.limits.write_stall_time.total_seconds()
+        self._wire.pause_writing()
 
     def resume_writing(self) -> None:
-        self.write_deadline = inf
-        self._flow.resume_writing()
+        self._wire.resume_writing()
 
     # Requests.
 
@@ -118,7 +110,7 @@ class HttpProtocol(asyncio.Protocol):
         found = self._heads.add(data)
         if found is None:
             if fresh:  # counted from the first byte; later ones win no time
-                self.deadline = self._clock() + self.limits.head_time.total_seconds()
+                self._wire.wait_for_client(self.limits.head_time.total_seconds())
             return
         head, rest = found
         try:
@@ -132,7 +124,7 @@ class HttpProtocol(asyncio.Protocol):
         self._framing.expect(request.body)
         cycle = self._cycle = Cycle(
             self,
-            self._flow,
+            self._wire,
             http_scope(request, self._ends, self._app_state),
             keep_alive=request.keep_alive,
             expects_continue=request.expects_continue,
@@ -142,8 +134,10 @@ class HttpProtocol(asyncio.Protocol):
             self._finish_request(cycle, rest)
         elif rest:
             self._read_body(rest)
+        elif request.expects_continue:  # it waits for our 100
+            self._wire.wait_for_us()
         else:
-            self.deadline = inf if request.expects_continue else self._clock() + self._body_time
+            self._wait_for_body()
         # Only now: a request whose first bytes of body are refused never reaches the application.
         cycle.task = self._loop.create_task(cycle.run(self._app))
         self._server_state.tasks.add(cycle.task)
@@ -154,17 +148,21 @@ class HttpProtocol(asyncio.Protocol):
         if self._framing.complete:
             self._finish_request(cycle, rest)
         elif cycle.unread > self.limits.unread_bytes:
-            self._flow.pause_reading()
-            self.deadline = inf  # now we are the slow ones
+            self._wire.pause_reading()
+            self._wire.wait_for_us()
         else:
-            self.deadline = self._clock() + self._body_time
+            self._wait_for_body()
 
     def _finish_request(self, cycle: Cycle, rest: bytes) -> None:
         self._phase = _ANSWER
-        self.deadline = inf
+        self._wire.wait_for_us()
         cycle.finish()
         if rest:
             self._hold(rest)
+
+    def _wait_for_body(self) -> None:
+        self._wire.wait_for_client(self._body_time)
+        self._wire.resume_reading()
 
     def _on_body(self, body: bytes) -> None:
         if self._cycle is None:
@@ -175,7 +173,7 @@ class HttpProtocol(asyncio.Protocol):
     def _hold(self, data: bytes) -> None:
         """Keep what a client sent ahead, unparsed, until the response before it is done; and take no more of it."""
         self._held += data
-        self._flow.pause_reading()
+        self._wire.pause_reading()
 
     def _drain(self, data: bytes) -> None:
         rest = self._framing.feed(data)
@@ -184,12 +182,12 @@ class HttpProtocol(asyncio.Protocol):
         elif self._drained > self.limits.drain_bytes:
             self._linger()
         else:
-            self.deadline = self._clock() + self._body_time
+            self._wait_for_body()
 
     def _await_request(self, ahead: bytes) -> None:
         self._phase = _HEAD
-        self.deadline = self._clock() + self._idle_time
-        self._flow.resume_reading()
+        self._wire.wait_for_client(self._idle_time)
+        self._wire.resume_reading()
         if ahead:
             self.data_received(ahead)
 
@@ -197,9 +195,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def body_wanted(self) -> None:
         """Go on reading the request body, and count its time from here."""
-        if self._phase is _BODY:
-            self.deadline = self._clock() + self._body_time
-            self._flow.resume_reading()
+        if self._phase == _BODY:
+            self._wait_for_body()
 
     def response_done(self) -> None:
         """Go on with the next request, or end the connection."""
@@ -215,8 +212,7 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._phase = _DRAIN
             self._drained = 0
-            self.deadline = self._clock() + self._body_time
-            self._flow.resume_reading()
+            self._wait_for_body()
 
     def forget(self, task: "asyncio.Task[None]") -> None:
         """The application's task ends."""
@@ -225,9 +221,9 @@ class HttpProtocol(asyncio.Protocol):
     # How a connection ends.
 
     def abort(self) -> None:
-        """At once, without what is still to be written: the client sees that the response was cut off."""
+        """At once: the client sees that the response was cut off."""
         self._end()
-        self._transport.abort()
+        self._wire.abort()
 
     def shutdown(self) -> None:
         """Called by uvicorn when the server stops: finish the response that is open, take no further request."""
@@ -236,19 +232,9 @@ class HttpProtocol(asyncio.Protocol):
         else:
             self._cycle.keep_alive = False
 
-    def expire(self, now: float) -> None:
-        """Called by the sweeper when a deadline has passed."""
-        if self.write_deadline <= now:
-            if not self._flow.moving():
-                self.abort()
-                return
-            self.write_deadline = now + self.limits.write_stall_time.total_seconds()
-        if self.deadline > now:
-            return
-        if self._phase is _BODY or (self._phase is _HEAD and self._heads.started):
+    def _overdue(self) -> None:
+        if self._phase == _BODY or (self._phase == _HEAD and self._heads.started):
             self._refuse(fault.REQUEST_TIMEOUT)
-        elif self._phase is _ENDING and not self._flow.moving():
-            self.abort()
         else:
             self._close()
 
@@ -258,39 +244,26 @@ class HttpProtocol(asyncio.Protocol):
         if cycle is not None and cycle.on_the_wire:
             self.abort()
             return
-        if self._phase is not _DRAIN:
-            self._transport.write(reason.answer(to_head=to_head or (cycle is not None and cycle.to_head)))
+        if self._phase != _DRAIN:
+            self._wire.write(reason.answer(to_head=to_head or (cycle is not None and cycle.to_head)))
         self._linger()
-
-    def _linger(self) -> None:
-        """Close our side and read on for a while: bytes that nobody read would make the kernel reset the connection,
-        and the answer would be lost with it (RFC 9112 section 9.6)."""
-        self._end()
-        if not self._transport.can_write_eof():  # TLS
-            self._close()
-            return
-        self._transport.write_eof()
-        self._flow.resume_reading()
-        self._look_again()
 
     def _close(self) -> None:
         self._end()
-        self._transport.close()
-        self._look_again()
+        self._wire.close()
+
+    def _linger(self) -> None:
+        self._end()
+        self._wire.linger()
 
     def _end(self) -> None:
+        """No more of HTTP: whatever comes is thrown away, and the application is cut off."""
         self._phase = _ENDING
         self._held = b""
         self._heads.clear()
-        self.deadline = inf
         if self._cycle is not None:
             self._cycle.disconnect()
             self._cycle = None
-
-    def _look_again(self) -> None:
-        """What is still to be written may take its time, as long as the client takes some of it."""
-        self._flow.moving()
-        self.deadline = self._clock() + self.limits.linger_time.total_seconds()
 
 
 def http_protocol(

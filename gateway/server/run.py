@@ -20,7 +20,7 @@ from uvicorn import Config, Server
 from gateway.server.listener import Bound, CannotListen, Listener, bound, open_socket
 from gateway.server.protocol import HttpProtocol
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ async def serve(
     drain: timedelta,
     on_ready: Callable[[Sequence[Bound]], None] = lambda _: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then return.
+    """Serve until SIGTERM, SIGINT or SIGHUP (the terminal is gone), then return.
 
     The sockets are opened first, so that a port in use is told before anything has started (``CannotListen``). Then the
     lifespan is entered, and only then are requests taken; ``on_ready`` gets the bound addresses, in the order of the

@@ -6,9 +6,11 @@ from datetime import timedelta
 from gateway.settings.checks import Facts, Finding
 from gateway.settings.model import Settings
 from gateway.settings.routing import ANY_TENANT, Requirement, Route
-from policies import access
-from policies.route import ANY_HOST, Ambiguous, BadPattern, Pattern, RouteTable
+from policies import rule
+from policies.pattern import BadPattern, Pattern
+from policies.route import ANY_HOST
 from policies.route import Route as CompiledRoute
+from policies.route_table import Ambiguous, RouteTable
 
 _MAX_TIES = 50
 
@@ -55,7 +57,7 @@ def _route(route: Route) -> CompiledRoute:
         name=route.name,
         hosts=(ANY_HOST,) if route.match.hosts is None else tuple(map(str, route.match.hosts)),
         pattern=route.match.path,
-        rule=access.Anonymous() if route.require == "anonymous" else _rule(route.require),
+        rule=rule.Anonymous() if route.require == "anonymous" else _rule(route.require),
         upstream=route.upstream,
         methods=frozenset(route.match.methods or ()),
         tenants=None if ANY_TENANT in route.tenants else frozenset(route.tenants),
@@ -65,27 +67,27 @@ def _route(route: Route) -> CompiledRoute:
     )
 
 
-def _rule(node: Requirement) -> access.Rule:
+def _rule(node: Requirement) -> rule.Rule:
     match node:
         case Requirement(all=tuple(nodes)):
-            return access.All(tuple(map(_rule, nodes)))
+            return rule.All(tuple(map(_rule, nodes)))
         case Requirement(any=tuple(nodes)):
-            return access.Any(tuple(map(_rule, nodes)))
+            return rule.Any(tuple(map(_rule, nodes)))
         case Requirement(not_=Requirement() as inner):
-            return access.Not(_rule(inner))
+            return rule.Not(_rule(inner))
         case Requirement(scopes=tuple(scopes)):
-            return access.Scopes(frozenset(scopes))
+            return rule.Scopes(frozenset(scopes))
         case Requirement(claims=dict(claims)):
-            return access.Claims(tuple(sorted(claims.items())))
+            return rule.Claims(tuple(sorted(claims.items())))
         case Requirement(amr=tuple(methods)):
-            return access.Amr(frozenset(methods))
+            return rule.Amr(frozenset(methods))
         case Requirement(acr=str(value)):
-            return access.Acr(value)
+            return rule.Acr(value)
         case Requirement(max_age=timedelta() as age):
-            return access.MaxAge(int(age.total_seconds()))
+            return rule.MaxAge(int(age.total_seconds()))
         case Requirement(client=tuple(clients)):
-            return access.ClientIs(frozenset(clients))
+            return rule.ClientIs(frozenset(clients))
         case Requirement(source_ip=tuple(networks)):
-            return access.SourceIp(networks)
+            return rule.SourceIp(networks)
         case _:
             raise AssertionError("a node has exactly one key")

@@ -8,7 +8,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort, Target
 from gateway.settings.units import Duration, Name, is_slug, within
-from policies.access import ACR_MFA, ACR_PWD
+from policies import acr
 
 ANY_TENANT = "*"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -36,9 +36,9 @@ def _word(value: object) -> str:
 
 
 def _acr(value: object) -> str:
-    if isinstance(value, str) and value in (ACR_PWD, ACR_MFA):
+    if isinstance(value, str) and value in acr.ORDER:
         return value
-    raise ValueError(f"must be {ACR_PWD} or {ACR_MFA}")
+    raise ValueError(f"must be {' or '.join(acr.ORDER)}")
 
 
 def _claim_value(value: object) -> str | int | bool:

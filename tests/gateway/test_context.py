@@ -37,8 +37,25 @@ def test_the_right_most_hop_that_is_no_proxy_is_the_client(peer: str, forwarded_
 
 @pytest.mark.parametrize(
     "garbage",
-    ["", " ", "unknown", "_hidden", "198.51.100", "198.51.100.9.1", "1.2.3.4:99999999", "fe80::1%eth0", "[::1", "localhost", "0x7f.1", "010.0.0.1", "1.2.3.4/32", "\x00", "\u0661.2.3.4", "for=1.2.3.4"],
-)  # fmt: skip
+    [
+        "",
+        " ",
+        "unknown",
+        "_hidden",
+        "198.51.100",
+        "198.51.100.9.1",
+        "1.2.3.4:99999999",
+        "fe80::1%eth0",
+        "[::1",
+        "localhost",
+        "0x7f.1",
+        "010.0.0.1",
+        "1.2.3.4/32",
+        "\x00",
+        "\u0661.2.3.4",
+        "for=1.2.3.4",
+    ],
+)
 def test_garbage_ends_the_walk_at_the_last_hop_that_was_vouched_for(garbage: str) -> None:
     assert client_address("10.0.0.1", [garbage], TRUSTED) == ip_address("10.0.0.1")
     assert client_address("10.0.0.1", [f"198.51.100.9, {garbage}, 10.0.0.2"], TRUSTED) == ip_address("10.0.0.2")

@@ -22,7 +22,7 @@ from gateway.settings import (
     from_mapping,
     load,
 )
-from policies import access
+from policies import rule
 from policies.route import Matched
 
 MINIMAL = {"YETT_PUBLIC_URL": "https://auth.example.com"}
@@ -243,21 +243,21 @@ def test_two_hosts_of_one_listener_are_two_origins() -> None:
 def test_every_part_of_a_route_is_compiled(tmp_path: Path) -> None:
     read, written, file, plan, health = compile_routes(load(write(tmp_path, FILE), {})).routes
 
-    assert read.rule == access.Scopes(frozenset({"orders:read"}))
+    assert read.rule == rule.Scopes(frozenset({"orders:read"}))
     assert (read.tenants, read.methods, read.hosts) == (None, frozenset({"GET"}), ("*",))
     assert (read.encoded_slash, read.pass_authorization, read.audit_allow) == (False, False, False)
-    assert written.rule == access.All(
-        (access.Scopes(frozenset({"orders:write"})), access.Amr(frozenset({"otp"})), access.MaxAge(900))
+    assert written.rule == rule.All(
+        (rule.Scopes(frozenset({"orders:write"})), rule.Amr(frozenset({"otp"})), rule.MaxAge(900))
     )
     assert (written.tenants, written.hosts) == (frozenset({"acme"}), ("*",))
     assert (written.pass_authorization, written.audit_allow) == (True, True)
-    assert file.rule == access.Any(
-        (access.ClientIs(frozenset({"app"})), access.Not(access.SourceIp((ip_network("10.0.0.0/8"),))))
+    assert file.rule == rule.Any(
+        (rule.ClientIs(frozenset({"app"})), rule.Not(rule.SourceIp((ip_network("10.0.0.0/8"),))))
     )
     assert file.encoded_slash
     assert plan.hosts == ("api.example.com",)
-    assert plan.rule == access.All((access.Claims((("plan", "gold"),)), access.Acr("urn:yett:acr:mfa")))
-    assert health.rule == access.Anonymous()
+    assert plan.rule == rule.All((rule.Claims((("plan", "gold"),)), rule.Acr("urn:yett:acr:mfa")))
+    assert health.rule == rule.Anonymous()
 
 
 def test_the_compiled_table_matches(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_claims_type_is_kept() -> None:
 
     (route,) = compile_routes(from_mapping(document, source="test")).routes
 
-    assert isinstance(route.rule, access.Claims)
+    assert isinstance(route.rule, rule.Claims)
     assert [(name, type(value)) for name, value in route.rule.required] == [("a", bool), ("b", int), ("c", str)]
 
 

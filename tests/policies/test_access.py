@@ -10,26 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies import access
-from policies.access import (
-    ACR_MFA,
-    ACR_PWD,
-    Acr,
-    All,
-    Amr,
-    Anonymous,
-    Claims,
-    ClientIs,
-    MaxAge,
-    Not,
-    Rule,
-    Scopes,
-    SourceIp,
-    decide,
-    explain,
-)
+from policies import acr
+from policies.access import decide, explain
 from policies.decision import Allow, Challenge, Decision, Deny
 from policies.principal import Principal
+from policies.rule import Acr, All, Amr, Anonymous, Claims, ClientIs, MaxAge, Not, Rule, Scopes, SourceIp
+from policies.rule import Any as AnyOf
 
 NOW = 1_800_000_000
 HERE = ip_address("192.0.2.7")
@@ -45,7 +31,7 @@ ALICE = Principal(
     expires_at=NOW + 300,
     session_id="s1",
     auth_time=NOW - 60,
-    acr=ACR_PWD,
+    acr=acr.PASSWORD,
     amr=frozenset({"pwd"}),
     claims={"department": "sales", "groups": ["a", "b"], "level": 1, "staff": True},
 )
@@ -65,7 +51,7 @@ def claims(**required: Any) -> Claims:
 
 YES = scopes("orders:read")
 NO = ClientIs(frozenset({"another"}))
-STEP_UP = Acr(ACR_MFA)
+STEP_UP = Acr(acr.MFA)
 
 
 def test_a_missing_scope_is_named() -> None:
@@ -96,7 +82,7 @@ def test_claims(rule: Claims, expected: Decision) -> None:
 
 
 def test_an_amr_that_was_not_used_asks_for_the_class_that_brings_it() -> None:
-    assert verdict(Amr(frozenset({"otp"}))) == Challenge("insufficient_user_authentication", (ACR_MFA,))
+    assert verdict(Amr(frozenset({"otp"}))) == Challenge("insufficient_user_authentication", (acr.MFA,))
     assert verdict(Amr(frozenset({"pwd"}))) == Allow()
 
 
@@ -107,12 +93,12 @@ def test_every_amr_is_needed() -> None:
 @pytest.mark.parametrize(
     ("has", "wants", "passes"),
     [
-        (ACR_PWD, ACR_PWD, True),
-        (ACR_MFA, ACR_PWD, True),
-        (ACR_MFA, ACR_MFA, True),
-        (ACR_PWD, ACR_MFA, False),
-        (None, ACR_PWD, False),
-        ("urn:else:acr:strongest", ACR_PWD, False),
+        (acr.PASSWORD, acr.PASSWORD, True),
+        (acr.MFA, acr.PASSWORD, True),
+        (acr.MFA, acr.MFA, True),
+        (acr.PASSWORD, acr.MFA, False),
+        (None, acr.PASSWORD, False),
+        ("urn:else:acr:strongest", acr.PASSWORD, False),
     ],
 )
 def test_acr_is_ordered_and_what_is_unknown_ranks_lowest(has: str | None, wants: str, passes: bool) -> None:
@@ -143,9 +129,9 @@ def test_all_is_deny_before_challenge_before_allow() -> None:
 
 
 def test_any_is_allow_before_challenge_before_deny() -> None:
-    assert verdict(access.Any((NO, STEP_UP, YES))) == Allow()
-    assert isinstance(verdict(access.Any((NO, STEP_UP))), Challenge)
-    assert verdict(access.Any((NO, NO))) == Deny("client_not_allowed")
+    assert verdict(AnyOf((NO, STEP_UP, YES))) == Allow()
+    assert isinstance(verdict(AnyOf((NO, STEP_UP))), Challenge)
+    assert verdict(AnyOf((NO, NO))) == Deny("client_not_allowed")
 
 
 def test_not_turns_allow_and_deny_round_and_denies_a_challenge() -> None:
@@ -159,7 +145,7 @@ def test_not_turns_allow_and_deny_round_and_denies_a_challenge() -> None:
     [
         Not(claims(absent="x")),
         Not(All((NO, claims(absent="x")))),
-        Not(access.Any((NO, claims(absent="x")))),
+        Not(AnyOf((NO, claims(absent="x")))),
         Not(Not(claims(absent="x"))),
     ],
 )
@@ -176,9 +162,9 @@ def test_the_scopes_of_all_are_named_together() -> None:
 
 
 def test_the_challenges_of_all_are_one() -> None:
-    rule = All((Amr(frozenset({"otp"})), MaxAge(900), MaxAge(30), Acr(ACR_MFA)))
+    rule = All((Amr(frozenset({"otp"})), MaxAge(900), MaxAge(30), Acr(acr.MFA)))
     assert verdict(rule, replace(ALICE, auth_time=None)) == Challenge(
-        "insufficient_user_authentication", (ACR_MFA,), max_age=30
+        "insufficient_user_authentication", (acr.MFA,), max_age=30
     )
 
 
@@ -186,7 +172,7 @@ def test_the_challenges_of_all_are_one() -> None:
     "build",
     [
         lambda: All(()),
-        lambda: access.Any(()),
+        lambda: AnyOf(()),
         lambda: Scopes(frozenset()),
         lambda: Claims(()),
         lambda: Amr(frozenset()),
@@ -196,7 +182,7 @@ def test_the_challenges_of_all_are_one() -> None:
         lambda: MaxAge(-1),
         lambda: Acr("urn:else"),
         lambda: All((Anonymous(),)),
-        lambda: access.Any((YES, Anonymous())),
+        lambda: AnyOf((YES, Anonymous())),
         lambda: Not(Anonymous()),
     ],
 )
@@ -206,13 +192,22 @@ def test_a_rule_that_says_nothing_cannot_be_built(build: Any) -> None:
 
 
 LEAVES = st.sampled_from(
-    [YES, NO, STEP_UP, scopes("x"), claims(department="sales"), claims(absent=1), MaxAge(1), SourceIp((ip_network("192.0.2.0/24"),))]
+    [
+        YES,
+        NO,
+        STEP_UP,
+        scopes("x"),
+        claims(department="sales"),
+        claims(absent=1),
+        MaxAge(1),
+        SourceIp((ip_network("192.0.2.0/24"),)),
+    ]
 )
 RULES: st.SearchStrategy[Rule] = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
         st.lists(inner, min_size=1, max_size=3).map(lambda rules: All(tuple(rules))),
-        st.lists(inner, min_size=1, max_size=3).map(lambda rules: access.Any(tuple(rules))),
+        st.lists(inner, min_size=1, max_size=3).map(lambda rules: AnyOf(tuple(rules))),
         inner.map(Not),
     ),
     max_leaves=8,
@@ -222,7 +217,7 @@ PRINCIPALS = st.builds(
         ALICE, scopes=frozenset(names), acr=acr, auth_time=None if age is None else NOW - age, claims=attributes
     ),
     st.sets(st.sampled_from(["orders:read", "x"])),
-    st.sampled_from([None, ACR_PWD, ACR_MFA]),
+    st.sampled_from([None, acr.PASSWORD, acr.MFA]),
     st.one_of(st.none(), st.integers(0, 5)),
     st.sampled_from([ALICE.claims, {}, {"absent": 1}]),
 )
@@ -252,14 +247,14 @@ def test_all_allows_only_if_every_part_does(rules: list[Rule], principal: Princi
 
 @given(st.lists(RULES, min_size=1, max_size=4), PRINCIPALS)
 def test_any_allows_only_if_some_part_does(rules: list[Rule], principal: Principal) -> None:
-    whole = verdict(access.Any(tuple(rules)), principal)
+    whole = verdict(AnyOf(tuple(rules)), principal)
     assert (whole == Allow()) == any(verdict(rule, principal) == Allow() for rule in rules)
 
 
 @given(st.lists(RULES, min_size=1, max_size=3), PRINCIPALS)
 def test_de_morgan_never_opens_a_door(rules: list[Rule], principal: Principal) -> None:
     """not(any) is at most as open as all(not), which is what it would be without challenges and missing claims."""
-    if verdict(Not(access.Any(tuple(rules))), principal) == Allow():
+    if verdict(Not(AnyOf(tuple(rules))), principal) == Allow():
         assert verdict(All(tuple(map(Not, rules))), principal) == Allow()
 
 
@@ -286,7 +281,7 @@ def test_describe_is_stable(rule: Rule) -> None:
         (scopes("b", "a"), "scopes(a b)"),
         (claims(department="sales", level=1), "claims(department='sales' level=1)"),
         (All((YES, Not(NO))), "all(scopes(orders:read), not(client(another)))"),
-        (access.Any((MaxAge(900), Acr(ACR_MFA))), "any(max_age(900s), acr(urn:yett:acr:mfa))"),
+        (AnyOf((MaxAge(900), Acr(acr.MFA))), "any(max_age(900s), acr(urn:yett:acr:mfa))"),
         (Amr(frozenset({"otp"})), "amr(otp)"),
         (SourceIp((ip_network("10.0.0.0/8"),)), "source_ip(10.0.0.0/8)"),
     ],

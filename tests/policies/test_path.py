@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -15,7 +16,26 @@ from policies.path import NotCanonical, canonical
 CASES: list[dict[str, Any]] = json.loads((Path(__file__).parent.parent / "vectors" / "paths.json").read_text())["cases"]
 ANY_PATH = st.binary(max_size=40).map(lambda tail: b"/" + tail)
 NASTY_PATH = st.lists(
-    st.sampled_from([b"/", b".", b"..", b"%2e", b"%2f", b"%2F", b"%25", b"%5c", b"%", b"%00", b";", b"a", b"2f", b"%c3%a9", b"\\", b"?"]),
+    st.sampled_from(
+        [
+            b"/",
+            b".",
+            b"..",
+            b"%2e",
+            b"%2f",
+            b"%2F",
+            b"%25",
+            b"%5c",
+            b"%",
+            b"%00",
+            b";",
+            b"a",
+            b"2f",
+            b"%c3%a9",
+            b"\\",
+            b"?",
+        ]
+    ),
     max_size=8,
 ).map(lambda parts: b"/" + b"".join(parts))
 
@@ -68,8 +88,6 @@ def test_plain_paths_go_through_unchanged(segments: list[str]) -> None:
 def test_a_long_path_costs_one_pass(tail: bytes) -> None:
     raw = b"/a" * 30_000 + tail
     begun = time.process_time()
-    try:
+    with suppress(NotCanonical):
         canonical(raw)
-    except NotCanonical:
-        pass
     assert time.process_time() - begun < 0.5

@@ -25,7 +25,7 @@ async def test_every_tenant_owned_table_begins_its_keys_with_the_tenant() -> Non
     for table in metadata.tables.values():
         if table.name in CLUSTER_TABLES | {"tenants"}:
             continue
-        assert [column.name for column in table.primary_key][0] == "tenant_id", table.name
+        assert next(iter(table.primary_key)).name == "tenant_id", table.name
         for key in table.foreign_key_constraints:
             assert next(iter(key.columns)).name == "tenant_id", table.name
             if key.referred_table.name != "tenants":

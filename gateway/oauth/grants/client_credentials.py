@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gateway.errors import InvalidScope
+from gateway.errors import InvalidScope, InvalidTarget
 from gateway.oauth.access_token import AccessGrant, audiences_for
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
 from policies.decision import Deny
@@ -38,5 +38,8 @@ class ClientCredentialsGrant:
             case Deny(reason):
                 return Refused(InvalidScope(reason=reason), "token.refused", subject=client_id)
             case Granted(scopes):
-                audiences = audiences_for(request.client, request.form.many("resource"))
+                try:
+                    audiences = audiences_for(request.client, request.form.many("resource"))
+                except InvalidTarget as error:
+                    return Refused(error, "token.refused", subject=client_id)
                 return Issued(AccessGrant(client_id, client_id, scopes, audiences), "token.issued")

@@ -1,11 +1,12 @@
 """``grant_type=password`` (RFC 6749 section 4.3), the form of FastAPI's ``OAuth2PasswordBearer``, word for word."""
 
 from dataclasses import dataclass, field, replace
+from uuid import UUID
 
-from gateway.errors import BadCredentials, InvalidRequest, InvalidScope, Overloaded
+from gateway.errors import BadCredentials, InvalidRequest, InvalidScope, InvalidTarget, Overloaded
 from gateway.oauth.access_token import AccessGrant, audiences_for
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
-from policies import login
+from policies import acr, login
 from policies.decision import Allow, Deny
 from policies.password import Unacceptable, normalise
 from policies.scope import Granted, granted
@@ -14,6 +15,9 @@ from tenants.hashing import HashingPool, Mismatch, Verified
 from tenants.hashing_queue import HashingUnavailable
 from tenants.store import TenantStore
 from tenants.users import User
+
+_NOBODY = UUID(int=0)
+"""Looked up in place of an unknown user, so that the number of queries does not tell who exists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,7 @@ class PasswordGrant:
         if isinstance(normal, Unacceptable):
             raise InvalidRequest(reason=normal.reason)
         user = await store.users.by_name(name)
-        stored = None if user is None else await store.credentials.password(user.id)
+        stored = await store.credentials.password(_id(user))
         return PasswordAttempt(user, stored, normal.text)
 
     async def prove(self, attempt: PasswordAttempt) -> PasswordAttempt:
@@ -64,8 +68,8 @@ class PasswordGrant:
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: PasswordAttempt) -> Issued | Refused:
         """Re-read what the login stands on, decide, start the session."""
-        user = None if attempt.user is None else await store.users.get(attempt.user.id)
-        current = None if user is None else await store.credentials.password(user.id)
+        user = await store.users.get(_id(attempt.user))
+        current = await store.credentials.password(_id(user))
         facts = login.LoginFacts(
             user_known=user is not None,
             user_active=user is not None and user.active,
@@ -91,7 +95,10 @@ class PasswordGrant:
             case Deny(reason):
                 return _refused(InvalidScope(reason=reason), user)
             case Granted():
-                audiences = audiences_for(request.client, request.form.many("resource"))
+                try:
+                    audiences = audiences_for(request.client, request.form.many("resource"))
+                except InvalidTarget as error:
+                    return _refused(error, user)
                 return await self._start(store, request, attempt, user, scopes.scopes, audiences)
 
     async def _start(
@@ -107,7 +114,7 @@ class PasswordGrant:
             await store.credentials.rehash(attempt.stored, attempt.outcome.rehash)
         lifetimes = request.tenant.lifetimes
         session = await store.sessions.start(
-            user.id, acr=login.ACR_PASSWORD, amr=["pwd"], expires_at=request.now + lifetimes.session
+            user.id, acr=acr.PASSWORD, amr=["pwd"], expires_at=request.now + lifetimes.session
         )
         refresh_token = None
         if "refresh_token" in request.client.grant_types:
@@ -123,6 +130,10 @@ class PasswordGrant:
         return Issued(access, "login.succeeded", user_name=user.name, refresh_token=refresh_token)
 
 
-def _refused(error: BadCredentials | InvalidScope, user: User | None) -> Refused:
+def _id(user: User | None) -> UUID:
+    return _NOBODY if user is None else user.id
+
+
+def _refused(error: BadCredentials | InvalidScope | InvalidTarget, user: User | None) -> Refused:
     known = {} if user is None else {"subject": str(user.id), "user_name": user.name}
     return Refused(error, "login.refused", **known)

@@ -303,7 +303,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name="fk_refresh_tokens_tenants", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("tenant_id", "digest", name="pk_refresh_tokens"),
     )
+    op.create_index("ix_refresh_families_session", "refresh_families", ["tenant_id", "session_id"], unique=False)
+    op.create_index("ix_refresh_families_expiry", "refresh_families", ["expires_at"], unique=False)
     op.create_index("ix_refresh_tokens_family", "refresh_tokens", ["tenant_id", "family_id"], unique=False)
+    op.create_index(
+        "ix_refresh_tokens_kept",
+        "refresh_tokens",
+        ["consumed_at"],
+        unique=False,
+        postgresql_where=sa.text("sealed_successor IS NOT NULL"),
+        sqlite_where=sa.text("sealed_successor IS NOT NULL"),
+    )
 
     if op.get_bind().dialect.name == "postgresql":
         _isolate()

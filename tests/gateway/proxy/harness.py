@@ -17,9 +17,11 @@ from gateway.audit import Observation
 from gateway.proxy.plane import DataPlane, PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
-from policies.access import ACR_MFA, Acr, All, Anonymous, MaxAge, Rule, Scopes
+from policies import acr
 from policies.principal import Principal
-from policies.route import Route, RouteTable
+from policies.route import Route
+from policies.route_table import RouteTable
+from policies.rule import Acr, All, Anonymous, MaxAge, Rule, Scopes
 
 HOST = "api.example.com"
 AUDIENCE = "https://api.example.com/orders"
@@ -88,8 +90,8 @@ class Peer:
         await self.writer.drain()
 
     async def answer(self, data: bytes = OK) -> None:
-        await self.request()
-        await self.send(data)
+        head = await self.request()
+        await self.send(data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" if head.startswith(b"HEAD ") else data)
 
     def close(self) -> None:
         self.writer.close()
@@ -152,14 +154,15 @@ class ScriptedUpstream:
         finally:
             server.close()
             for peer in self.peers:
-                peer.writer.transport.abort()
+                if not peer.gone.is_set():
+                    peer.writer.transport.abort()
             await eventually(lambda: all(peer.gone.is_set() for peer in self.peers))
             await server.wait_closed()
         assert not self.failures
 
 
 class Client:
-    """An ASGI request. ``say`` what the client does; ``messages`` is what it was sent. ``gate`` closed: it reads nothing."""
+    """An ASGI request. ``messages`` is what the client was sent; while ``gate`` is closed, it reads nothing."""
 
     def __init__(self, scope: dict[str, Any]) -> None:
         self.scope = scope
@@ -239,9 +242,10 @@ def request(
 class Refused:
     def __init__(self, reason: str) -> None:
         self.reason = reason
+        self.claimed_tenant: UUID | None = None
 
 
-STEP_UP: Rule = All((Scopes(frozenset({"admin"})), Acr(ACR_MFA), MaxAge(900)))
+STEP_UP: Rule = All((Scopes(frozenset({"admin"})), Acr(acr.MFA), MaxAge(900)))
 ROUTES = (
     Route("orders-read", (HOST,), "/orders/**", READ, "orders", methods=frozenset({"GET"})),
     Route(
@@ -318,12 +322,12 @@ async def world(*scripts: Script, **options: Any) -> AsyncIterator[tuple[World, 
 def tasks_of_the_proxy() -> list[Any]:
     """Tasks that run code of gateway/proxy itself."""
     home = str(Path(gateway.proxy.__file__).parent)
-    coroutines = [task.get_coro() for task in asyncio.all_tasks()]
-    return [one for one in coroutines if one is not None and getattr(one, "cr_code", None) and one.cr_code.co_filename.startswith(home)]  # type: ignore[union-attr]  # fmt: skip
+    coroutines: list[Any] = [task.get_coro() for task in asyncio.all_tasks()]
+    return [one for one in coroutines if one.cr_code.co_filename.startswith(home)]
 
 
 async def eventually(condition: Callable[[], object]) -> None:
     """Let the loop run until it is so; fails after five seconds."""
     async with asyncio.timeout(5):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - it is in sockets and in other objects' state
             await asyncio.sleep(0)

@@ -9,9 +9,11 @@ import pytest
 from gateway.proxy.plane import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
-from policies.access import ACR_MFA, Anonymous
-from policies.route import Route, RouteTable
-from tests.gateway.proxy.harness import ALICE, HOST, NOW, READ, World, polite, request, world
+from policies import acr
+from policies.route import Route
+from policies.route_table import RouteTable
+from policies.rule import Anonymous
+from tests.gateway.proxy.harness import ALICE, HOST, NOW, READ, Refused, World, polite, request, world
 
 
 def silent() -> World:
@@ -49,18 +51,30 @@ async def test_a_token_that_will_not_do_is_told_only_that() -> None:
     assert plane.seen[0].route == "orders-read"
 
 
+async def test_a_refused_token_is_noted_for_the_tenant_that_it_claims_and_for_nobody_else() -> None:
+    plane = silent()
+    forged = Refused("signature_invalid")
+    forged.claimed_tenant = UUID(int=9)
+    plane.plane._authenticate = lambda _: forged
+    await plane.ask(request(token="forged"))
+    [seen] = plane.seen
+    assert (seen.tenant_id, seen.subject, seen.client_id) == (UUID(int=9), None, None)
+
+
 async def test_a_missing_scope_is_named() -> None:
     plane = silent()
     plane.principals[b"bob"] = replace(ALICE, subject="bob", scopes=frozenset({"orders:read"}))
     client = await plane.ask(request("POST", "/orders", token="bob"))
     assert (client.status, client.problem["code"]) == (403, "insufficient_scope")
     assert client.problem["scope"] == "orders:write"
-    assert (
-        client.headers["www-authenticate"]
-        == 'Bearer realm="yett", error="insufficient_scope", scope="orders:write"'
-    )
+    assert client.headers["www-authenticate"] == 'Bearer realm="yett", error="insufficient_scope", scope="orders:write"'
     seen = plane.seen[0]
-    assert (seen.tenant_id, seen.subject, seen.client_id, seen.route) == (UUID(int=1), "bob", "demo-app", "orders-write")
+    assert (seen.tenant_id, seen.subject, seen.client_id, seen.route) == (
+        UUID(int=1),
+        "bob",
+        "demo-app",
+        "orders-write",
+    )
     assert (seen.method, seen.path, seen.address) == ("POST", "/orders", "192.0.2.7")
 
 
@@ -71,8 +85,7 @@ async def test_a_scope_comes_before_a_step_up_and_a_step_up_names_what_would_do(
     client = await plane.ask(request("GET", "/admin/x", token="admin"))
     assert (client.status, client.problem["code"]) == (401, "insufficient_user_authentication")
     assert client.headers["www-authenticate"] == (
-        'Bearer realm="yett", error="insufficient_user_authentication", '
-        f'acr_values="{ACR_MFA}", max_age="900"'
+        f'Bearer realm="yett", error="insufficient_user_authentication", acr_values="{acr.MFA}", max_age="900"'
     )
 
 
@@ -98,7 +111,15 @@ async def test_another_method_is_405_and_says_which_there_are() -> None:
     assert client.headers["allow"] == "DELETE, GET, HEAD, POST, PUT"
 
 
-@pytest.mark.parametrize("path", ["/.yett/session", "/.yett", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/orders"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/.yett/session",
+        "/.yett",
+        "/.well-known/oauth-protected-resource",
+        "/.well-known/oauth-protected-resource/orders",
+    ],
+)
 async def test_the_gateway_s_own_paths_are_never_an_upstream_s(path: str) -> None:
     plane = silent()
     everything = Route("all", (HOST,), "/**", Anonymous(), "orders")
@@ -106,7 +127,22 @@ async def test_the_gateway_s_own_paths_are_never_an_upstream_s(path: str) -> Non
     assert await refused(plane, "GET", path) == (404, "route_not_found", "reserved_path")
 
 
-@pytest.mark.parametrize("path", ["/public/../admin/x", "/public%2f..%2fadmin/x", "//admin/x", "/public/..;/x", "/admin/x%00.png", "/a%23b", "/public/\xe9", "/docs/a%2fb", "/orders/a%2fb", "*", ""])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/public/../admin/x",
+        "/public%2f..%2fadmin/x",
+        "//admin/x",
+        "/public/..;/x",
+        "/admin/x%00.png",
+        "/a%23b",
+        "/public/\xe9",
+        "/docs/a%2fb",
+        "/orders/a%2fb",
+        "*",
+        "",
+    ],
+)
 async def test_what_is_not_canonical_is_400_before_anything_is_asked(path: str) -> None:
     plane = silent()
     status, code, _ = await refused(plane, "GET", path, token=None)
@@ -193,7 +229,13 @@ async def test_allowed_requests_are_observed_only_where_the_route_says_so() -> N
         assert made.seen == []
         await made.ask(request("GET", "/passes/x"))
         [seen] = made.seen
-        assert (seen.outcome, seen.reason, seen.status, seen.route, seen.subject) == ("allowed", "allowed", 200, "passes", "alice")
+        assert (seen.outcome, seen.reason, seen.status, seen.route, seen.subject) == (
+            "allowed",
+            "allowed",
+            200,
+            "passes",
+            "alice",
+        )
 
 
 async def test_a_websocket_handshake_is_refused_where_none_is_spoken() -> None:
@@ -253,5 +295,3 @@ async def test_a_bug_in_authentication_lets_nobody_in() -> None:
         await plane.ask(client)
     assert client.messages == []
     assert not asyncio.all_tasks() - {asyncio.current_task()}
-
-

@@ -38,7 +38,9 @@ class Recorder:
                 return
             seen.body += message["body"]
             seen.complete = not message["more_body"]
-        answer = json.dumps({"method": scope["method"], "target": seen.target.decode(), "size": len(seen.body)}).encode()
+        answer = json.dumps(
+            {"method": scope["method"], "target": seen.target.decode(), "size": len(seen.body)}
+        ).encode()
         await reply(send, answer)
 
     @property
@@ -76,7 +78,7 @@ class Gate:
         self.entered = 0
         self.opened = asyncio.Event()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         self.entered += 1
         await self.opened.wait()
         await reply(send, scope["raw_path"])

@@ -3,6 +3,7 @@ moment of the clock can be tried, and nothing ever waits."""
 
 import asyncio
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Any
 
 from uvicorn.config import Config
@@ -158,4 +159,4 @@ class MemoryConnection:
 def cuts(data: bytes, places: Iterable[int]) -> list[bytes]:
     """``data`` in pieces, cut at ``places``."""
     edges = [0, *sorted(places), len(data)]
-    return [data[start:end] for start, end in zip(edges, edges[1:], strict=False) if start < end]
+    return [data[start:end] for start, end in pairwise(edges) if start < end]

@@ -1,0 +1,36 @@
+"""What a figure was measured on, as rows of name and value: without it, it is not a figure."""
+
+import os
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+TOOLS = {"haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"]}
+_VERSION = re.compile(r"\d+\.\d+[.\w+~-]*")
+
+
+def conditions() -> dict[str, str]:
+    """Machine and versions."""
+    tools = {name: _version_of(command) for name, command in TOOLS.items()}
+    packages = {name: version(name) for name in ("uvicorn", "uvloop", "httptools")}
+    return {
+        "CPU": f"{_cpu_model()}, {os.cpu_count()} CPUs, of which two are used",
+        "system": f"{platform.system()} {platform.release()}",
+        "Python": platform.python_version(),
+        "packages": ", ".join(f"{name} {found}" for name, found in packages.items()),
+        "tools": ", ".join(f"{name} {found}" for name, found in tools.items()),
+        "load average before": f"{os.getloadavg()[0]:.2f}",
+    }
+
+
+def _cpu_model() -> str:
+    found = re.search(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    return found[1] if found else platform.machine()
+
+
+def _version_of(command: list[str]) -> str:
+    said = subprocess.run(command, capture_output=True, text=True, check=False)  # wrk -v exits with 1
+    found = _VERSION.search(said.stdout + said.stderr)
+    return found[0] if found else "unknown"

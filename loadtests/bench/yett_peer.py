@@ -1,0 +1,128 @@
+"""yett as it is installed: a SQLite installation made by its own commands, one serving process, a real access token."""
+
+import json
+import os
+import subprocess
+import sys
+from base64 import urlsafe_b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicNumbers
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from processes import Running, free_port, running
+
+TENANT = "bench"
+PATH = "/orders/7"
+_CLIENT = "loader"
+_CONFIG = """\
+public_url: http://localhost:{port}
+listen: 127.0.0.1:{port}
+management_listen: 127.0.0.1:{management}
+data_dir: {folder}
+api_hosts: ["127.0.0.1:{port}"]
+hashing: {{helpers: 1}}
+log: {{level: warning}}
+upstreams:
+  orders: {{targets: ["http://127.0.0.1:{upstream}"], audience: "{audience}"}}
+routes:
+  - name: orders-read
+    match: {{path: /orders/**, methods: [GET]}}
+    require: {{scopes: ["orders:read"]}}
+    upstream: orders
+  - name: orders-write
+    match: {{path: /orders/**, methods: [POST, PUT, DELETE]}}
+    require: {{scopes: ["orders:write"]}}
+    upstream: orders
+  - {{name: public, match: {{path: /public/**}}, require: anonymous, upstream: orders}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Yett:
+    """The serving process, and what a client of the tenant needs."""
+
+    running: Running
+    secret: str
+
+    def token(self) -> str:
+        """A new access token, by the client credentials grant (RFC 6749 section 4.4)."""
+        form = urlencode({"grant_type": "client_credentials", "client_id": _CLIENT, "client_secret": self.secret})
+        answer = self._call("POST", f"/t/{TENANT}/token", form)
+        return str(answer["access_token"])
+
+    def public_key(self, token: str) -> str:
+        """The key of the tenant's JWKS that the token names, as PEM."""
+        kid = json.loads(_decoded(token.partition(".")[0]))["kid"]
+        keys = self._call("GET", f"/t/{TENANT}/jwks")["keys"]
+        key = next(key for key in keys if key["kid"] == kid)
+        x, y = (int.from_bytes(_decoded(key[name])) for name in ("x", "y"))
+        public = EllipticCurvePublicNumbers(x, y, SECP256R1()).public_key()
+        return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
+
+    def _call(self, method: str, path: str, form: str | None = None) -> dict[str, Any]:
+        connection = HTTPConnection("127.0.0.1", self.running.port, timeout=10)
+        try:
+            headers = {"Host": f"localhost:{self.running.port}"}
+            if form is not None:
+                headers["Content-Type"] = "application/x-www-form-urlencoded"
+            connection.request(method, path, form, headers)
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.load(response)
+        finally:
+            connection.close()
+        if response.status != 200:
+            raise RuntimeError(f"{method} {path} answered {response.status}: {answer}")
+        return answer
+
+
+@contextmanager
+def yett(folder: Path, *, upstream: int, cpu: int) -> Iterator[Yett]:
+    """Install, migrate, create a tenant with a client, and serve."""
+    port, management = free_port(), free_port()
+    data = folder / "yett"
+    audience = f"http://127.0.0.1:{port}"
+    _command(data, "init")
+    config = _CONFIG.format(port=port, management=management, folder=data, upstream=upstream, audience=audience)
+    (data / "yett.yaml").write_text(config, encoding="utf-8")
+    _command(data, "migrate")
+    _command(data, "tenant", "create", TENANT, "--alg", "ES256")
+    client = ["--confidential", "--grant", "client_credentials", "--scope", "orders:read", "--audience", audience]
+    made = _command(data, "client", "create", _CLIENT, "--tenant", TENANT, *client)
+    with running(
+        "yett",
+        [_executable(), "serve", "--data", str(data)],
+        cpu=cpu,
+        port=port,
+        log=folder / "yett.log",
+        ready=(management, "/readyz"),
+        environ=_environ(),
+    ) as process:
+        yield Yett(process, made["secret"])
+
+
+def _command(data: Path, *arguments: str) -> dict[str, Any]:
+    called = [_executable(), *arguments, "--data", str(data), "--json"]
+    done = subprocess.run(called, env=_environ(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"yett {' '.join(arguments)} failed: {done.stderr.strip()}")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def _executable() -> str:
+    return str(Path(sys.executable).with_name("yett"))
+
+
+def _environ() -> dict[str, str]:
+    """Ours, without settings for another installation."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("YETT_")}
+
+
+def _decoded(text: str) -> bytes:
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))

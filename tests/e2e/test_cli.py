@@ -1,0 +1,306 @@
+"""Every administrative command as a process: what it does, what it says to people and to scripts, and its exit code."""
+
+import json
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gateway.cli.main import main
+from tests.e2e.command import yett
+from tests.e2e.conftest import Copy
+from tests.e2e.installation import AUDIENCE, Installation
+from tests.e2e.server_process import PASSWORD
+
+_ACME = ("--tenant", "acme")
+
+
+@pytest.fixture(scope="module")
+def here(copy_of: Copy) -> Installation:
+    """An installation that nobody serves."""
+    return copy_of("sqlite")
+
+
+def _commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
+    for name, found in group.commands.items():
+        yield (*path, name)
+        if isinstance(found, click.Group):
+            yield from _commands(found, *path, name)
+
+
+def _parameters(path: tuple[str, ...]) -> list[click.Parameter]:
+    found: click.Command = main
+    for name in path:
+        assert isinstance(found, click.Group)
+        found = found.commands[name]
+    return [] if isinstance(found, click.Group) else found.params
+
+
+COMMANDS = list(_commands(main))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(main, [*path, "--help"])
+    assert shown.exit_code == 0
+    assert "Usage: main" in shown.output or "Usage: yett" in shown.output
+    parameters = _parameters(path)
+    if not parameters:  # a group
+        return
+    assert {"as_json", "data"} <= {parameter.name for parameter in parameters}
+    for parameter in parameters:
+        if isinstance(parameter, click.Option):
+            assert parameter.help or parameter.name in ("data",), parameter.name
+            assert not re.search("password|secret", parameter.name or "") or parameter.is_flag, "secrets are never arguments"
+
+
+def test_the_program_explains_its_exit_codes() -> None:
+    shown = yett("--help")
+    assert shown.code == 0
+    assert "Exit codes: 0 done · 1 refused · 2 usage · 3 configuration · 4 installation" in shown.out
+    assert re.fullmatch(r"yett, version \d+\.\d+\.\d+\n", yett("--version").out)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["nothing"], ["tenant", "nothing"], ["tenant", "create"], ["user", "list"], ["audit", "list", "--limit", "0"]],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2(arguments: list[str]) -> None:
+    shown = CliRunner().invoke(main, arguments)
+    assert shown.exit_code == 2
+    assert "Error: " in shown.output
+
+
+def _refused(here: Installation, *arguments: str, says: str, stdin: str = "") -> None:
+    """Exit code 1, a sentence for people or an object for scripts on standard error, nothing on standard output."""
+    result = here.run(*arguments, "--json", stdin=stdin)
+    assert (result.code, result.out) == (1, "")
+    told = json.loads(result.err)
+    assert told["error"] == "refused"
+    assert says in told["message"]
+
+
+def test_a_refusal_is_a_sentence_for_people(here: Installation) -> None:
+    result = here.run("tenant", "show", "nobody")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == "yett: there is no tenant 'nobody'; `yett tenant list` shows those that there are\n"
+
+
+def test_tenants(here: Installation) -> None:
+    made = here.does("tenant", "create", "initech", "--name", "Initech Ltd", "--alg", "RS256")
+    assert made["issuer"] == "https://auth.example.com/t/initech"
+    assert (made["slug"], made["name"], made["active"], made["signing_alg"]) == ("initech", "Initech Ltd", True, "RS256")
+    _refused(here, "tenant", "create", "initech", says="initech")
+    _refused(here, "tenant", "create", "Initech", says="'Initech' is not a slug")
+    _refused(here, "tenant", "create", "platform", says="'platform' is reserved")
+    assert {"acme", "globex", "initech"} <= {row["slug"] for row in here.does("tenant", "list")}
+    lines = here.run("tenant", "list").out.splitlines()
+    assert lines[0].split() == ["SLUG", "NAME", "ISSUER", "ACTIVE"]
+    assert any(line.split() == ["initech", "Initech", "Ltd", made["issuer"], "yes"] for line in lines)
+    assert here.does("tenant", "disable", "initech") == {"slug": "initech", "active": False}
+    assert here.does("tenant", "show", "initech")["active"] is False
+    assert here.run("tenant", "enable", "initech").out == "resumed tenant initech\n"
+    assert here.does("tenant", "show", "initech") == made
+
+
+def test_roles_and_users(here: Installation) -> None:
+    assert here.does("role", "create", *_ACME, "writer", "orders:write", "orders:read")["scopes"] == [
+        "orders:read",
+        "orders:write",
+    ]
+    assert {"name": "writer", "scopes": ["orders:read", "orders:write"]} in here.does("role", "list", *_ACME)
+    assert here.does("role", "show", *_ACME, "writer")["name"] == "writer"
+    _refused(here, "role", "show", *_ACME, "nothing", says="there is no role 'nothing' in acme")
+
+    made = here.does("user", "create", *_ACME, "dave", "--role", "writer", "--password-stdin", stdin=PASSWORD + "\n")
+    assert made["roles"] == ["writer"]
+    assert made["scopes"] == ["orders:read", "orders:write"]
+    _refused(here, "user", "create", *_ACME, "dave", "--password-stdin", says="dave", stdin=PASSWORD)
+    _refused(here, "user", "create", *_ACME, "erin", "--password-stdin", says="this cannot be a password", stdin="\n")
+    _refused(here, "user", "create", *_ACME, "erin", "--role", "no", "--password-stdin", says="no", stdin=PASSWORD)
+    assert "erin" not in {row["name"] for row in here.does("user", "list", *_ACME)}
+    assert here.does("user", "disable", *_ACME, "dave")["active"] is False
+    assert here.does("user", "show", *_ACME, "dave")["active"] is False
+    assert here.does("user", "enable", *_ACME, "dave")["active"] is True
+    assert here.does("user", "show", *_ACME, "dave") == made
+    _refused(here, "user", "show", "--tenant", "globex", "dave", says="there is no user 'dave' in globex")
+
+
+def test_a_password_is_asked_for_and_needs_somebody_to_ask(here: Installation) -> None:
+    result = here.run("user", "create", *_ACME, "frank")
+    assert result.code == 1
+    assert "Password:" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_clients(here: Installation) -> None:
+    form = ("--grant", "client_credentials", "--scope", "orders:read", "--audience", AUDIENCE)
+    made = here.does("client", "create", *_ACME, "batch", "--confidential", *form)
+    assert made["kind"] == "confidential"
+    assert re.fullmatch(r"ycs_[A-Za-z0-9_-]{43}", made["secret"])
+    shown = here.does("client", "show", *_ACME, "batch")
+    assert "secret" not in shown
+    assert shown == {name: value for name, value in made.items() if name not in ("secret", "created_at")} | {
+        "created_at": shown["created_at"]
+    }
+    second = here.does("client", "rotate", *_ACME, "batch")["secret"]
+    assert second != made["secret"]
+    assert "batch" in {row["client_id"] for row in here.does("client", "list", *_ACME)}
+    assert here.does("client", "disable", *_ACME, "batch") == {"client_id": "batch", "active": False}
+    assert here.does("client", "enable", *_ACME, "batch") == {"client_id": "batch", "active": True}
+    _refused(here, "client", "create", *_ACME, "batch", *form, says="batch")
+    _refused(here, "client", "show", *_ACME, "nothing", says="there is no client 'nothing' in acme")
+
+
+def test_keys(here: Installation) -> None:
+    tenant = ("--tenant", "globex")
+    active, following = (row["kid"] for row in here.does("key", "list", *tenant))
+    assert here.does("key", "show", *tenant, active)["state"] == "active"
+    assert "d" not in here.does("key", "show", *tenant, active)["public_jwk"]
+    scheduled = here.does("key", "rotate", *tenant)
+    assert scheduled["kid"] == following
+    assert scheduled["promote_at"]
+    forced = here.run("key", "rotate", *tenant, "--now")
+    assert forced.code == 0
+    assert "yett: warning: the key was published for less than a day" in forced.err
+    states = {row["kid"]: row["state"] for row in here.does("key", "list", *tenant)}
+    assert (states[active], states[following]) == ("retiring", "active")
+    assert list(states.values()).count("next") == 1
+    another = here.does("key", "create", *tenant)
+    assert another["state"] == "next"
+    assert here.does("key", "revoke", *tenant, active)["state"] == "revoked"
+    assert here.does("key", "show", *tenant, active)["state"] == "revoked"
+    _refused(here, "key", "revoke", *tenant, "nothing", says="nothing")
+    _refused(here, "key", "show", *tenant, "nothing", says="there is no key 'nothing' in globex")
+
+
+def test_every_change_from_the_command_line_is_in_the_log(here: Installation, tmp_path: Path) -> None:
+    here.does("user", "disable", *_ACME, "mallory")
+    (last,) = here.does("audit", "list", *_ACME, "--limit", "1")
+    assert (last["type"], last["user_name"], last["tenant"]) == ("user.disabled", "mallory", "acme")
+    assert last["actor"].startswith("cli:")
+    made = {event["type"] for event in here.does("audit", "list", "--limit", "1000")}
+    assert {"tenant.created", "role.created", "user.created", "client.created"} <= made
+    out = tmp_path / "acme.jsonl"
+    said = here.does("audit", "export", *_ACME, "--out", out)
+    entries = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    assert said["events"] == len(entries) > 5
+    assert set(entries[0]) == {"tenant", "position", "leaf", "salt", "event"}
+    assert here.run("audit", "export", *_ACME, "--out", "-").out == out.read_text(encoding="utf-8")
+    _refused(here, "audit", "export", "--tenant", "nobody", "--out", "-", says="there is no tenant 'nobody'")
+    _refused(here, "audit", "list", "--tenant", "nobody", says="there is no tenant 'nobody'")
+
+
+def test_a_policy_is_checked_without_a_database(tmp_path: Path, here: Installation) -> None:
+    config = tmp_path / "yett.yaml"
+    config.write_text(here.config.read_text(encoding="utf-8"), encoding="utf-8")
+    checked = yett("policy", "check", "--config", config, "--json")
+    assert checked.code == 0
+    assert (checked.json["routes"], checked.json["upstreams"]) == (5, 1)
+    assert re.fullmatch("[0-9a-f]{64}", checked.json["digest"])
+
+
+@pytest.mark.parametrize("arguments", [["policy", "check"], ["serve"], ["tenant", "list"]], ids=" ".join)
+def test_a_wrong_configuration_is_3_with_every_problems_place(tmp_path: Path, arguments: list[str]) -> None:
+    config = tmp_path / "yett.yaml"
+    config.write_text(
+        "public_url: https://auth.example.com\n"
+        "api_hosts: [api.example.com]\n"
+        "trusted_proxies: [10.0.0.1/8]\n"
+        "upstreams: {orders: {targets: [http://127.0.0.1:9]}}\n"
+        "routes:\n"
+        "  - {name: orders, match: {path: /orders/**}, upstream: orders}\n",
+        encoding="utf-8",
+    )
+    result = yett(*arguments, "--config", config, env={"YETT_DATA": str(tmp_path / "data")})
+    assert (result.code, result.out) == (3, "")
+    assert f"{config}:3: trusted_proxies[0]: " in result.err
+    assert f"{config}:6: routes[0].require: is required" in result.err
+    assert "Traceback" not in result.err
+    misspelt = yett(*arguments, env={"YETT_DATA": str(tmp_path), "YETT_PUBLIK_URL": "https://auth.example.com"})
+    assert misspelt.code == 3
+    assert "YETT_PUBLIK_URL" in misspelt.err
+
+
+def test_init_makes_a_folder_and_keeps_what_is_there(tmp_path: Path) -> None:
+    data = tmp_path / "new"
+    first = yett("init", "--data", data, "--json")
+    assert first.code == 0
+    assert first.json["created"] is True
+    assert stat.S_IMODE(os.stat(data / "master.key").st_mode) == 0o600
+    assert stat.S_IMODE(os.stat(data).st_mode) == 0o700
+    before = {path.name: path.read_bytes() for path in data.iterdir()}
+    again = yett("init", "--data", data, "--json")
+    assert again.json["created"] is False
+    assert {path.name: path.read_bytes() for path in data.iterdir()} == before
+    assert yett("policy", "check", "--data", data).code == 0
+    migrated = yett("migrate", "--data", data, "--json").json
+    assert migrated["before"] is None
+    current = yett("migrate", "--data", data)
+    assert (current.code, current.out) == (0, "schema is current\n")
+    assert yett("tenant", "list", "--data", data, "--json").json == []
+    roles = yett("migrate", "--data", data, "--create-roles")
+    assert (roles.code, roles.err) == (1, "yett: SQLite has no roles\n")
+
+
+def _fails_to_start(said: Any, *, sentence: str) -> None:
+    assert said.code == 4
+    assert said.out == ""
+    assert sentence in said.err
+    assert said.err.startswith("yett: ")
+    assert "Traceback" not in said.err
+
+
+def test_without_its_master_key_nothing_starts(copy_of: Copy) -> None:
+    of = copy_of("sqlite")
+    key = of.data / "master.key"
+    kept = key.read_bytes()
+    key.unlink()
+    _fails_to_start(of.run("serve"), sentence=str(key))
+    key.write_text("nonsense\n", encoding="ascii")
+    _fails_to_start(of.run("serve"), sentence=str(key))
+    key.unlink()
+    assert yett("init", "--data", of.data).code == 0  # another one
+    for command in (["serve"], ["tenant", "list"]):
+        _fails_to_start(of.run(*command), sentence="The master key does not belong to this database")
+    key.write_bytes(kept)
+    assert of.run("tenant", "list").code == 0
+
+
+def test_a_database_that_is_not_migrated_is_4(tmp_path: Path) -> None:
+    assert yett("init", "--data", tmp_path / "data").code == 0
+    _fails_to_start(yett("serve", "--data", tmp_path / "data"), sentence="Run `yett migrate`.")
+
+
+def test_postgresql_refuses_an_application_role_that_escapes_row_level_security(copy_of: Copy) -> None:
+    of = copy_of("postgresql")
+    admin = Path(of.settings["YETT_DATABASE_ADMIN_URL_FILE"]).read_text(encoding="utf-8")
+    owner = Path(of.settings["YETT_DATABASE_OWNER_URL_FILE"]).read_text(encoding="utf-8").strip()
+    system = of.settings["YETT_DATABASE_SYSTEM_URL"]
+    for url, fault in ((admin, "is a superuser"), (owner, "owns tables"), (system, "has BYPASSRLS")):
+        started = yett("serve", "--config", of.config, env={**of.settings, "YETT_DATABASE_URL": url})
+        _fails_to_start(started, sentence=fault)
+        assert "Connect as yett_app" in started.err
+    unseeing = {**of.settings, "YETT_DATABASE_SYSTEM_URL": of.settings["YETT_DATABASE_URL"]}
+    _fails_to_start(yett("serve", "--config", of.config, env=unseeing), sentence="would see no tenant")
+
+
+def test_a_database_that_is_down_is_4_and_its_password_stays_secret(copy_of: Copy) -> None:
+    of = copy_of("postgresql")
+    nowhere = "postgresql+psycopg://yett_app:hush-hush@127.0.0.1:9/yett"
+    down = yett(
+        "tenant",
+        "list",
+        "--config",
+        of.config,
+        env={"YETT_DATABASE_URL": nowhere, "YETT_DATABASE_SYSTEM_URL": nowhere.replace("yett_app", "yett_system")},
+    )
+    _fails_to_start(down, sentence="The database cannot be used")
+    assert "hush" not in down.err

@@ -1,0 +1,193 @@
+"""What is done now and then for all tenants, on both databases; a second process finds nothing left to do."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from structlog.testing import capture_logs
+
+from gateway.housekeeping import Housekeeping
+from policies.key_rotation import KeyState
+from tenants.audit_log import AuditLog
+from tenants.clients import Client
+from tenants.database import Database
+from tenants.directory import Directory
+from tenants.snapshot import FEED_RETENTION, Snapshot
+from tenants.store import Store
+from tenants.tables import changes, refresh_families, refresh_tokens, revocations, sessions
+from tenants.tenant import Tenant
+from tests.conftest import Clock
+
+ORDERS = "https://api.example.com/orders"
+
+
+@pytest.fixture
+async def tenant(directory: Directory) -> Tenant:
+    return await directory.create(slug="acme", name="Acme", issuer="http://localhost/t/acme", actor="test")
+
+
+@pytest.fixture
+async def housekeeping(database: Database, store: Store, clock: Clock) -> Housekeeping:
+    snapshot = Snapshot(database, clock=clock, monotonic=clock.monotonic)
+    await snapshot.load()
+    return Housekeeping(database, store, snapshot, clock)
+
+
+async def states(store: Store, tenant: Tenant) -> dict[str, KeyState]:
+    async with store.for_tenant(tenant.id, read_only=True) as tenant_store:
+        return {key.kid: key.state for key in await tenant_store.keys.list()}
+
+
+async def rows(database: Database, table: object) -> int:
+    async with database.system_snapshot() as connection:
+        return int((await connection.execute(select(func.count()).select_from(table))).scalar_one())  # type: ignore[arg-type]
+
+
+async def login(store: Store, tenant: Tenant) -> str:
+    """A session with a refresh token, as a login makes it."""
+    async with store.for_tenant(tenant.id) as tenant_store:
+        if await tenant_store.clients.get("spa") is None:
+            grants = frozenset({"password", "refresh_token"})
+            await tenant_store.clients.create(Client("spa", "Spa", False, grants, frozenset({"a"}), (ORDERS,)))
+        user = await tenant_store.users.by_name("alice") or await tenant_store.users.create("alice")
+        lifetimes = tenant.lifetimes
+        session = await tenant_store.sessions.start(
+            user.id, acr="urn:yett:acr:pwd", amr=["pwd"], expires_at=user.created_at + lifetimes.session
+        )
+        return await tenant_store.refresh_tokens.begin_family(
+            session.id,
+            "spa",
+            scopes={"a"},
+            audiences=(ORDERS,),
+            idle=lifetimes.refresh_idle,
+            absolute=lifetimes.refresh_absolute,
+        )
+
+
+async def test_a_scheduled_key_is_promoted_once_it_was_published_long_enough_and_the_old_one_retires(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock
+) -> None:
+    before = await states(store, tenant)
+    (active,) = [kid for kid, state in before.items() if state is KeyState.ACTIVE]
+    (following,) = [kid for kid, state in before.items() if state is KeyState.NEXT]
+    async with store.for_tenant(tenant.id) as tenant_store:
+        await tenant_store.keys.rotate("ES256")
+    await housekeeping.run()
+    assert (await states(store, tenant))[following] is KeyState.NEXT
+
+    clock.advance(hours=25)
+    await housekeeping.run()
+    after = await states(store, tenant)
+    assert (after[active], after[following]) == (KeyState.RETIRING, KeyState.ACTIVE)
+
+    clock.advance(hours=25)
+    await housekeeping.run()
+    assert (await states(store, tenant))[active] is KeyState.RETIRED
+
+
+async def test_a_key_that_moves_is_an_event_and_a_line_in_the_log(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock, database: Database
+) -> None:
+    async with store.for_tenant(tenant.id) as tenant_store:
+        await tenant_store.keys.rotate("ES256")
+    clock.advance(hours=25)
+    with capture_logs() as lines:
+        await housekeeping.run()
+        await housekeeping.run()
+
+    assert [(line["event"], line["tenant"]) for line in lines] == [("key_advanced", "acme")]
+    log = AuditLog(database)
+    await log.sequence()
+    events = [entry.event async for entry in log.export(tenant.id)]
+    assert sum(b'"type":"key.advanced"' in event for event in events if event) == 1
+
+
+async def test_a_second_process_finds_nothing_to_do(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock
+) -> None:
+    async with store.for_tenant(tenant.id) as tenant_store:
+        await tenant_store.keys.rotate("ES256")
+    clock.advance(hours=25)
+    await housekeeping.run()
+    once = await states(store, tenant)
+    await housekeeping.run()
+
+    assert await states(store, tenant) == once
+
+
+async def test_what_the_grace_kept_is_erased_a_minute_later_and_the_token_stays_known(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock
+) -> None:
+    token = await login(store, tenant)
+    async with store.for_tenant(tenant.id) as tenant_store:
+        found = await tenant_store.refresh_tokens.find(token)
+        assert found is not None
+        await tenant_store.refresh_tokens.spend(found, idle=timedelta(days=30))
+    kept = []
+    for seconds in (59, 2):
+        clock.advance(seconds=seconds)
+        await housekeeping.run()
+        async with store.for_tenant(tenant.id, read_only=True) as tenant_store:
+            again = await tenant_store.refresh_tokens.find(token)
+        assert again is not None
+        kept.append(again.sealed_successor is not None)
+
+    assert kept == [True, False]
+
+
+async def test_families_and_sessions_go_a_day_after_their_time_and_not_before(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock, database: Database
+) -> None:
+    await login(store, tenant)
+    clock.advance(days=90)
+    await housekeeping.run()
+    assert (await rows(database, sessions), await rows(database, refresh_tokens)) == (1, 1)
+
+    clock.advance(days=1, seconds=1)
+    await housekeeping.run()
+    left = [await rows(database, table) for table in (sessions, refresh_families, refresh_tokens)]
+    assert left == [0, 0, 0]
+
+
+async def test_a_session_whose_refresh_token_still_lives_is_kept(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock
+) -> None:
+    token = await login(store, tenant)
+    clock.advance(days=60)  # the session's 30 days are over, the family's 90 are not
+    await housekeeping.run()
+
+    async with store.for_tenant(tenant.id, read_only=True) as tenant_store:
+        assert await tenant_store.refresh_tokens.find(token) is not None
+
+
+async def test_revocations_go_when_the_last_token_that_they_could_stop_is_gone(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock, database: Database
+) -> None:
+    async with store.for_tenant(tenant.id) as tenant_store:
+        await tenant_store.revocations.revoke("token", "j-1")
+    counts = []
+    for minutes in (24 * 60, 6):  # a day and a few minutes, for a token that was being issued meanwhile
+        clock.advance(minutes=minutes)
+        await housekeeping.run()
+        counts.append(await rows(database, revocations))
+
+    assert counts == [1, 0]
+
+
+async def test_the_feed_is_kept_for_as_long_as_a_process_may_be_behind(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock, database: Database
+) -> None:
+    async with store.for_tenant(tenant.id) as tenant_store:
+        await tenant_store.settings.set_active(False)
+    clock.now += FEED_RETENTION
+    await housekeeping.run()
+    kept = await rows(database, changes)
+    clock.advance(seconds=1)
+    await housekeeping.run()
+
+    assert kept > 1
+    assert await rows(database, changes) == 1  # the newest stays: a reader finds its own place by it
+
+
+async def test_an_empty_database_is_nothing_to_do(housekeeping: Housekeeping) -> None:
+    await housekeeping.run()

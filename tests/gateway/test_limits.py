@@ -1,0 +1,96 @@
+"""Coarse limits per client network: slowapi, in memory (rule 11)."""
+
+import os
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from gateway.limits import AddressLimit, client_network
+from tests.gateway.asgi import request_with_context
+
+
+async def admitted(limit: AddressLimit, address: str, count: int = 1) -> list[bool]:
+    return [await limit.refused_for(await request_with_context(address)) is None for _ in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", "0.0.0.0"),
+    ],
+)
+async def test_a_client_is_its_ipv4_address_or_its_ipv6_64(address: str, network: str) -> None:
+    assert client_network(await request_with_context(address)) == network
+
+
+async def test_a_trusted_proxy_speaks_for_its_client_and_nobody_else_does() -> None:
+    trusted = (ip_network("10.0.0.0/8"),)
+    vouched = await request_with_context("10.0.0.1", forwarded="198.51.100.9, 203.0.113.7", trusted=trusted)
+    spoofed = await request_with_context("192.0.2.1", forwarded="203.0.113.7", trusted=trusted)
+
+    assert client_network(vouched) == "203.0.113.7"
+    assert client_network(spoofed) == "192.0.2.1"
+
+
+async def test_what_is_over_the_rate_is_refused_and_told_when_to_come_again() -> None:
+    limit = AddressLimit("2/minute")
+    assert await admitted(limit, "203.0.113.7", 2) == [True, True]
+
+    seconds = await limit.refused_for(await request_with_context("203.0.113.7"))
+    assert seconds is not None
+    assert 1 <= seconds <= 60
+
+
+async def test_one_clients_excess_is_not_anothers() -> None:
+    limit = AddressLimit("1/minute")
+
+    assert await admitted(limit, "203.0.113.7", 2) == [True, False]
+    assert await admitted(limit, "203.0.113.8") == [True]
+
+
+async def test_each_limit_counts_for_itself() -> None:
+    first, second = AddressLimit("1/minute"), AddressLimit("1/minute")
+
+    assert await admitted(first, "203.0.113.7") == [True]
+    assert await admitted(second, "203.0.113.7") == [True]
+
+
+async def test_a_window_that_is_over_counts_no_more() -> None:
+    limit = AddressLimit("1/second")
+    await admitted(limit, "203.0.113.7")
+    refused = await limit.refused_for(await request_with_context("203.0.113.7"))
+
+    assert refused in (None, 1)
+
+
+async def test_the_answer_of_one_request_is_asked_once_for_each_request_not_each_scope() -> None:
+    limit = AddressLimit("1/minute")
+    state: dict[str, object] = {}
+    refusals = []
+    for _ in range(2):
+        request = await request_with_context("203.0.113.7")
+        request.scope["state"] = state.copy()  # what a server hands to each request of a lifespan
+        refusals.append(await limit.refused_for(Request(request.scope)))
+
+    assert refusals[0] is None
+    assert refusals[1] is not None
+
+
+async def test_neither_environment_nor_a_file_beside_it_switches_the_limit_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """slowapi reads settings of its own; ours are the only ones."""
+    (tmp_path / ".env").write_text("RATELIMIT_ENABLED=false\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RATELIMIT_ENABLED", "false")
+    assert os.environ["RATELIMIT_ENABLED"] == "false"
+    limit = AddressLimit("1/minute")
+
+    assert await admitted(limit, "203.0.113.7", 2) == [True, False]

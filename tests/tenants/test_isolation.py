@@ -1,0 +1,283 @@
+"""Ten tenants with the same names stay strangers: every method of the store is tried with another tenant's ids.
+
+``ATTEMPTS`` has a line for each public method of each repository of ``TenantStore``; a method without one fails.
+"""
+
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tenants.audit_event import Event
+from tenants.audit_log import AuditLog
+from tenants.credentials import Password
+from tenants.database import Database
+from tenants.directory import Directory
+from tenants.errors import AlreadyExists, NotFound, StoreError
+from tenants.refresh_tokens import RefreshToken
+from tenants.sealing import Unsealable
+from tenants.sessions import Session
+from tenants.store import Store, TenantStore
+from tenants.tables import metadata
+from tests.conftest import Clock
+from tests.tenants.conftest import API, an_app, dump, of_tenant
+
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Inhabitants:
+    """What one of the ten tenants holds, and what the others try to get with it."""
+
+    tenant_id: UUID
+    slug: str
+    issuer: str
+    user_id: UUID
+    password: Password
+    client_id: str
+    secret: str
+    kids: tuple[str, str]
+    session: Session
+    refresh_token: str
+    found: RefreshToken
+    spent: RefreshToken
+
+
+async def settle(directory: Directory, store: Store, clock: Clock, number: int) -> Inhabitants:
+    """One tenant with the same names as the others: user alice, client app, role reader."""
+    slug, issuer = f"tenant-{number}", f"https://auth.example.com/t/tenant-{number}"
+    tenant = await directory.create(slug=slug, name="Tenant", issuer=issuer, actor="test")
+    async with store.for_tenant(tenant.id) as mine:
+        alice = await mine.users.create("alice")
+        await mine.credentials.set_password(alice.id, f"$argon2id$hash-of-{slug}")
+        await mine.roles.create("reader", ["orders:read"])
+        await mine.roles.assign(alice.id, "reader")
+        await mine.clients.create(an_app())
+        secret = await mine.clients.add_secret("app")
+        await mine.settings.set_default_client("app")
+        session = await mine.sessions.start(alice.id, acr="urn:yett:acr:pwd", amr=["pwd"], expires_at=clock() + HOUR)
+        first = await mine.refresh_tokens.begin_family(
+            session.id, "app", scopes=["orders:read"], audiences=[API], idle=HOUR, absolute=HOUR
+        )
+        presented = await mine.refresh_tokens.find(first)
+        assert presented is not None
+        second = await mine.refresh_tokens.spend(presented, idle=HOUR)
+        assert second is not None
+        spent, found = await mine.refresh_tokens.find(first), await mine.refresh_tokens.find(second)
+        await mine.revocations.revoke("token", f"jti-of-{slug}")
+        await mine.audit.add(Event(type="login.succeeded", outcome="success", subject=str(alice.id)))
+        password, kids = await mine.credentials.password(alice.id), [key.kid for key in await mine.keys.list()]
+    assert password is not None
+    assert spent is not None
+    assert found is not None
+    return Inhabitants(
+        tenant.id, slug, issuer, alice.id, password, "app", secret, (kids[0], kids[1]), session, second, found, spent
+    )
+
+
+async def nothing(answer: Awaitable[Any]) -> Any:
+    """The store has no such thing, and says so by an empty answer."""
+    found = await answer
+    assert found is None or found is False or not list(found), found
+    return found
+
+
+async def unaware(answer: Awaitable[Any]) -> Any:
+    """The call does something of the tenant's own, or nothing; what matters is what it leaves alone."""
+    return await answer
+
+
+def refused(*errors: type[Exception]) -> Callable[[Awaitable[Any]], Awaitable[None]]:
+    async def check(answer: Awaitable[Any]) -> None:
+        with pytest.raises(errors):
+            await answer
+
+    return check
+
+
+Attempt = tuple[Callable[[TenantStore, Inhabitants], Awaitable[Any]], Callable[[Awaitable[Any]], Awaitable[Any]]]
+
+# The composite foreign key refuses what only a bug would ask for: a session or a family across tenants.
+_FOREIGN_KEY = refused(IntegrityError)
+
+ATTEMPTS: Mapping[str, Attempt] = {
+    "settings.create": (
+        lambda my, their: my.settings.create(slug=their.slug, name="Mine now", issuer=their.issuer),
+        refused(AlreadyExists),
+    ),
+    "settings.get": (lambda my, _: my.settings.get(), unaware),
+    "settings.set_active": (lambda my, _: my.settings.set_active(True), unaware),
+    "settings.set_default_client": (lambda my, _: my.settings.set_default_client("only-theirs"), refused(NotFound)),
+    "settings.set_lifetimes": (lambda my, _: my.settings.set_lifetimes({"access_token": 60}), unaware),
+    "users.create": (lambda my, _: my.users.create("alice"), refused(AlreadyExists)),
+    "users.get": (lambda my, their: my.users.get(their.user_id), nothing),
+    "users.by_name": (lambda my, _: my.users.by_name("alice"), unaware),
+    "users.list": (lambda my, _: my.users.list(), unaware),
+    "users.set_active": (lambda my, their: my.users.set_active(their.user_id, False), refused(NotFound)),
+    "credentials.password": (lambda my, their: my.credentials.password(their.user_id), nothing),
+    "credentials.set_password": (
+        lambda my, their: my.credentials.set_password(their.user_id, "$argon2id$mine"),
+        refused(NotFound),
+    ),
+    "credentials.rehash": (lambda my, their: my.credentials.rehash(their.password, "$argon2id$mine"), unaware),
+    "roles.create": (lambda my, _: my.roles.create("reader", ["admin"]), refused(AlreadyExists)),
+    "roles.get": (lambda my, _: my.roles.get("only-theirs"), nothing),
+    "roles.list": (lambda my, _: my.roles.list(), unaware),
+    "roles.assign": (lambda my, their: my.roles.assign(their.user_id, "reader"), refused(NotFound)),
+    "roles.withdraw": (lambda my, their: my.roles.withdraw(their.user_id, "reader"), unaware),
+    "roles.of_user": (lambda my, their: my.roles.of_user(their.user_id), nothing),
+    "roles.scopes_of": (lambda my, their: my.roles.scopes_of(their.user_id), nothing),
+    "clients.create": (lambda my, _: my.clients.create(an_app()), refused(AlreadyExists)),
+    "clients.get": (lambda my, _: my.clients.get("only-theirs"), nothing),
+    "clients.list": (lambda my, _: my.clients.list(), unaware),
+    "clients.set_active": (lambda my, _: my.clients.set_active("only-theirs", False), refused(NotFound)),
+    "clients.add_secret": (lambda my, _: my.clients.add_secret("only-theirs"), refused(NotFound)),
+    "clients.has_secret": (lambda my, their: my.clients.has_secret(their.client_id, their.secret), nothing),
+    "keys.create_first": (lambda my, _: my.keys.create_first("ES256"), refused(IntegrityError)),  # has one
+    "keys.create_next": (lambda my, _: my.keys.create_next("ES256"), unaware),
+    "keys.list": (lambda my, _: my.keys.list(), unaware),
+    "keys.signing": (lambda my, _: my.keys.signing(), unaware),
+    "keys.rotate": (lambda my, _: my.keys.rotate("ES256", force=True), unaware),
+    "keys.advance": (lambda my, _: my.keys.advance("ES256"), unaware),
+    "keys.revoke": (lambda my, their: my.keys.revoke(their.kids[0], "ES256"), refused(NotFound)),
+    "sessions.start": (
+        lambda my, their: my.sessions.start(
+            their.user_id, acr="urn:yett:acr:mfa", amr=["otp"], expires_at=their.session.expires_at
+        ),
+        _FOREIGN_KEY,
+    ),
+    "sessions.get": (lambda my, their: my.sessions.get(their.session.id), nothing),
+    "sessions.of_user": (lambda my, their: my.sessions.of_user(their.user_id), nothing),
+    "sessions.end": (lambda my, their: my.sessions.end(their.session.id), nothing),
+    "refresh_tokens.begin_family": (
+        lambda my, their: my.refresh_tokens.begin_family(
+            their.session.id, "app", scopes=["orders:read"], audiences=[API], idle=HOUR, absolute=HOUR
+        ),
+        _FOREIGN_KEY,
+    ),
+    "refresh_tokens.find": (lambda my, their: my.refresh_tokens.find(their.refresh_token), nothing),
+    "refresh_tokens.spend": (lambda my, their: my.refresh_tokens.spend(their.found, idle=HOUR), nothing),
+    "refresh_tokens.successor": (lambda my, their: successor(my, their.spent), refused(Unsealable)),
+    "refresh_tokens.revoke_family": (lambda my, their: my.refresh_tokens.revoke_family(their.found.family_id), unaware),
+    "revocations.revoke": (lambda my, their: my.revocations.revoke("session", str(their.session.id)), unaware),
+    "revocations.forbid": (lambda my, their: my.revocations.forbid("subject", str(their.user_id)), unaware),
+    "revocations.allow": (lambda my, their: my.revocations.allow("token", f"jti-of-{their.slug}"), unaware),
+    "revocations.list": (lambda my, _: my.revocations.list(), unaware),
+    "audit.add": (lambda my, _: my.audit.add(Event(type="test", outcome="notice")), unaware),
+}
+
+
+async def successor(my: TenantStore, token: RefreshToken) -> str:
+    return my.refresh_tokens.successor(token)
+
+
+def methods_of_the_store() -> set[str]:
+    repositories = {entry.name: entry.type for entry in dataclasses.fields(TenantStore)}
+    return {
+        f"{name}.{method}"
+        for name, repository in repositories.items()
+        for method, value in vars(repository).items()
+        if callable(value) and not method.startswith("_")
+    }
+
+
+def flat(value: Any) -> set[str]:
+    """Everything that an answer tells, its secret fields too, piece by piece."""
+    match value:
+        case None | bool():
+            return set()
+        case Mapping():
+            return {text for pair in value.items() for item in pair for text in flat(item)}
+        case list() | tuple() | set() | frozenset():
+            return {text for item in value for text in flat(item)}
+        case _ if dataclasses.is_dataclass(value):
+            return {text for entry in dataclasses.fields(value) for text in flat(getattr(value, entry.name))}
+        case _ if hasattr(value, "public_jwk"):
+            return flat(value.public_jwk())
+        case _:
+            return {str(value)}
+
+
+def owned(rows: dict[str, list[tuple[Any, ...]]]) -> set[str]:
+    return {text for listed in rows.values() for row in listed for text in flat(row)}
+
+
+def test_no_method_of_the_store_is_forgotten_here() -> None:
+    assert methods_of_the_store() == set(ATTEMPTS)
+
+
+async def test_ten_tenants_with_the_same_names_stay_strangers(
+    database: Database, directory: Directory, store: Store, superuser: AsyncEngine, clock: Clock
+) -> None:
+    homes = [await settle(directory, store, clock, number) for number in range(10)]
+    me, other = homes[0], homes[7]
+    async with store.for_tenant(other.tenant_id) as theirs:
+        await theirs.clients.create(an_app("only-theirs"))
+        await theirs.roles.create("only-theirs", ["admin"])
+    await AuditLog(database).sequence()
+    async with store.for_tenant(other.tenant_id) as theirs:  # something stays in the outbox as well
+        await theirs.audit.add(Event(type="login.succeeded", outcome="success", subject=str(other.user_id)))
+    before = await dump(superuser)
+    secrets = owned(of_tenant(before, other.tenant_id)) | {other.secret, other.refresh_token}
+    assert all(of_tenant(before, other.tenant_id).values()), "every table has a row to protect"
+
+    async def attempt(call: Callable[[TenantStore, Inhabitants], Awaitable[Any]]) -> Any:
+        """In a transaction that commits what was written before a refusal, as the gateway's steps do."""
+        refusal: StoreError | None = None
+        async with store.for_tenant(me.tenant_id) as my:
+            try:
+                return await call(my, other)
+            except StoreError as expected:
+                refusal = expected
+        raise refusal
+
+    for name, (call, check) in ATTEMPTS.items():
+        mine = owned(of_tenant(await dump(superuser), me.tenant_id))
+        answer = await check(attempt(call))
+        assert not (flat(answer) & secrets) - mine, name
+        after = await dump(superuser)
+        for home in homes[1:]:
+            assert of_tenant(after, home.tenant_id) == of_tenant(before, home.tenant_id), name
+
+
+async def test_the_same_call_in_each_tenant_finds_its_own(
+    directory: Directory, store: Store, superuser: AsyncEngine, clock: Clock
+) -> None:
+    homes = [await settle(directory, store, clock, number) for number in range(3)]
+    for home in homes:
+        async with store.for_tenant(home.tenant_id, read_only=True) as mine:
+            alice = await mine.users.by_name("alice")
+            assert alice is not None
+            assert alice.id == home.user_id
+            assert await mine.credentials.password(alice.id) == home.password
+            assert await mine.roles.scopes_of(alice.id) == {"orders:read"}
+            assert [await mine.clients.has_secret("app", entry.secret) for entry in homes] == [
+                entry is home for entry in homes
+            ]
+            assert (await mine.keys.signing()).kid in home.kids
+            assert [entry.id for entry in await mine.sessions.of_user(alice.id)] == [home.session.id]
+            assert [entry.value for entry in await mine.revocations.list()] == [f"jti-of-{home.slug}"]
+
+
+async def test_a_sealed_key_moved_into_another_tenant_does_not_open(
+    directory: Directory, store: Store, superuser: AsyncEngine, clock: Clock
+) -> None:
+    me, other = [await settle(directory, store, clock, number) for number in range(2)]
+    keys = metadata.tables["signing_keys"]
+    async with superuser.begin() as connection:
+        theirs = (
+            await connection.execute(keys.select().where(keys.c.tenant_id == other.tenant_id, keys.c.state == "active"))
+        ).one()
+        mine = (keys.c.tenant_id == me.tenant_id, keys.c.state == "active")
+        await connection.execute(
+            keys.update().where(*mine).values(kid=theirs.kid, sealed_private=theirs.sealed_private)
+        )
+    async with store.for_tenant(me.tenant_id, read_only=True) as my:
+        with pytest.raises(Unsealable):
+            await my.keys.signing()

@@ -1,0 +1,267 @@
+"""PostgreSQL's second lock: raw SQL under ``yett_app`` and ``yett_system``, and roles that start-up refuses."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from tenants import migrate
+from tenants.audit_event import Event
+from tenants.audit_log import AuditLog
+from tenants.database import Database, UnsafeRole, postgresql_engine
+from tenants.directory import Directory
+from tenants.store import Store
+from tenants.tables import metadata
+from tests.conftest import Clock, DatabaseUrls, administer
+from tests.tenants.conftest import dump, of_tenant
+from tests.tenants.test_isolation import Inhabitants, settle
+
+INSUFFICIENT_PRIVILEGE = "42501"
+HIDDEN_FROM_APP = {"changes", "audit_outbox"}
+OWNED = sorted(set(metadata.tables) - {"installation"})
+WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads"})
+
+
+pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)  # SQLite has no roles
+
+
+@pytest.fixture
+async def homes(
+    database: Database, directory: Directory, store: Store, clock: Clock
+) -> tuple[Inhabitants, Inhabitants]:
+    first, second = await settle(directory, store, clock, 1), await settle(directory, store, clock, 2)
+    await AuditLog(database).sequence()
+    for home in (first, second):  # something in the outbox again
+        async with store.for_tenant(home.tenant_id) as mine:
+            await mine.audit.add(Event(type="test", outcome="notice"))
+    return first, second
+
+
+@asynccontextmanager
+async def as_tenant(engine: AsyncEngine, tenant: str | None) -> AsyncIterator[AsyncConnection]:
+    async with engine.connect() as connection, connection.begin():
+        if tenant is not None:
+            await connection.execute(text("SELECT set_config('yett.tenant', :tenant, true)"), {"tenant": tenant})
+        yield connection
+
+
+async def rows(engine: AsyncEngine, tenant: str | None, table: str) -> list[Any]:
+    async with as_tenant(engine, tenant) as connection:
+        return list(await connection.execute(text(f"SELECT * FROM {table}")))
+
+
+async def refusal(engine: AsyncEngine, tenant: str | None, statement: str, **values: Any) -> str:
+    """The refusal's text; a statement that is allowed fails the test."""
+    with pytest.raises(DBAPIError) as error:
+        async with as_tenant(engine, tenant) as connection:
+            await connection.execute(text(statement), values)
+    assert getattr(error.value.orig, "sqlstate", None) == INSUFFICIENT_PRIVILEGE, error.value
+    return str(error.value.orig)
+
+
+async def test_raw_sql_without_a_tenant_returns_nothing(
+    database: Database, homes: tuple[Inhabitants, Inhabitants]
+) -> None:
+    pooled = postgresql_engine(database.app.url.render_as_string(hide_password=False), pool_size=1)
+    try:
+        for round_ in ("before the setting was ever made", "with the '' that a pooled connection keeps"):
+            for table in OWNED:
+                if table in HIDDEN_FROM_APP:
+                    assert "permission denied" in await refusal(pooled, None, f"SELECT * FROM {table}")
+                else:
+                    assert await rows(pooled, None, table) == [], (table, round_)
+            async with as_tenant(pooled, str(homes[0].tenant_id)):
+                pass
+        async with as_tenant(pooled, None) as connection:
+            assert (await connection.execute(text("SELECT current_setting('yett.tenant', true)"))).scalar_one() == ""
+    finally:
+        await pooled.dispose()
+
+
+@pytest.mark.parametrize("tenant", ["", "00000000-0000-0000-0000-000000000000"])
+async def test_raw_sql_for_nobody_returns_nothing(
+    database: Database, homes: tuple[Inhabitants, Inhabitants], tenant: str
+) -> None:
+    for table in set(OWNED) - HIDDEN_FROM_APP:
+        assert await rows(database.app, tenant, table) == [], table
+
+
+async def test_raw_sql_for_a_tenant_returns_its_rows_only(
+    database: Database, homes: tuple[Inhabitants, Inhabitants], superuser: AsyncEngine
+) -> None:
+    me, _ = homes
+    there = of_tenant(await dump(superuser), me.tenant_id)
+    for table in set(OWNED) - HIDDEN_FROM_APP:
+        found = await rows(database.app, str(me.tenant_id), table)
+        owner = "id" if table == "tenants" else "tenant_id"
+        assert {getattr(row, owner) for row in found} == {me.tenant_id}, table
+        assert len(found) == len(there[table]), table
+
+
+async def test_a_row_cannot_be_written_into_another_tenant(
+    database: Database, homes: tuple[Inhabitants, Inhabitants], superuser: AsyncEngine
+) -> None:
+    me, other = homes
+    for name in WRITABLE:
+        table = metadata.tables[name]
+        owner = "id" if name == "tenants" else "tenant_id"
+        async with superuser.connect() as connection:
+            mine = (await connection.execute(table.select().where(table.c[owner] == me.tenant_id))).first()
+        assert mine is not None, name
+        copy = table.insert().inline().values({**mine._mapping, owner: other.tenant_id})
+        with pytest.raises(DBAPIError) as error:
+            async with as_tenant(database.app, str(me.tenant_id)) as connection:
+                await connection.execute(copy)
+        assert "row-level security" in str(error.value.orig), name
+        # No row can be moved: by the policy, or since there is no right to update at all.
+        await refusal(database.app, str(me.tenant_id), f"UPDATE {name} SET {owner} = :other", other=other.tenant_id)
+
+
+async def test_another_tenants_rows_cannot_be_updated_or_deleted(
+    database: Database, homes: tuple[Inhabitants, Inhabitants], superuser: AsyncEngine
+) -> None:
+    me, other = homes
+    before = await dump(superuser)
+    for name in set(WRITABLE) - HIDDEN_FROM_APP:
+        owner = "id" if name == "tenants" else "tenant_id"
+        async with as_tenant(database.app, str(me.tenant_id)) as connection:
+            touch = text(f"UPDATE {name} SET {owner} = {owner} WHERE {owner} = :other")
+            assert (await connection.execute(touch, {"other": other.tenant_id})).rowcount == 0, name
+        if name not in {"tenants", "signing_keys"}:  # these the application cannot delete from at all
+            async with as_tenant(database.app, str(me.tenant_id)) as connection:
+                await connection.execute(text(f"DELETE FROM {name}"))
+    assert of_tenant(await dump(superuser), other.tenant_id) == of_tenant(before, other.tenant_id)
+
+
+FORBIDDEN_TO_APP = [
+    "INSERT INTO audit_events SELECT * FROM audit_events",
+    "UPDATE audit_events SET event = NULL",
+    "DELETE FROM audit_events",
+    "TRUNCATE audit_events",
+    "UPDATE audit_heads SET size = 0",
+    "DELETE FROM audit_heads",
+    "SELECT * FROM audit_outbox",
+    "UPDATE audit_outbox SET event = ''",
+    "DELETE FROM audit_outbox",
+    "SELECT * FROM changes",
+    "DELETE FROM changes",
+    "UPDATE changes SET kind = ''",
+    "UPDATE installation SET master_key_check = ''",
+    "DELETE FROM tenants",
+    "DELETE FROM signing_keys",
+    "DELETE FROM alembic_version",
+    "SET ROLE yett_system",
+    "SET ROLE yett_owner",
+    "ALTER TABLE users DISABLE ROW LEVEL SECURITY",
+    "DROP POLICY tenant ON users",
+    "CREATE TABLE mine (id int)",
+    "SELECT setval('changes_seq_seq', 1)",
+]
+
+
+async def test_the_application_has_no_right_to_the_log_the_feed_and_the_schema(
+    database: Database, homes: tuple[Inhabitants, Inhabitants]
+) -> None:
+    for statement in FORBIDDEN_TO_APP:
+        await refusal(database.app, str(homes[0].tenant_id), statement)
+
+
+FORBIDDEN_TO_SYSTEM = [
+    "SELECT sealed_private FROM signing_keys",
+    "SELECT * FROM signing_keys",
+    "SELECT hash FROM passwords",
+    "SELECT name FROM users",
+    "SELECT digest FROM client_secrets",
+    "SELECT digest FROM refresh_tokens",
+    "UPDATE tenants SET active = true",
+    "UPDATE signing_keys SET state = 'active'",
+    "UPDATE refresh_tokens SET consumed_at = NULL",
+    "UPDATE audit_events SET event = NULL",
+    "DELETE FROM audit_events",
+    "DELETE FROM audit_heads",
+    "INSERT INTO revocations SELECT * FROM revocations",
+    "INSERT INTO changes SELECT * FROM changes",
+    "UPDATE installation SET master_key_check = ''",
+    "SET ROLE yett_owner",
+    "CREATE TABLE mine (id int)",
+]
+
+
+async def test_the_cluster_has_no_right_to_secrets_nor_to_change_what_is_not_its_own(database: Database) -> None:
+    for statement in FORBIDDEN_TO_SYSTEM:
+        await refusal(database.system, None, statement)
+
+
+async def test_the_owner_is_bound_by_row_level_security_too(
+    database_urls: DatabaseUrls, homes: tuple[Inhabitants, Inhabitants]
+) -> None:
+    assert database_urls.owner is not None
+    owner = postgresql_engine(database_urls.owner, pool_size=1)
+    try:
+        for table in OWNED:
+            assert await rows(owner, None, table) == [], table
+    finally:
+        await owner.dispose()
+
+
+# --- start-up
+
+
+@asynccontextmanager
+async def role(admin_url: str, *statements: str) -> AsyncIterator[str]:
+    """A login role with a name of its own, for as long as the block lasts."""
+    name = f"yett_test_{uuid4().hex}"
+    await administer(admin_url, f"CREATE ROLE {name} LOGIN", *(statement.format(name=name) for statement in statements))
+    try:
+        yield make_url(admin_url).set(username=name, password=None).render_as_string(hide_password=False)
+    finally:
+        await administer(
+            admin_url, f"REASSIGN OWNED BY {name} TO CURRENT_USER", f"DROP OWNED BY {name}", f"DROP ROLE {name}"
+        )
+
+
+async def check(app: str, system: str | None) -> None:
+    database = Database.open(app, system, pool_size=1)
+    try:
+        await database.check_roles()
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("statements", "fault"),
+    [
+        (("ALTER ROLE {name} SUPERUSER",), "is a superuser"),
+        (("ALTER ROLE {name} BYPASSRLS",), "has BYPASSRLS"),
+        (("CREATE TABLE IF NOT EXISTS its_own (id int)", "ALTER TABLE its_own OWNER TO {name}"), "owns tables"),
+        ((f"GRANT {migrate.OWNER_ROLE} TO {{name}}",), "owns tables"),
+        ((f"GRANT {migrate.SYSTEM_ROLE} TO {{name}}",), "is a member of a role that escapes it"),
+    ],
+)
+async def test_a_role_that_escapes_row_level_security_is_refused(
+    database_urls: DatabaseUrls, statements: tuple[str, ...], fault: str
+) -> None:
+    assert database_urls.admin is not None
+    async with role(database_urls.admin, *statements) as url:
+        with pytest.raises(UnsafeRole, match=rf"database_url.* {fault}.*yett migrate --create-roles"):
+            await check(url, database_urls.system)
+
+
+async def test_a_plain_role_is_accepted(database_urls: DatabaseUrls) -> None:
+    assert database_urls.admin is not None
+    async with role(database_urls.admin) as url:
+        await check(url, database_urls.system)
+
+
+async def test_a_system_role_that_would_see_no_tenant_is_refused(database_urls: DatabaseUrls) -> None:
+    with pytest.raises(UnsafeRole, match="database_system_url stands under row-level security"):
+        await check(database_urls.app, database_urls.app)
+
+
+async def test_the_three_roles_as_they_are_made_pass(database: Database) -> None:
+    await database.check_roles()

@@ -1,0 +1,234 @@
+"""The documents say what the product does: the command line's reference, the codes of every answer, the snippets."""
+
+import ast
+import base64
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import uuid4
+
+import click
+import pytest
+
+from gateway import errors
+from gateway.cli.main import main
+from gateway.cli.options import Invocation, command
+from gateway.proxy import refusal
+from gateway.server import fault
+from policies.merkle import entry_hash, leaf_hash
+from tenants.audit_event import Event, encode
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.glob("*.md"), *(ROOT / "helm").glob("*.md")])
+SNIPPET = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+EVENT_TYPE = re.compile(r"(?:tenant|user|role|client|key|login|token|audit)\.[a-z_]+")
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+# -- the command line ------------------------------------------------------------------------------------------------
+
+
+@command(None)
+async def plain(call: Invocation) -> None:
+    """A command that has the shared options and no other."""
+
+
+SHARED = {option.name: option for option in plain.params if isinstance(option, click.Option)}
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    """Every command with its whole name, by name."""
+    for name, found in sorted(main.commands.items()):
+        if isinstance(found, click.Group):
+            for inner, leaf in sorted(found.commands.items()):
+                yield f"yett {name} {inner}", leaf
+        else:
+            yield f"yett {name}", found
+
+
+def options_of(found: click.Command) -> list[click.Option]:
+    return [parameter for parameter in found.params if isinstance(parameter, click.Option)]
+
+
+def is_shared(option: click.Option) -> bool:
+    known = SHARED.get(option.name)
+    return known is not None and (known.opts, known.help) == (option.opts, option.help)
+
+
+def row(option: click.Option) -> str:
+    """A row of an option's table, in click's own words."""
+    usage, meaning = option.get_help_record(click.Context(main)) or ("", "")
+    meaning = " ".join(meaning.split()).replace("[required]", "Required.")
+    usage, meaning = (text.replace("|", r"\|") for text in (usage, meaning))
+    return f"| `{usage}` | {meaning} |"
+
+
+def section(name: str, found: click.Command) -> str:
+    """What the page says of one command."""
+    arguments = [
+        parameter.make_metavar(click.Context(found))
+        for parameter in found.params
+        if isinstance(parameter, click.Argument)
+    ]
+    lines = [f"### `{' '.join([name, *arguments])}`", "", " ".join((found.help or "").split()), ""]
+    own = [option for option in options_of(found) if not is_shared(option)]
+    if own:
+        lines += ["| option | meaning |", "|---|---|", *map(row, own), ""]
+    return "\n".join(lines)
+
+
+def with_reference(page: str) -> str:
+    """The page with its generated part made anew."""
+    before, _, rest = page.partition(BEGIN)
+    reference = "\n".join(section(name, found) for name, found in commands())
+    return f"{before}{BEGIN}\n\n{reference}\n{END}{rest.partition(END)[2]}"
+
+
+def test_the_command_lines_page_is_what_help_says() -> None:
+    page = text_of(DOCS / "cli.md")
+    assert BEGIN in page
+    assert page == with_reference(page), "docs/cli.md is stale: `python -m tests.test_docs` writes it anew"
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    for name, found in commands():
+        assert found.help, f"{name} has no help"
+        silent = [option.opts for option in options_of(found) if not option.help]
+        assert not silent, f"{name}: {silent} have no help"
+
+
+def test_shared_options_are_described_once() -> None:
+    page = text_of(DOCS / "cli.md").partition(BEGIN)[0]
+    missing = [option.opts for option in SHARED.values() if f"`{option.opts[0]}" not in page]
+    assert not missing
+
+
+# -- codes and events ------------------------------------------------------------------------------------------------
+
+
+def codes_of(kind: type[errors.Refusal]) -> Iterator[tuple[int, str]]:
+    for found in kind.__subclasses__():
+        yield found.status, found.code
+        yield from codes_of(found)
+
+
+def plane_codes() -> set[tuple[int, str]]:
+    named = [value for value in vars(refusal).values() if isinstance(value, refusal.Problem)]
+    return {(problem.status, problem.code) for problem in (*named, *refusal.FAULTS.values())}
+
+
+def server_codes() -> set[tuple[int, str]]:
+    return {(value.status, value.code) for value in vars(fault).values() if isinstance(value, fault.Fault)}
+
+
+def documented(heading: str) -> set[tuple[int, str]]:
+    """The rows of a table of docs/errors.md."""
+    _, found, rest = text_of(DOCS / "errors.md").partition(f"\n## {heading}\n")
+    assert found, f"docs/errors.md has no heading {heading}"
+    rows = re.findall(r"^\| (\d{3}) \| `([a-z_]+)` \|", rest.partition("\n## ")[0], re.MULTILINE)
+    return {(int(status), code) for status, code in rows}
+
+
+@pytest.mark.parametrize(
+    ("heading", "codes"),
+    [
+        ("OAuth errors", set(codes_of(errors.OAuthError))),
+        ("Problems of the data plane", plane_codes()),
+        ("Problems of identity and management", set(codes_of(errors.Problem))),
+        ("Problems of the HTTP server", server_codes()),
+    ],
+)
+def test_every_code_is_documented_and_no_other(heading: str, codes: set[tuple[int, str]]) -> None:
+    assert documented(heading) == codes
+
+
+def event_types() -> set[str]:
+    """What the code names like the type of an audit event, and what ``gateway.audit`` makes of observations."""
+    found = {"request.refused", "request.allowed", "token.refused"}
+    for package in ("gateway", "tenants"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(text_of(path))):
+                match node:
+                    case ast.Constant(value=str(value)) if EVENT_TYPE.fullmatch(value):
+                        found.add(value)
+    return found
+
+
+def test_every_type_of_audit_event_is_documented_and_no_other() -> None:
+    table = text_of(DOCS / "security-review.md").partition("\n### Types\n")[2].partition("\n### ")[0]
+    firsts = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert {name for first in firsts for name in re.findall(r"`([a-z_.]+)`", first)} == event_types()
+
+
+# -- pages and snippets ----------------------------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that headings have as link targets."""
+    headings = HEADING.findall(FENCED.sub("", text_of(page)))
+    return {re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target, anchor in LINK.findall(FENCED.sub("", text_of(page))):
+        file = page.parent / target if target else page
+        assert file.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(file), f"{page.name} links to {target}#{anchor}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_snippets_are_python(page: Path) -> None:
+    for snippet in SNIPPET.findall(text_of(page)):
+        compile(snippet, page.name, "exec")
+
+
+def test_the_fastapi_application_is_twelve_lines() -> None:
+    (snippet,) = SNIPPET.findall(text_of(DOCS / "app-developers.md"))
+    assert len(snippet.splitlines()) == 12
+
+
+def exported(*, altered: bool) -> str:
+    """An export of three events as ``yett audit export`` writes it, the last one erased; perhaps the second altered."""
+    lines = []
+    for position, reason in enumerate(("unknown_user", "wrong_password", "user_disabled")):
+        told = Event(type="login.refused", outcome="refused", reason=reason)
+        event = encode(told, event_id=uuid4(), tenant_id=uuid4(), at=datetime.now(UTC))
+        salt = bytes(range(position, position + 16))
+        leaf = leaf_hash(entry_hash(salt, event))
+        text = event.decode().replace("wrong_password", "unknown_user") if altered else event.decode()
+        line = {
+            "position": position,
+            "leaf": base64.b64encode(leaf).decode(),
+            "salt": base64.b64encode(salt).decode(),
+            "event": text,
+        }
+        lines.append(json.dumps(line if position < 2 else {**line, "salt": None, "event": None}))
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize("altered", [False, True])
+def test_the_verifying_snippet_finds_an_altered_event(altered: bool, tmp_path: Path) -> None:
+    (snippet,) = SNIPPET.findall(text_of(DOCS / "security-review.md"))
+    log = tmp_path / "log.jsonl"
+    log.write_text(exported(altered=altered), encoding="utf-8")
+    run = subprocess.run([sys.executable, "-c", snippet, str(log)], capture_output=True, text=True, check=False)
+    assert (run.returncode != 0) is altered, run.stderr
+    assert ("line 2: not what was hashed" in run.stderr) is altered
+
+
+if __name__ == "__main__":
+    reference_page = DOCS / "cli.md"
+    reference_page.write_text(with_reference(text_of(reference_page)), encoding="utf-8")
