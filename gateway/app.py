@@ -113,7 +113,8 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder) ->
         Job("feed", _FEED_INTERVAL, snapshot.poll),
         Job("observations", _AUDIT_INTERVAL, recorder.flush),
         Job("sequencer", _AUDIT_INTERVAL, installation.audit_log.sequence),
-        Job("housekeeping", _HOUSEKEEPING_INTERVAL, housekeeping.run),
+        Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
+        Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
     ]
 
 

@@ -5,6 +5,7 @@ Every process may run it: each part is idempotent, and a second process finds no
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import structlog
 
@@ -20,7 +21,7 @@ _ENDED_KEPT = timedelta(days=1)
 
 
 class Housekeeping:
-    """The parts, and one ``run`` that does them all."""
+    """Two jobs: ``advance_keys`` and ``prune``. Neither waits for the other's failure to pass."""
 
     def __init__(self, database: Database, store: Store, snapshot: Snapshot, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -28,29 +29,25 @@ class Housekeeping:
         self._snapshot = snapshot
         self._clock = clock
 
-    async def run(self) -> None:
-        """Keys, then rows, then this process's memory."""
-        await self._advance_keys()
-        await self._prune()
-        self._snapshot.forget_expired()
+    async def advance_keys(self) -> None:
+        """Promote and retire what is due, tenant by tenant: one that fails keeps no other from its turn.
 
-    async def _advance_keys(self) -> None:
+        Raises:
+            ExceptionGroup: of the tenants that failed, once all had theirs.
+        """
         async with self._database.system_snapshot() as connection:
             due = await key_schedule.due_tenants(connection, self._clock())
+        failures: list[Exception] = []
         for tenant_id in due:
-            async with self._store.for_tenant(tenant_id) as store:
-                tenant = await store.settings.get()
-                if tenant is None:
-                    continue
-                moves = list(await store.keys.advance(tenant.signing_alg))
-                if moves:
-                    details: Details = {"moves": moves}
-                    await store.audit.add(
-                        Event(type="key.advanced", outcome="success", actor="schedule", details=details)
-                    )
-                    _log.info("key_advanced", tenant=tenant.slug, moves=moves)
+            try:
+                await self._advance_tenant(tenant_id)
+            except Exception as error:  # noqa: BLE001 - raised below, with the others'
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("keys could not be advanced", failures)
 
-    async def _prune(self) -> None:
+    async def prune(self) -> None:
+        """Delete rows whose time is over, and forget them in this process's memory."""
         now = self._clock()
         async with self._database.system_step() as connection:
             await refresh_tokens.forget_successors(connection, now - LONGEST_REFRESH_GRACE)
@@ -58,3 +55,15 @@ class Housekeeping:
             await sessions.prune(connection, now - _ENDED_KEPT)
             await revocations.prune(connection, now)
             await changes.prune(connection, now - FEED_RETENTION)
+        self._snapshot.forget_expired()
+
+    async def _advance_tenant(self, tenant_id: UUID) -> None:
+        async with self._store.for_tenant(tenant_id) as store:
+            tenant = await store.settings.get()
+            if tenant is None:
+                return
+            moves = list(await store.keys.advance(tenant.signing_alg))
+            if moves:
+                details: Details = {"moves": moves}
+                await store.audit.add(Event(type="key.advanced", outcome="success", actor="schedule", details=details))
+                _log.info("key_advanced", tenant=tenant.slug, moves=moves)

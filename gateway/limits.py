@@ -5,10 +5,11 @@ Exact throttles of logins are counted in the database and are not here.
 
 import math
 import time
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_network
 from typing import Any
 
 from limits import RateLimitItem
+from limits.storage import MemoryStorage
 from slowapi import Limiter
 from slowapi.errors import RateLimitExceeded
 from starlette.requests import Request
@@ -26,11 +27,19 @@ class _OwnSettingsOnly(Limiter):
 
 
 class AddressLimit:
-    """``rate`` requests per client network, in slowapi's notation (``300/minute``)."""
+    """``rate`` requests per client network, in slowapi's notation (``300/minute``).
 
-    def __init__(self, rate: str) -> None:
+    Memory is bounded: while more than ``max_networks`` networks ask at once, wider ones are counted in their place.
+    """
+
+    def __init__(self, rate: str, *, max_networks: int = 10_000) -> None:
+        self._max_networks = max_networks
         # key_style: by default slowapi counts each path apart, and a stranger has as many paths as he likes.
-        self._limiter = _OwnSettingsOnly(key_func=client_network, key_style="endpoint", storage_uri="memory://")
+        self._limiter = _OwnSettingsOnly(key_func=self._network, key_style="endpoint", storage_uri="memory://")
+        counts = self._limiter.limiter.storage
+        if not isinstance(counts, MemoryStorage):
+            raise TypeError("limits per address are kept in memory")
+        self._counts = counts
 
         @self._limiter.limit(rate)
         async def admitted(request: Request) -> Response:  # noqa: ARG001 - slowapi finds the request by this name
@@ -48,13 +57,18 @@ class AddressLimit:
             return max(1, math.ceil(reset_time - time.time()))
         return None
 
+    def _network(self, request: Request) -> str:
+        return client_network(request, wide=len(self._counts.storage) >= self._max_networks)
 
-def client_network(request: Request) -> str:
-    """An IPv4 address, or the /64 that an IPv6 client has all to itself. Vouched for by trusted proxies only."""
+
+def client_network(request: Request, *, wide: bool = False) -> str:
+    """An IPv4 address, or the /64 that an IPv6 client has all to itself; ``wide`` is a /16 or a /32 around it.
+
+    The address is vouched for by trusted proxies only.
+    """
     address = context_of(request.scope).address
-    if isinstance(address, IPv6Address):
-        return f"{IPv6Address(int(address) >> 64 << 64)}/64"
-    return str(address)
+    prefix = (32 if wide else 64) if isinstance(address, IPv6Address) else (16 if wide else 32)
+    return str(ip_network((address, prefix), strict=False))
 
 
 def _exceeded(request: Request) -> tuple[RateLimitItem, list[str]]:

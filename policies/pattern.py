@@ -1,4 +1,4 @@
-"""Path patterns: literals, ``{param}`` segments, and ``**`` at the end. They match the segments of ``policies.path``."""
+"""Path patterns: literals, ``{param}`` segments, and ``**`` at the end, over the segments of ``policies.path``."""
 
 from dataclasses import dataclass
 

@@ -127,6 +127,12 @@ async def make_postgresql_database(admin_url: str, *, empty: bool = False) -> Da
     return DatabaseUrls(app, system, owner, base.render_as_string(hide_password=False))
 
 
+def roles_of(urls: DatabaseUrls) -> dict[str, str]:
+    """The three roles' URLs, as ``migrate.create_roles`` asks for them."""
+    found = {migrate.OWNER_ROLE: urls.owner, migrate.APP_ROLE: urls.app, migrate.SYSTEM_ROLE: urls.system}
+    return {role: url for role, url in found.items() if url is not None}
+
+
 async def drop_postgresql_database(admin_url: str, urls: DatabaseUrls) -> None:
     """Remove it, whoever is connected still."""
     await administer(admin_url, f'DROP DATABASE "{make_url(urls.app).database}" WITH (FORCE)')

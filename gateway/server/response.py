@@ -13,13 +13,10 @@ from typing import Final
 from gateway.server.http_date import date_line
 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++")
-_OURS: Final = frozenset({b"connection", b"transfer-encoding"})
+_MEANINGFUL: Final = frozenset({b"connection", b"transfer-encoding", b"content-length", b"date"})
 _STATUS_LINES: Final = {
     status.value: f"HTTP/1.1 {status} {status.phrase}\r\n".encode("ascii") for status in HTTPStatus if status >= 200
 }
-
-Pairs = list[tuple[bytes, bytes]]
-
 
 ResponseHead = tuple[bytes, int | None, bool, bool]
 """Status line and field lines; the Content-Length, if stated; whether a body follows; whether to close afterwards."""
@@ -27,26 +24,31 @@ ResponseHead = tuple[bytes, int | None, bool, bool]
 
 def response_head(status: int, headers: Iterable[tuple[bytes, bytes]], method: str) -> ResponseHead:
     """Check what the application wants to send. Raises ``ValueError`` for what would not be one response."""
-    line = _STATUS_LINES.get(status) or _unnamed_status_line(status)
-    pairs = [(name.lower(), value) for name, value in headers]
-    named = dict(pairs)
-    close = False
-    if not _OURS.isdisjoint(named):
-        close = _asks_to_close(pairs)
-        pairs = [pair for pair in pairs if pair[0] not in _OURS]
-    length = None
-    if b"content-length" in named:
-        length = _content_length(named, pairs)
-        if status == 204:  # RFC 9110 section 8.6: never in a 204
-            pairs = [pair for pair in pairs if pair[0] != b"content-length"]
-    for name in named:
-        if not _is_token(name):
-            raise ValueError("a response header field has a name that is not allowed")
-    block = b"".join([b"%b: %b\r\n" % pair for pair in pairs])
-    if len(block) - len(block.translate(None, b"\r\n\0")) != 2 * len(pairs):  # the line ends are all ours
+    pieces = [_STATUS_LINES.get(status) or _unnamed_status_line(status)]
+    length, close, dated = None, False, False
+    for name, value in headers:
+        opening, meaning = _field(name)
+        if meaning is not None:
+            if meaning == "connection":
+                close = close or _asks_to_close(value)
+                continue
+            if meaning == "transfer-encoding":
+                continue
+            if meaning == "date":
+                dated = True
+            elif meaning == "content-length":
+                length = _content_length(value, length)
+                if status == 204:  # RFC 9110 section 8.6: never in a 204
+                    continue
+        pieces += (opening, value, b"\r\n")
+    ours = 2 + 2 * (len(pieces) // 3)
+    if not dated:
+        pieces.append(date_line())
+        ours += 2
+    block = b"".join(pieces)
+    if len(block) - len(block.translate(None, b"\r\n\0")) != ours:  # the line ends are all ours
         raise ValueError("a response header field has a value that is not allowed")
-    date = b"" if b"date" in named else date_line()
-    return line + block + date, length, method != "HEAD" and status != 304 and status != 204, close
+    return block, length, method != "HEAD" and status != 304 and status != 204, close
 
 
 def _unnamed_status_line(status: int) -> bytes:
@@ -56,18 +58,19 @@ def _unnamed_status_line(status: int) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _is_token(name: bytes) -> bool:
-    return len(name) <= 256 and _TOKEN.fullmatch(name) is not None
+def _field(name: bytes) -> tuple[bytes, str | None]:
+    """How its line begins, and its name where it means something here. Most answers carry the same few names."""
+    if len(name) > 256 or _TOKEN.fullmatch(name) is None:
+        raise ValueError("a response header field has a name that is not allowed")
+    lower = name.lower()
+    return lower + b": ", lower.decode("ascii") if lower in _MEANINGFUL else None
 
 
-def _asks_to_close(pairs: Pairs) -> bool:
-    lines = [value for name, value in pairs if name == b"connection"]
-    return any(token.strip().lower() == b"close" for line in lines for token in line.split(b","))
+def _asks_to_close(value: bytes) -> bool:
+    return any(token.strip().lower() == b"close" for token in value.split(b","))
 
 
-def _content_length(named: dict[bytes, bytes], pairs: Pairs) -> int:
-    value = named[b"content-length"]
-    repeated = len(named) != len(pairs) and sum(name == b"content-length" for name, _ in pairs) > 1
-    if repeated or not value.isdigit():
+def _content_length(value: bytes, before: int | None) -> int:
+    if before is not None or not value.isdigit():
         raise ValueError("a response needs one Content-Length of digits, or none")
     return int(value)

@@ -21,6 +21,11 @@ from tests.conftest import Clock
 ORDERS = "https://api.example.com/orders"
 
 
+async def run(housekeeping: Housekeeping) -> None:
+    await housekeeping.advance_keys()
+    await housekeeping.prune()
+
+
 @pytest.fixture
 async def tenant(directory: Directory) -> Tenant:
     return await directory.create(slug="acme", name="Acme", issuer="http://localhost/t/acme", actor="test")
@@ -72,16 +77,16 @@ async def test_a_scheduled_key_is_promoted_once_it_was_published_long_enough_and
     (following,) = [kid for kid, state in before.items() if state is KeyState.NEXT]
     async with store.for_tenant(tenant.id) as tenant_store:
         await tenant_store.keys.rotate("ES256")
-    await housekeeping.run()
+    await run(housekeeping)
     assert (await states(store, tenant))[following] is KeyState.NEXT
 
     clock.advance(hours=25)
-    await housekeeping.run()
+    await run(housekeeping)
     after = await states(store, tenant)
     assert (after[active], after[following]) == (KeyState.RETIRING, KeyState.ACTIVE)
 
     clock.advance(hours=25)
-    await housekeeping.run()
+    await run(housekeeping)
     assert (await states(store, tenant))[active] is KeyState.RETIRED
 
 
@@ -92,8 +97,8 @@ async def test_a_key_that_moves_is_an_event_and_a_line_in_the_log(
         await tenant_store.keys.rotate("ES256")
     clock.advance(hours=25)
     with capture_logs() as lines:
-        await housekeeping.run()
-        await housekeeping.run()
+        await run(housekeeping)
+        await run(housekeeping)
 
     assert [(line["event"], line["tenant"]) for line in lines] == [("key_advanced", "acme")]
     log = AuditLog(database)
@@ -108,9 +113,9 @@ async def test_a_second_process_finds_nothing_to_do(
     async with store.for_tenant(tenant.id) as tenant_store:
         await tenant_store.keys.rotate("ES256")
     clock.advance(hours=25)
-    await housekeeping.run()
+    await run(housekeeping)
     once = await states(store, tenant)
-    await housekeeping.run()
+    await run(housekeeping)
 
     assert await states(store, tenant) == once
 
@@ -126,7 +131,7 @@ async def test_what_the_grace_kept_is_erased_a_minute_later_and_the_token_stays_
     kept = []
     for seconds in (59, 2):
         clock.advance(seconds=seconds)
-        await housekeeping.run()
+        await run(housekeeping)
         async with store.for_tenant(tenant.id, read_only=True) as tenant_store:
             again = await tenant_store.refresh_tokens.find(token)
         assert again is not None
@@ -140,11 +145,11 @@ async def test_families_and_sessions_go_a_day_after_their_time_and_not_before(
 ) -> None:
     await login(store, tenant)
     clock.advance(days=90)
-    await housekeeping.run()
+    await run(housekeeping)
     assert (await rows(database, sessions), await rows(database, refresh_tokens)) == (1, 1)
 
     clock.advance(days=1, seconds=1)
-    await housekeeping.run()
+    await run(housekeeping)
     left = [await rows(database, table) for table in (sessions, refresh_families, refresh_tokens)]
     assert left == [0, 0, 0]
 
@@ -154,7 +159,7 @@ async def test_a_session_whose_refresh_token_still_lives_is_kept(
 ) -> None:
     token = await login(store, tenant)
     clock.advance(days=60)  # the session's 30 days are over, the family's 90 are not
-    await housekeeping.run()
+    await run(housekeeping)
 
     async with store.for_tenant(tenant.id, read_only=True) as tenant_store:
         assert await tenant_store.refresh_tokens.find(token) is not None
@@ -168,7 +173,7 @@ async def test_revocations_go_when_the_last_token_that_they_could_stop_is_gone(
     counts = []
     for minutes in (24 * 60, 6):  # a day and a few minutes, for a token that was being issued meanwhile
         clock.advance(minutes=minutes)
-        await housekeeping.run()
+        await run(housekeeping)
         counts.append(await rows(database, revocations))
 
     assert counts == [1, 0]
@@ -180,14 +185,14 @@ async def test_the_feed_is_kept_for_as_long_as_a_process_may_be_behind(
     async with store.for_tenant(tenant.id) as tenant_store:
         await tenant_store.settings.set_active(False)
     clock.now += FEED_RETENTION
-    await housekeeping.run()
+    await run(housekeeping)
     kept = await rows(database, changes)
     clock.advance(seconds=1)
-    await housekeeping.run()
+    await run(housekeeping)
 
     assert kept > 1
     assert await rows(database, changes) == 1  # the newest stays: a reader finds its own place by it
 
 
 async def test_an_empty_database_is_nothing_to_do(housekeeping: Housekeeping) -> None:
-    await housekeeping.run()
+    await run(housekeeping)

@@ -18,12 +18,12 @@ async def admitted(limit: AddressLimit, address: str, count: int = 1) -> list[bo
 @pytest.mark.parametrize(
     ("address", "network"),
     [
-        ("203.0.113.7", "203.0.113.7"),
-        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("203.0.113.7", "203.0.113.7/32"),
+        ("::ffff:203.0.113.7", "203.0.113.7/32"),
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ("2001:db8:1:2::", "2001:db8:1:2::/64"),
         ("fe80::1%eth0", "fe80::/64"),
-        ("", "0.0.0.0"),
+        ("", "0.0.0.0/32"),
     ],
 )
 async def test_a_client_is_its_ipv4_address_or_its_ipv6_64(address: str, network: str) -> None:
@@ -35,8 +35,8 @@ async def test_a_trusted_proxy_speaks_for_its_client_and_nobody_else_does() -> N
     vouched = await request_with_context("10.0.0.1", forwarded="198.51.100.9, 203.0.113.7", trusted=trusted)
     spoofed = await request_with_context("192.0.2.1", forwarded="203.0.113.7", trusted=trusted)
 
-    assert client_network(vouched) == "203.0.113.7"
-    assert client_network(spoofed) == "192.0.2.1"
+    assert client_network(vouched) == "203.0.113.7/32"
+    assert client_network(spoofed) == "192.0.2.1/32"
 
 
 async def test_what_is_over_the_rate_is_refused_and_told_when_to_come_again() -> None:
@@ -94,3 +94,13 @@ async def test_neither_environment_nor_a_file_beside_it_switches_the_limit_off(
     limit = AddressLimit("1/minute")
 
     assert await admitted(limit, "203.0.113.7", 2) == [True, False]
+
+
+async def test_memory_is_bounded_by_counting_wider_networks_while_very_many_ask() -> None:
+    limit = AddressLimit("2/minute", max_networks=3)
+    for last in range(3):
+        assert await admitted(limit, f"203.0.113.{last}") == [True]
+
+    assert await admitted(limit, "198.51.100.1", 2) == [True, True]
+    assert await admitted(limit, "198.51.7.7") == [False]  # of the same /16
+    assert await admitted(limit, "192.0.2.1") == [True]

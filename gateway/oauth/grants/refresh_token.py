@@ -53,7 +53,8 @@ class RefreshTokenGrant:
         """Rotate, repeat the successor for a lost answer, or end a family whose token came back."""
         token, user = attempt.token, attempt.user
         if token is None or user is None:
-            return Refused(InvalidGrant(reason="refresh_token_unknown"), _REFUSED)
+            # Nobody's, so anybody can make any number of these: observed and counted, not an event each.
+            raise InvalidGrant(reason="refresh_token_unknown")
         if not user.active:
             return _refuse(InvalidGrant(reason="user_disabled"), token, user)
         audiences = request.form.many("resource") or token.audiences
