@@ -112,6 +112,7 @@ class Cycle:
     def finish(self) -> None:
         """The request is complete."""
         self._received = True
+        self._expects_continue = False
         if self._body is not None:
             self._body.finish()
 

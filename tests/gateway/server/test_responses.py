@@ -295,6 +295,15 @@ async def test_no_100_is_sent_to_a_client_that_did_not_wait() -> None:
     assert [answer.status for answer in responses(client.output)] == [200]
 
 
+async def test_no_100_is_sent_for_a_body_that_is_here_and_empty() -> None:
+    client = MemoryConnection(Recorder())
+    await client.send(
+        b"POST /x HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    )
+    assert [answer.status for answer in responses(client.output)] == [200]
+    assert not client.ended
+
+
 async def test_no_100_is_sent_before_a_refusal_and_the_connection_ends() -> None:
     client = MemoryConnection(sending(start(401), body(b"no")))
     await client.send(EXPECT)

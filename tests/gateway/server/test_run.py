@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.server.asgi import Receive, Scope, Send
 from gateway.server.run import Bound, CannotListen, Listener, serve
 from tests.gateway.server.apps import Recorder
 from tests.gateway.server.wire import responses
@@ -29,6 +30,11 @@ class Service:
         self.task = asyncio.create_task(
             serve(listeners, lifespan=self.lifespan, drain=timedelta(seconds=drain), on_ready=self.ready.set_result)
         )
+        self.task.add_done_callback(self._ended)
+
+    def _ended(self, _: "asyncio.Task[None]") -> None:
+        if not self.ready.done():
+            self.ready.cancel("the service never became ready")
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -146,7 +152,7 @@ class Stubborn:
         self.entered = asyncio.Event()
         self.ended = False
 
-    async def __call__(self, *_: object) -> None:
+    async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
         self.entered.set()
         try:
             await asyncio.Event().wait()
