@@ -1,15 +1,19 @@
 """Fixtures of the whole suite: both databases, a clock that tests move."""
 
+import asyncio
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import URL, make_url, text
+from sqlalchemy.exc import ProgrammingError
 
 from tenants import migrate
 from tenants.database import Database, postgresql_engine
@@ -138,18 +142,69 @@ async def drop_postgresql_database(admin_url: str, urls: DatabaseUrls) -> None:
     await administer(admin_url, f'DROP DATABASE "{make_url(urls.app).database}" WITH (FORCE)')
 
 
+_SHAPE = """SELECT string_agg(relname || relowner, ',' ORDER BY relname) || (SELECT version_num FROM alembic_version)
+ FROM pg_class WHERE relnamespace = 'public'::regnamespace"""
+_STRANGERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+
+
+async def shape_of(urls: DatabaseUrls) -> str | None:
+    """What tells a database whose schema a test has altered."""
+    admin = postgresql_engine(urls.admin or urls.app, pool_size=1)
+    try:
+        async with admin.connect() as connection:
+            return str((await connection.exec_driver_sql(_SHAPE)).scalar_one())
+    except ProgrammingError:
+        return None
+    finally:
+        await admin.dispose()
+
+
+async def empty_postgresql_database(urls: DatabaseUrls) -> None:
+    """Take every row out, for the next test. What belongs to a tenant goes with it."""
+    assert urls.admin is not None
+    tables = ("tenants", "changes", "installation")
+    await administer(urls.admin, _STRANGERS, *(f"DELETE FROM {table}" for table in tables))
+
+
+@dataclass
+class FreeDatabases:
+    """PostgreSQL databases that a test has given back, empty. To make and drop one takes longer than most tests."""
+
+    shape: str | None = None
+    urls: list[DatabaseUrls] = field(default_factory=list)
+
+
+@pytest.fixture(scope="session")
+def free_databases() -> FreeDatabases:
+    return FreeDatabases()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "yett.db"
+    with ThreadPoolExecutor(1) as elsewhere:  # a fixture that is not asynchronous may find a loop running
+        elsewhere.submit(asyncio.run, migrate.upgrade(f"sqlite+aiosqlite:///{path}")).result()
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DatabaseUrls]:
-    """Each test that asks for it runs on both databases."""
+    """Each test that asks for it runs on both databases, and finds them empty."""
     if request.param == "sqlite":
-        url = f"sqlite+aiosqlite:///{tmp_path / 'yett.db'}"
-        await migrate.upgrade(url)
-        yield DatabaseUrls(url)
+        template = request.getfixturevalue("sqlite_template")
+        yield DatabaseUrls(f"sqlite+aiosqlite:///{shutil.copy(template, tmp_path / 'yett.db')}")
         return
-    admin_url = request.getfixturevalue("postgresql_admin_url")
-    urls = await make_postgresql_database(admin_url)
+    admin_url, free = request.getfixturevalue("postgresql_admin_url"), request.getfixturevalue("free_databases")
+    urls = free.urls.pop() if free.urls else await make_postgresql_database(admin_url)
+    free.shape = free.shape or await shape_of(urls)
     yield urls
-    await drop_postgresql_database(admin_url, urls)
+    if await shape_of(urls) == free.shape:
+        await empty_postgresql_database(urls)
+        free.urls.append(urls)
+    else:
+        await drop_postgresql_database(admin_url, urls)
 
 
 @pytest.fixture

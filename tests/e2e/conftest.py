@@ -1,7 +1,7 @@
 """The real thing as processes: installations on both databases, gateways that serve them, the demo.
 
 Making an installation through the command line takes seconds, so each database has one original for the whole run;
-gateways serve copies of it. ``gateway`` is shared by all tests that change nothing in it; ``own_gateway`` is a module's.
+gateways serve copies of it. ``gateway`` is shared by all tests that change nothing in it, ``own_gateway`` by a module.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.e2e import installation
+from tests.e2e.command import forker
 from tests.e2e.demo import Demo
 from tests.e2e.gateway import Gateway
 from tests.e2e.installation import Installation
@@ -18,6 +19,13 @@ from tests.e2e.recording_upstream import RecordingUpstream
 DATABASES = ("sqlite", "postgresql")
 
 Copy = Callable[..., Installation]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_commands() -> Iterator[None]:
+    yield
+    if forker.cache_info().currsize:
+        forker().close()
 
 
 @pytest.fixture(scope="session")
@@ -95,5 +103,3 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
         running.stop()
     finally:
         running.discard()
-
-

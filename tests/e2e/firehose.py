@@ -1,11 +1,12 @@
-"""An API in a process of its own that sends and takes as much as it is asked, and tells what it did. Says its port first.
+"""An API in a process of its own that sends and takes as much as it is asked, and tells what it did. Its first line of
+output is its port.
 
-    GET  /public/download/N   N bytes
-    GET  /public/events       server-sent events, one for each POST /public/tick
-    POST /public/tick         {"listeners": how many were sent one}
-    POST /public/stall        reads the body only after the next POST /public/resume
-    POST /public/...          reads the body, {"length": its length}
-    GET  /public/streams      {"open": downloads and events on their way, "sent": bytes of the last download}
+GET  /public/download/N   N bytes
+GET  /public/events       server-sent events, one for each POST /public/tick
+POST /public/tick         {"listeners": how many were sent one}
+POST /public/stall        reads the body only after the next POST /public/resume
+POST /public/...          reads the body, {"length": its length}
+GET  /public/streams      {"open": downloads and events on their way, "sent": bytes of the last download}
 """
 
 import asyncio
@@ -39,7 +40,9 @@ class Firehose:
                     await _answer(writer, {"open": self.open, "sent": self.sent})
                 else:
                     with self._counted():
-                        await (self._events(reader, writer) if what == "events" else self._download(int(more[0]), writer))
+                        await (
+                            self._events(reader, writer) if what == "events" else self._download(int(more[0]), writer)
+                        )
         writer.close()
 
     @contextlib.contextmanager
@@ -101,7 +104,9 @@ class Firehose:
 
 async def _answer(writer: asyncio.StreamWriter, value: dict[str, int]) -> None:
     body = json.dumps(value).encode()
-    writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+    writer.write(
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
+    )
     await writer.drain()
 
 

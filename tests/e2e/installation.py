@@ -1,5 +1,5 @@
-"""An installation made as an operator makes it: ``yett init``, a configuration, ``yett migrate``, and the demo's tenants
-through the command line. Made once per database; whoever needs one of their own gets a copy.
+"""An installation made as an operator makes it: ``yett init``, a configuration, ``yett migrate``, and tenants like the
+demo's through the command line. Made once per database; whoever needs one of their own gets a copy.
 """
 
 import shutil

@@ -1,5 +1,6 @@
 """One connection, byte by byte: what no HTTP library would send, and what no HTTP library would show."""
 
+import contextlib
 import socket
 from collections.abc import Callable
 from types import TracebackType
@@ -21,15 +22,15 @@ class RawSocket:
     def __enter__(self) -> "RawSocket":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._socket.close()
 
     def send(self, data: bytes) -> None:
         """All of it, or as much as the other side takes before it closes: refusals come before a request's end."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def read(self) -> bytes:
         """What comes next; empty at the end of the connection."""

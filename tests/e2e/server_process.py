@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from tests.e2e.eventually import eventually
 PASSWORD = "correct horse battery staple"
 _START_SECONDS = 30
 _STOP_SECONDS = 30
+_DRAIN_SECONDS = 10  # the default of `drain`
 _SECRETS = re.compile(r"y[a-z]{2}_[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]{10,}|correct.horse|-----BEGIN")
 
 
@@ -32,7 +34,11 @@ class ServerProcess:
         self.out_path, self.log_path = folder / f"{self.port}.out", folder / f"{self.port}.log"
         with self.out_path.open("wb") as out, self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [YETT, *map(str, arguments)], env=environment(settings), stdin=subprocess.DEVNULL, stdout=out, stderr=log
+                [YETT, *map(str, arguments)],
+                env=environment(settings),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
             )
         self.probes = httpx.Client(base_url=f"http://127.0.0.1:{self.management_port}", trust_env=False)
 
@@ -68,12 +74,12 @@ class ServerProcess:
         """Ask it to end, as an orchestrator does; ``ended`` says whether it did as it should."""
         self.process.send_signal(signal.SIGTERM)
 
-    def ended(self) -> None:
-        """It ended by itself, in order, with its helpers, and its log holds neither a failure nor a secret."""
+    def ended(self, *, but: str = "no error at all") -> None:
+        """It ended by itself, in order, and its log holds neither an error, ``but`` for this one, nor a secret."""
         assert self.process.wait(_STOP_SECONDS) == 0, self.log
         self.probes.close()
         for event in self.events():
-            assert event["level"] in ("debug", "info", "warning"), event
+            assert event["level"] in ("debug", "info", "warning") or but in event["event"], event
             assert event["event"] not in ("job_failed", "application_failed"), event
         assert "Traceback" not in self.log
         found = _SECRETS.search(self.log)
@@ -81,9 +87,10 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Terminate it and see that it ended well."""
-        helpers = self.helpers()
+        helpers, begun = self.helpers(), time.monotonic()
         self.terminate()
         self.ended()
+        assert time.monotonic() - begun < _DRAIN_SECONDS, "it waited for requests that are not there"
         assert not [helper for helper in helpers if helper.is_running()]
 
     def kill(self) -> None:

@@ -140,10 +140,15 @@ def test_admin_wants_the_scope_first_and_then_a_second_factor(walk: Walk) -> Non
 
 def test_the_log_shows_every_login_and_every_refusal(walk: Walk) -> None:
     listed = yett("audit", "list", "--data", walk.demo.data, "--json").json
-    users = {"ALICE": ("acme", "alice"), "BOB": ("acme", "bob"), "CAROL": ("globex", "carol"), "ADMIN": ("acme", "alice")}
-    for variable, (tenant, name) in users.items():
-        subject = claims(walk.tokens[variable])["sub"]
-        sid = claims(walk.tokens[variable])["sid"]
+    users = {
+        "ALICE": ("acme", "alice"),
+        "BOB": ("acme", "bob"),
+        "CAROL": ("globex", "carol"),
+        "ADMIN": ("acme", "alice"),
+    }
+    for user, (tenant, name) in users.items():
+        subject = claims(walk.tokens[user])["sub"]
+        sid = claims(walk.tokens[user])["sid"]
         (login,) = [event for event in listed if event.get("session_id") == sid]
         assert (login["type"], login["outcome"]) == ("login.succeeded", "success")
         assert (login["tenant"], login["subject"], login["user_name"]) == (tenant, subject, name)

@@ -88,7 +88,9 @@ def test_no_login_is_without_its_event_and_no_event_without_its_login(stricken: 
     assert _ANSWERED_BEFORE <= len(outcome.tokens) < LOGINS
     assert outcome.broken == LOGINS - len(outcome.tokens)
     eventually(
-        lambda: not any(helper.is_running() for helper in outcome.helpers), within=10, what="its helpers end by themselves"
+        lambda: not any(helper.is_running() for helper in outcome.helpers),
+        within=10,
+        what="its helpers end by themselves",
     )
 
     again = Gateway(stricken, stricken.data.parent)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.e2e.command import yett
+from tests.e2e.command import script
 from tests.e2e.conftest import DATABASES, Copy
 from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway
@@ -60,9 +60,7 @@ def _is_closed(gateway: Gateway) -> bool:
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_sigterm_finishes_what_runs_and_writes_what_was_seen(
-    database: str, copy_of: Copy, slow_api: SlowApi
-) -> None:
+def test_sigterm_finishes_what_runs_and_writes_what_was_seen(database: str, copy_of: Copy, slow_api: SlowApi) -> None:
     of = copy_of(database, slow_api.url)
     gateway = _gateway(of)
     try:
@@ -100,7 +98,7 @@ def test_what_does_not_finish_within_the_drain_is_cut_off(copy_of: Copy, slow_ap
                 assert upstream.recv(1) == b""
             assert not client.answers() or client.answers()[0].status >= 500
         gateway.close()
-        gateway.ended()
+        gateway.ended(but="timeout graceful shutdown exceeded")
         assert 1 <= time.monotonic() - begun < 8
     finally:
         gateway.close()
@@ -113,9 +111,7 @@ def test_an_address_that_is_taken_is_4_with_a_sentence(copy_of: Copy, listener: 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         other = "YETT_MANAGEMENT_LISTEN" if listener == "YETT_LISTEN" else "YETT_LISTEN"
-        started = yett(
-            "serve", "--config", of.config, env={**of.settings, listener: address, other: "127.0.0.1:0"}
-        )
+        started = script("serve", "--config", of.config, env={**of.settings, listener: address, other: "127.0.0.1:0"})
     assert started.code == 4
     lines = [line for line in started.err.splitlines() if not line.startswith("{")]
     name = "public" if listener == "YETT_LISTEN" else "management"

@@ -1,4 +1,4 @@
-"""FastAPI's Authorize button in a real browser: its form, its empty Basic, its preflight, and whose pages may use it."""
+"""FastAPI's Authorize button in a real browser: its form, its empty Basic, its preflight, whose pages may use it."""
 
 import shutil
 import subprocess

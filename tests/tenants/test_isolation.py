@@ -281,3 +281,29 @@ async def test_a_sealed_key_moved_into_another_tenant_does_not_open(
     async with store.for_tenant(me.tenant_id, read_only=True) as my:
         with pytest.raises(Unsealable):
             await my.keys.signing()
+
+
+async def test_what_a_tenant_does_to_its_own_leaves_those_of_the_same_names_alone(
+    database: Database, directory: Directory, store: Store, superuser: AsyncEngine, clock: Clock
+) -> None:
+    homes = [await settle(directory, store, clock, number) for number in range(3)]
+    me, *others = homes
+    await AuditLog(database).sequence()
+    before = await dump(superuser)
+    clock.advance(days=2)
+    async with store.for_tenant(me.tenant_id) as my:
+        await my.credentials.set_password(me.user_id, "$argon2id$another")
+        await my.refresh_tokens.spend(me.found, idle=HOUR)
+        await my.roles.withdraw(me.user_id, "reader")
+        await my.keys.rotate("ES256")
+        await my.keys.advance("ES256")
+        await my.keys.revoke(me.kids[1], "ES256")
+        await my.sessions.end(me.session.id)
+        await my.users.set_active(me.user_id, False)
+        await my.clients.set_active("app", False)
+        await my.clients.set_active("app", True)
+        await my.settings.set_lifetimes({"access_token": 60})
+        await my.settings.set_active(False)
+    after = await dump(superuser)
+    for home in others:
+        assert of_tenant(after, home.tenant_id) == of_tenant(before, home.tenant_id)

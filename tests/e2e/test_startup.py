@@ -1,0 +1,86 @@
+"""What stops a start, and what is said of it: the configuration, the master key, the schema, the database's roles."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.command import Result, script, yett
+from tests.e2e.conftest import Copy
+
+
+@pytest.mark.parametrize("arguments", [["policy", "check"], ["serve"], ["tenant", "list"]], ids=" ".join)
+def test_a_wrong_configuration_is_3_with_every_problems_place(tmp_path: Path, arguments: list[str]) -> None:
+    config = tmp_path / "yett.yaml"
+    config.write_text(
+        "public_url: https://auth.example.com\n"
+        "api_hosts: [api.example.com]\n"
+        "trusted_proxies: [10.0.0.1/8]\n"
+        "upstreams: {orders: {targets: [http://127.0.0.1:9]}}\n"
+        "routes:\n"
+        "  - {name: orders, match: {path: /orders/**}, upstream: orders}\n",
+        encoding="utf-8",
+    )
+    result = yett(*arguments, "--config", config, env={"YETT_DATA": str(tmp_path / "data")})
+    assert (result.code, result.out) == (3, "")
+    assert f"{config}:3: trusted_proxies[0]: " in result.err
+    assert f"{config}:6: routes[0].require: is required" in result.err
+    assert "Traceback" not in result.err
+    misspelt = yett(*arguments, env={"YETT_DATA": str(tmp_path), "YETT_PUBLIK_URL": "https://auth.example.com"})
+    assert misspelt.code == 3
+    assert "YETT_PUBLIK_URL" in misspelt.err
+
+
+def _fails_to_start(said: Result, *, sentence: str) -> None:
+    assert said.code == 4
+    assert said.out == ""
+    assert sentence in said.err
+    assert said.err.startswith("yett: ")
+    assert "Traceback" not in said.err
+
+
+def test_without_its_master_key_nothing_starts(copy_of: Copy) -> None:
+    of = copy_of("sqlite")
+    key = of.data / "master.key"
+    kept = key.read_bytes()
+    key.unlink()
+    _fails_to_start(of.run("serve"), sentence=str(key))
+    key.write_text("nonsense\n", encoding="ascii")
+    _fails_to_start(of.run("serve"), sentence=str(key))
+    key.unlink()
+    assert yett("init", "--data", of.data).code == 0  # another one
+    for command in (["serve"], ["tenant", "list"]):
+        _fails_to_start(of.run(*command), sentence="The master key does not belong to this database")
+    key.write_bytes(kept)
+    assert of.run("tenant", "list").code == 0
+
+
+def test_a_database_that_is_not_migrated_is_4(tmp_path: Path) -> None:
+    assert yett("init", "--data", tmp_path / "data").code == 0
+    _fails_to_start(script("serve", "--data", tmp_path / "data"), sentence="Run `yett migrate`.")
+
+
+def test_postgresql_refuses_an_application_role_that_escapes_row_level_security(copy_of: Copy) -> None:
+    of = copy_of("postgresql")
+    admin = Path(of.settings["YETT_DATABASE_ADMIN_URL_FILE"]).read_text(encoding="utf-8")
+    owner = Path(of.settings["YETT_DATABASE_OWNER_URL_FILE"]).read_text(encoding="utf-8").strip()
+    system = of.settings["YETT_DATABASE_SYSTEM_URL"]
+    for url, fault in ((admin, "is a superuser"), (owner, "owns tables"), (system, "has BYPASSRLS")):
+        started = script("serve", "--config", of.config, env={**of.settings, "YETT_DATABASE_URL": url})
+        _fails_to_start(started, sentence=fault)
+        assert "Connect as yett_app" in started.err
+    unseeing = {**of.settings, "YETT_DATABASE_SYSTEM_URL": of.settings["YETT_DATABASE_URL"]}
+    _fails_to_start(yett("serve", "--config", of.config, env=unseeing), sentence="would see no tenant")
+
+
+def test_a_database_that_is_down_is_4_and_its_password_stays_secret(copy_of: Copy) -> None:
+    of = copy_of("postgresql")
+    nowhere = "postgresql+psycopg://yett_app:hush-hush@127.0.0.1:9/yett"
+    down = yett(
+        "tenant",
+        "list",
+        "--config",
+        of.config,
+        env={"YETT_DATABASE_URL": nowhere, "YETT_DATABASE_SYSTEM_URL": nowhere.replace("yett_app", "yett_system")},
+    )
+    _fails_to_start(down, sentence="The database cannot be used")
+    assert "hush" not in down.err
