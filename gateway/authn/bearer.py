@@ -8,7 +8,7 @@ something changed. Synchronous and without I/O. Owns that order. Not which audie
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import NoReturn, Protocol
 from uuid import UUID
@@ -23,8 +23,8 @@ from tenants.unverified_token import Malformed, UnverifiedToken, parse_unverifie
 @dataclass(frozen=True, slots=True)
 class InvalidToken:
     """The token does not count. ``reason`` is a stable snake_case code; ``detail`` (a claim's name, what was wrong with
-    the form) is for logs. ``claimed_tenant`` is the tenant that the token *says* it is of: of use in an audit, proof of
-    nothing.
+    the form) is for logs. ``proved_tenant`` is the tenant whose key signed it, where that was verified; what a token
+    only says of itself is nobody's to write into a tenant's log.
 
     Reasons: token_malformed, issuer_unknown, tenant_suspended, token_type, token_header, key_id_missing, key_unknown,
     alg_mismatch, token_expired, signature_invalid, key_unusable, claims_invalid, token_not_yet_valid, token_revoked.
@@ -32,7 +32,7 @@ class InvalidToken:
 
     reason: str
     detail: str = ""
-    claimed_tenant: UUID | None = None
+    proved_tenant: UUID | None = None
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a refusal is matched, never truth-tested")
@@ -93,9 +93,9 @@ class Bearer:
         principal = entry.principal
         tenant = self._tenant(entry.issuer)
         if isinstance(tenant, InvalidToken):
-            return tenant
+            return replace(tenant, proved_tenant=principal.tenant_id)
         if tenant.id != principal.tenant_id or tenant.slug != principal.tenant:
-            return InvalidToken("issuer_unknown", "iss", tenant.id)
+            return InvalidToken("issuer_unknown", "iss", principal.tenant_id)
         if self._snapshot.verifying_key(tenant.id, entry.kid) is None:
             return InvalidToken("key_unknown", "kid", tenant.id)
         if self._snapshot.revoked(principal):
@@ -119,13 +119,13 @@ class Bearer:
             return tenant
         key = self._snapshot.verifying_key(tenant.id, header.kid)
         if key is None:
-            return InvalidToken("key_unknown", "kid", tenant.id)
+            return InvalidToken("key_unknown", "kid")
         if key.alg != header.alg:
-            return InvalidToken("alg_mismatch", "alg", tenant.id)
+            return InvalidToken("alg_mismatch", "alg")
         now = self._clock()
         unproved = claims.before_signature(unverified.claims, now=now, leeway=self._leeway)
         if isinstance(unproved, claims.Refused):
-            return InvalidToken(unproved.reason, unproved.claim, tenant.id)
+            return InvalidToken(unproved.reason, unproved.claim)
         principal = self._prove(unverified, key, tenant, now)
         if isinstance(principal, InvalidToken):
             return principal
@@ -141,7 +141,7 @@ class Bearer:
         if tenant is None:
             return InvalidToken("issuer_unknown", "iss")
         if not tenant.active:
-            return InvalidToken("tenant_suspended", "iss", tenant.id)
+            return InvalidToken("tenant_suspended", "iss")
         return tenant
 
     def _prove(
@@ -150,9 +150,9 @@ class Bearer:
         try:
             signed = key.verify(unverified)
         except UnusableKey as error:  # the stored key is damaged: nothing can be proved with it
-            return InvalidToken("key_unusable", str(error), tenant.id)
+            return InvalidToken("key_unusable", str(error))
         if signed is None:
-            return InvalidToken("signature_invalid", "", tenant.id)
+            return InvalidToken("signature_invalid")
         access = claims.access_claims(signed, now=now, leeway=self._leeway)
         if isinstance(access, claims.Refused):
             return InvalidToken(access.reason, access.claim, tenant.id)

@@ -22,6 +22,9 @@ class Kind(IntEnum):
     SET_COOKIE = 5
 
 
+# Compared as plain numbers: to fetch an enum's member costs more than the rest.
+_LENGTH, _CONNECTION, _SET_COOKIE, _CODING = map(int, (Kind.LENGTH, Kind.CONNECTION, Kind.SET_COOKIE, Kind.CODING))
+
 # What is not in the table is kept.
 RULES: dict[bytes, Kind] = {
     b"connection": Kind.CONNECTION,
@@ -92,19 +95,20 @@ class AnswerHead:
         return sum(len(name) + len(value) + 4 for name, value in self.fields)
 
     def _set_apart(self, kind: int, lower: bytes, value: bytes) -> None:
-        match kind:
-            case Kind.LENGTH:
-                self.length = int(value)  # the parser has let digits through, and one such field
+        if kind == _LENGTH:
+            self.length = int(value)  # the parser has let digits through, and one such field
+            self.fields.append((lower, value))
+        elif kind == _CONNECTION:
+            self.connection += (value,)
+        elif kind == _SET_COOKIE:
+            if not sets_our_cookie(value):
                 self.fields.append((lower, value))
-            case Kind.SET_COOKIE:
-                if not sets_our_cookie(value):
-                    self.fields.append((lower, value))
-            case Kind.CONNECTION:
-                self.connection += (value,)
-            case Kind.CODING:
-                # Anything but chunked, once, is a coding that would have to be guessed at.
-                self.strange_coding = self.chunked or value.lower() != b"chunked"
-                self.chunked = True
+        elif kind == _CODING:
+            # Anything but chunked, once, is a coding that would have to be guessed at.
+            self.strange_coding = self.chunked or value.lower() != b"chunked"
+            self.chunked = True
+        else:
+            raise AssertionError(f"no rule for kind {kind}")
 
     def finish(self) -> bool:
         """Drop what Connection names, and say whether the connection stays open as far as the fields tell."""

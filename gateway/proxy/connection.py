@@ -13,6 +13,7 @@ import httptools
 
 from gateway.proxy.answer_headers import AnswerHead, AnswerNames
 from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault, UpstreamMalformed, UpstreamTimeout
+from gateway.write_batch import WriteBatch
 
 MAX_HEAD = 64 * 1024
 _HIGH_WATER = 64 * 1024
@@ -29,11 +30,14 @@ class UpstreamConnection(asyncio.Protocol):
         *,
         clock: Callable[[], float],
         on_closed: Callable[["UpstreamConnection"], None],
+        batch: WriteBatch,
     ) -> None:
         self.shelf = shelf  # where it lies while it is idle
         self._names = names
         self._clock = clock
         self._on_closed = on_closed
+        self._batch = batch
+        self._pending = b""  # a request's head that leaves at the end of this turn of the event loop
         self._loop = asyncio.get_running_loop()
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
@@ -76,7 +80,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._reset(head_only=head_only)
         self.busy = True
         self.used += 1
-        self.write(head)
+        self._pending = head
+        self._batch.add(self, self._loop)
 
     async def answered(self) -> None:
         """Wait for the head of the answer. Raises ``UpstreamFault``, or ``ClientGone`` when given up."""
@@ -118,8 +123,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send more of the request."""
+        if self._pending:
+            self.flush()
         if self._transport is not None:
             self._transport.write(data)
+
+    def flush(self) -> None:
+        """Called by the batch: send what ``begin`` has kept."""
+        pending, self._pending = self._pending, b""
+        if pending and self._transport is not None and not self._transport.is_closing():
+            self._transport.write(pending)
 
     async def drain(self) -> None:
         """Wait until the upstream has taken what was written. Raises as ``answered`` does."""
@@ -159,6 +172,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """At once: nothing that is still to be sent matters."""
+        self._pending = b""
         if self._transport is not None:
             self._transport.abort()
         self._gone()
@@ -205,6 +219,9 @@ class UpstreamConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
+            return
+        if self._pending:
+            self.fail(UpstreamClosed("bytes came before the request was sent"))
             return
         if not self.busy or self.complete:
             # Nobody asked: such bytes must never be taken for the answer to the next request.

@@ -35,6 +35,8 @@ class Kind(IntEnum):
     TRACESTATE = 13
 
 
+_HOST, _AUTHORIZATION = int(Kind.HOST), int(Kind.AUTHORIZATION)  # of every request, so compared as plain numbers
+
 # What is not in the table is kept.
 RULES: dict[bytes, Kind] = {
     b"host": Kind.HOST,
@@ -167,12 +169,17 @@ class HeaderReader:
 
 
 def _set_apart(inbound: Inbound, kind: int, name: bytes, value: bytes) -> None:
+    if kind == _HOST:
+        inbound.host = value
+    elif kind == _AUTHORIZATION:
+        inbound.authorization = value
+        inbound.authorizations += 1
+    else:
+        _set_rare_apart(inbound, kind, name, value)
+
+
+def _set_rare_apart(inbound: Inbound, kind: int, name: bytes, value: bytes) -> None:
     match kind:
-        case Kind.HOST:
-            inbound.host = value
-        case Kind.AUTHORIZATION:
-            inbound.authorization = value
-            inbound.authorizations += 1
         case Kind.CONNECTION:
             inbound.connection += (value,)
         case Kind.COOKIE:

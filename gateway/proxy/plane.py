@@ -44,8 +44,8 @@ class InvalidToken(Protocol):
     def reason(self) -> str: ...
 
     @property
-    def claimed_tenant(self) -> UUID | None:
-        """Whose token it says it is: whose log it belongs to, and proof of nothing."""
+    def proved_tenant(self) -> UUID | None:
+        """Whose key signed it, where that was verified: whose log it belongs to."""
 
 
 class AnswerBroken(Exception):
@@ -77,7 +77,7 @@ class _Request:
     origin: Origin
     ids: RequestIds
     principal: Principal | None = None
-    claimed_tenant: UUID | None = None
+    proved_tenant: UUID | None = None
     matched: Matched | None = None
 
 
@@ -167,7 +167,7 @@ class DataPlane:
         if isinstance(outcome, Principal):
             request.principal = outcome
             return None
-        request.claimed_tenant = outcome.claimed_tenant
+        request.proved_tenant = outcome.proved_tenant
         return refusal.invalid_token(outcome.reason)
 
     def _judge(self, request: _Request, route: Route, audience: str | None) -> Refusal | None:
@@ -269,7 +269,7 @@ class DataPlane:
                 path=request.scope["raw_path"].decode("latin-1"),
                 request_id=request.ids.text,
                 address=request.origin.text,
-                tenant_id=principal.tenant_id if principal else request.claimed_tenant,
+                tenant_id=principal.tenant_id if principal else request.proved_tenant,
                 subject=principal.subject if principal else None,
                 client_id=principal.client_id if principal else None,
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from gateway.proxy.answer_headers import AnswerNames
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.upstream import Upstream, UpstreamBusy, UpstreamUnreachable, address_of
+from gateway.write_batch import WriteBatch
 
 SWEEP_EVERY = 0.1  # seconds; how exact read_timeout, total_timeout and idle_timeout are
 
@@ -33,6 +34,7 @@ class UpstreamPool:
         self._connections: set[UpstreamConnection] = set()
         self._connecting = 0
         self._names = AnswerNames()
+        self._batch = WriteBatch()
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
         self._closed = False
@@ -115,7 +117,9 @@ class UpstreamPool:
         clock = self._clock = self._clock or loop.time
         async with asyncio.timeout(self._connect_timeout):
             _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(target.idle, self._names, clock=clock, on_closed=self._on_closed),
+                lambda: UpstreamConnection(
+                    target.idle, self._names, clock=clock, on_closed=self._on_closed, batch=self._batch
+                ),
                 target.host,
                 target.port,
             )

@@ -220,7 +220,10 @@ class Cycle:
         else:
             data = opening if more else opening + b"0\r\n\r\n"
         if data:
-            self._wire.write(data)
+            if more:
+                self._wire.write(data)
+            else:
+                self._wire.write_soon(data)
 
     def _open(self, head: ResponseHead, size: int, more: bool) -> bytes:
         """Choose the framing: the stated length, the known length, chunks, or (HTTP/1.0) the end of the connection."""

@@ -24,6 +24,7 @@ from gateway.server.limits import ServerLimits
 from gateway.server.scope import Endpoints, http_scope
 from gateway.server.sweeper import Sweeper
 from gateway.server.wire import Wire
+from gateway.write_batch import WriteBatch
 
 # Where a connection is. Plain strings, because an enum's members cost a request a microsecond on Python 3.11.
 _HEAD: Final = "head"  # waiting for a request, or in its head
@@ -38,6 +39,7 @@ class HttpProtocol(asyncio.Protocol):
 
     limits: ClassVar[ServerLimits] = ServerLimits()
     sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic)
+    batch: ClassVar[WriteBatch] = WriteBatch()
 
     def __init__(
         self,
@@ -66,7 +68,9 @@ class HttpProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._ends = Endpoints(transport)
-        self._wire = Wire(cast(asyncio.Transport, transport), self.limits, self.sweeper.clock, self._overdue)
+        self._wire = Wire(
+            cast(asyncio.Transport, transport), self.limits, self.sweeper.clock, self._overdue, self.batch
+        )
         self._wire.wait_for_client(self.limits.head_time.total_seconds())
         self.sweeper.add(self._wire, self._loop)
         self._server_state.connections.add(cast(Any, self))
@@ -274,4 +278,7 @@ def http_protocol(
     Connections of one class share a sweeper, so give one class to all listeners of an event loop.
     """
     sweeper = Sweeper(clock, sweep_every)
-    return cast(type[HttpProtocol], type("HttpProtocol", (HttpProtocol,), {"limits": limits, "sweeper": sweeper}))
+    return cast(
+        type[HttpProtocol],
+        type("HttpProtocol", (HttpProtocol,), {"limits": limits, "sweeper": sweeper, "batch": WriteBatch()}),
+    )

@@ -41,12 +41,12 @@ def response_head(status: int, headers: Iterable[tuple[bytes, bytes]], method: s
                 if status == 204:  # RFC 9110 section 8.6: never in a 204
                     continue
         pieces += (opening, value, b"\r\n")
-    ours = 2 + 2 * (len(pieces) // 3)
+    ours = 1 + len(pieces) // 3
     if not dated:
         pieces.append(date_line())
-        ours += 2
+        ours += 1
     block = b"".join(pieces)
-    if len(block) - len(block.translate(None, b"\r\n\0")) != ours:  # the line ends are all ours
+    if block.count(b"\r") != ours or block.count(b"\n") != ours or b"\0" in block:  # the line ends are all ours
         raise ValueError("a response header field has a value that is not allowed")
     return block, length, method != "HEAD" and status != 304 and status != 204, close
 

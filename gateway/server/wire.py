@@ -8,6 +8,7 @@ from collections.abc import Callable
 from math import inf
 
 from gateway.server.limits import ServerLimits
+from gateway.write_batch import WriteBatch
 
 
 class Wire:
@@ -17,9 +18,12 @@ class Wire:
     """
 
     __slots__ = (
+        "_batch",
         "_clock",
         "_linger_time",
+        "_loop",
         "_overdue",
+        "_pending",
         "_reading_paused",
         "_stall_time",
         "_transport",
@@ -27,7 +31,6 @@ class Wire:
         "_writable",
         "deadline",
         "ending",
-        "write",
         "write_deadline",
         "write_paused",
     )
@@ -38,8 +41,8 @@ class Wire:
         limits: ServerLimits,
         clock: Callable[[], float],
         overdue: Callable[[], None],
+        batch: WriteBatch,
     ) -> None:
-        self.write: Callable[[bytes], None] = transport.write
         self.write_paused = False
         self.deadline = inf
         self.write_deadline = inf
@@ -52,6 +55,31 @@ class Wire:
         self._reading_paused = False
         self._unwritten = 0
         self._writable: asyncio.Event | None = None
+        self._batch = batch
+        self._loop = asyncio.get_running_loop()
+        self._pending = b""
+
+    # Bytes.
+
+    def write(self, data: bytes) -> None:
+        """Hand ``data`` to the transport, which buffers."""
+        if self._pending:
+            self.flush()
+        self._transport.write(data)
+
+    def write_soon(self, data: bytes) -> None:
+        """The same at the end of this turn of the event loop, with what others write: for the end of a response."""
+        if self._pending:
+            self._pending += data
+        else:
+            self._pending = data
+            self._batch.add(self, self._loop)
+
+    def flush(self) -> None:
+        """Hand over what ``write_soon`` has kept."""
+        pending, self._pending = self._pending, b""
+        if pending and not self._transport.is_closing():
+            self._transport.write(pending)
 
     # Time.
 
@@ -127,17 +155,20 @@ class Wire:
         if not self._transport.can_write_eof():  # TLS
             self.close()
             return
+        self.flush()
         self._transport.write_eof()
         self.resume_reading()
         self._end()
 
     def close(self) -> None:
         """Close when everything is written."""
+        self.flush()
         self._transport.close()
         self._end()
 
     def abort(self) -> None:
         """Close at once, without what is still to be written."""
+        self._pending = b""
         self._transport.abort()
         self._end()
 

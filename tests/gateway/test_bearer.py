@@ -181,10 +181,15 @@ def test_a_signature_is_not_checked_for_a_token_that_is_refused_anyway(world: Wo
     assert reason(world.bearer.authenticate(world.own.sign("JWT", claims()).encode())) == "token_type"
 
 
-def test_a_refusal_names_the_tenant_that_was_claimed(world: World) -> None:
-    result = world.bearer.authenticate(world.token(exp=NOW - 1))
-    assert isinstance(result, InvalidToken)
-    assert result.claimed_tenant == ACME
+def test_a_refusal_names_a_tenant_only_where_its_key_was_seen_to_have_signed(world: World) -> None:
+    expired = world.bearer.authenticate(world.token(exp=NOW - 1))
+    assert isinstance(expired, InvalidToken)
+    assert expired.proved_tenant is None  # refused before the signature was looked at
+
+    world.snapshot.revoked_ids.add("t-1")
+    revoked = world.bearer.authenticate(world.token())
+    assert isinstance(revoked, InvalidToken)
+    assert revoked.proved_tenant == ACME
 
 
 # --- state

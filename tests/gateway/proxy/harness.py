@@ -242,7 +242,7 @@ def request(
 class Refused:
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        self.claimed_tenant: UUID | None = None
+        self.proved_tenant: UUID | None = None
 
 
 STEP_UP: Rule = All((Scopes(frozenset({"admin"})), Acr(acr.MFA), MaxAge(900)))

@@ -51,12 +51,12 @@ async def test_a_token_that_will_not_do_is_told_only_that() -> None:
     assert plane.seen[0].route == "orders-read"
 
 
-async def test_a_refused_token_is_noted_for_the_tenant_that_it_claims_and_for_nobody_else() -> None:
+async def test_a_refused_token_is_noted_for_the_tenant_whose_key_signed_it_and_for_nobody_else() -> None:
     plane = silent()
-    forged = Refused("signature_invalid")
-    forged.claimed_tenant = UUID(int=9)
-    plane.plane._authenticate = lambda _: forged
-    await plane.ask(request(token="forged"))
+    revoked = Refused("token_revoked")
+    revoked.proved_tenant = UUID(int=9)
+    plane.plane._authenticate = lambda _: revoked
+    await plane.ask(request(token="revoked"))
     [seen] = plane.seen
     assert (seen.tenant_id, seen.subject, seen.client_id) == (UUID(int=9), None, None)
 
