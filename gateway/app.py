@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+import structlog
 from starlette.types import ASGIApp
 
+from gateway import urls
 from gateway.audit import Recorder
 from gateway.authn.bearer import Bearer
 from gateway.authn.token_table import TokenTable
@@ -28,9 +30,11 @@ from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings, compile_routes
 from gateway.web import CanonicalPath, application, nowhere
+from tenants.database import DATABASE_ERRORS
 from tenants.hashing import HashingPool
 from tenants.snapshot import Snapshot
 
+_log = structlog.get_logger("yett.app")
 _FEED_INTERVAL = 0.2
 _AUDIT_INTERVAL = 0.25
 _HOUSEKEEPING_INTERVAL = 30.0
@@ -52,10 +56,11 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     """
     settings = installation.settings
     snapshot = Snapshot(installation.database, clock=installation.clock, monotonic=time.monotonic)
-    recorder = Recorder(
-        installation.audit_log.observe, platform_id=(await installation.platform()).id, clock=installation.clock
-    )
+    platform = await installation.platform()
+    recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=installation.clock)
     await snapshot.load()
+    if platform.issuer != urls.issuer(settings.public_url, platform.slug):
+        _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
     async with hashing_pool(settings) as hashing, _upstreams(settings) as upstreams:
         jobs = Jobs(_jobs(installation, snapshot, recorder))
         jobs.start()
@@ -63,9 +68,16 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
             yield compose(installation, snapshot, recorder, hashing, upstreams)
         finally:
             await jobs.stop()
-            await recorder.close()
-            while await installation.audit_log.sequence():
-                pass
+            await _write_what_is_left(installation, recorder)
+
+
+async def _write_what_is_left(installation: Installation, recorder: Recorder) -> None:
+    """Observations are in memory only, so they go out now; the outbox is kept by the database, whoever sequences it."""
+    try:
+        await recorder.close()
+        await installation.audit_log.sequence()
+    except DATABASE_ERRORS as error:
+        _log.error("observations_lost", error=type(error).__name__)
 
 
 def compose(

@@ -18,7 +18,7 @@ from tenants.audit_event import Event
 
 _WINDOW = timedelta(seconds=10)
 _MAX_PENDING = 10_000
-_MAX_WINDOWS = 1_000
+_MAX_WINDOWS = 200
 _BUDGET_PER_WINDOW = 1_000
 _OTHER_NETWORKS = ""
 

@@ -29,7 +29,8 @@ class _OwnSettingsOnly(Limiter):
 class AddressLimit:
     """``rate`` requests per client network, in slowapi's notation (``300/minute``).
 
-    Memory is bounded: while more than ``max_networks`` networks ask at once, wider ones are counted in their place.
+    Memory is bounded: while more than ``max_networks`` networks ask at once, IPv6 clients are counted by their /48.
+    IPv4 addresses are few and dear enough, and a wider network of theirs is many strangers.
     """
 
     def __init__(self, rate: str, *, max_networks: int = 10_000) -> None:
@@ -62,12 +63,12 @@ class AddressLimit:
 
 
 def client_network(request: Request, *, wide: bool = False) -> str:
-    """An IPv4 address, or the /64 that an IPv6 client has all to itself; ``wide`` is a /16 or a /32 around it.
+    """An IPv4 address, or the /64 that an IPv6 client has all to itself; ``wide`` is the /48 around it.
 
     The address is vouched for by trusted proxies only.
     """
     address = context_of(request.scope).address
-    prefix = (32 if wide else 64) if isinstance(address, IPv6Address) else (16 if wide else 32)
+    prefix = (48 if wide else 64) if isinstance(address, IPv6Address) else 32
     return str(ip_network((address, prefix), strict=False))
 
 

@@ -237,6 +237,7 @@ def _route_libraries(
     # Ours tells what uvicorn's access log does, without the query; a statement's parameters belong in no log.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
     logging.getLogger("sqlalchemy.engine").setLevel(logging.WARNING)
+    logging.getLogger("slowapi").setLevel(logging.ERROR)  # else a line for each request over a limit
     logging.getLogger("alembic").setLevel(logging.WARNING)  # `yett migrate` says itself what it did
 
 

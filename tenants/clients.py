@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -144,6 +144,19 @@ class Clients:
         )
         return secret
 
+    async def end_secrets(self, client_id: str) -> int:
+        """End every secret that lives, at once; says how many. Tokens got with them go on until they expire."""
+        ended = await self._connection.execute(
+            update(client_secrets)
+            .where(
+                client_secrets.c.tenant_id == self._tenant_id,
+                client_secrets.c.client_id == client_id,
+                or_(client_secrets.c.expires_at.is_(None), client_secrets.c.expires_at > self._now),
+            )
+            .values(expires_at=self._now)
+        )
+        return ended.rowcount
+
     async def has_secret(self, client_id: str, unverified_secret: str) -> bool:
         """Whether this is one of the client's living secrets.
 
@@ -177,6 +190,14 @@ def client_of(row: Row[Any]) -> Client:
     )
 
 
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _checked_row(client: Client) -> dict[str, Any]:
     unknown = client.grant_types - GRANT_TYPES
     if unknown:
@@ -189,6 +210,8 @@ def _checked_row(client: Client) -> dict[str, Any]:
         raise InvalidValue("default scopes are a part of the client's scopes")
     if not client.audiences:
         raise InvalidValue("a client needs an audience: the API that its tokens are for")
+    if _is_uuid(client.client_id):
+        raise InvalidValue("a client id is no UUID: users have those, and a token's subject may be either (RFC 9068)")
     return {
         "client_id": checked_name("client", client.client_id),
         "name": checked_title("client", client.name),

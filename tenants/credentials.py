@@ -38,11 +38,17 @@ class Credentials:
         self._tenant_id = tenant_id
         self._now = now
 
-    async def password(self, user_id: UUID) -> Password | None:
-        """The user's hash; None for a user without a password and for nobody's id."""
+    async def password(self, user_id: UUID, *, hold: bool = False) -> Password | None:
+        """The user's hash; None for a user without a password and for nobody's id.
+
+        ``hold`` keeps anybody from changing it until this transaction ends: a login and a new password meet in one
+        order or the other, never half way.
+        """
         query = select(passwords.c.hash, passwords.c.version).where(
             passwords.c.tenant_id == self._tenant_id, passwords.c.user_id == user_id
         )
+        if hold:
+            query = query.with_for_update(key_share=True)
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else Password(user_id, row.hash, row.version)
 

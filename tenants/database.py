@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from sqlalchemy import event, make_url, text
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -20,8 +20,8 @@ _BUSY_TIMEOUT_MS = 10_000
 _STATEMENT_TIMEOUT_MS = 30_000
 
 
-DATABASE_ERRORS = (OperationalError, InterfaceError, PoolTimeout)
-"""Raised for a database that is away, full, locked or too slow. A statement that is wrong is a bug, not among them."""
+DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+"""Raised for a database that is away, full, locked, read-only or too slow; a wrong statement is a bug."""
 
 
 class UnsafeRole(Exception):

@@ -79,6 +79,21 @@ class Sessions:
         await self._revocations.forbid("session", str(session_id))
         return True
 
+    async def end_all(self, user_id: UUID) -> int:
+        """End every session of a user, expired ones too: their refresh tokens may outlast them. Says how many."""
+        ended = await self._connection.execute(
+            update(sessions)
+            .where(
+                sessions.c.tenant_id == self._tenant_id, sessions.c.user_id == user_id, sessions.c.ended_at.is_(None)
+            )
+            .values(ended_at=self._now)
+            .returning(sessions.c.id)
+        )
+        ids = list(ended.scalars())
+        for session_id in ids:
+            await self._revocations.forbid("session", str(session_id))
+        return len(ids)
+
 
 async def prune(connection: AsyncConnection, before: datetime) -> None:
     """Forget sessions that ended before this, with their refresh families, unless one of those still lives (a refresh

@@ -93,9 +93,9 @@ class Users:
             raise AlreadyExists("user", name) from error
         return user
 
-    async def get(self, user_id: UUID) -> User | None:
-        """By id."""
-        return await self._one(users.c.id == user_id)
+    async def get(self, user_id: UUID, *, hold: bool = False) -> User | None:
+        """By id. ``hold`` keeps anybody from changing the user until this transaction ends."""
+        return await self._one(users.c.id == user_id, hold=hold)
 
     async def by_name(self, name: str) -> User | None:
         """By any spelling of the name; what cannot be a name is nobody's."""
@@ -134,8 +134,10 @@ class Users:
         else:
             await self._revocations.allow("subject", str(user_id))
 
-    async def _one(self, condition: ColumnElement[bool]) -> User | None:
+    async def _one(self, condition: ColumnElement[bool], *, hold: bool = False) -> User | None:
         query = select(users).where(users.c.tenant_id == self._tenant_id, condition)
+        if hold:
+            query = query.with_for_update(read=True)  # SQLite's writers are one at a time anyway
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else _user(row)
 

@@ -293,6 +293,15 @@ def test_yett_reads_the_environment_of_the_migration(tmp_path: Path) -> None:
     assert read.database_owner_url.get_secret_value() == "postgresql+psycopg://yett@db/own"
 
 
+def test_the_migration_of_an_installation_on_plain_http_reads_its_environment(tmp_path: Path) -> None:
+    unsafe: Values = {"config": {"public_url": "http://auth.internal", "unsafe_plain_http": True}}
+    read = settings.load(None, mounted(one(unsafe, "Job")["spec"]["template"]["spec"], tmp_path))
+    assert read.unsafe_plain_http
+    for values in (MINIMAL, {"config": {**CONFIG, "unsafe_plain_http": False}}):
+        names = {entry["name"] for entry in container(one(values, "Job")["spec"]["template"]["spec"])["env"]}
+        assert "YETT_UNSAFE_PLAIN_HTTP" not in names
+
+
 def test_the_notes_tell_the_public_url_and_warn_without_migrations() -> None:
     notes = next(text for name, text in render(IPV6).items() if name.endswith("NOTES.txt"))
     assert "https://auth.example.com" in notes

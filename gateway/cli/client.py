@@ -84,7 +84,7 @@ async def create(
 @_tenant
 async def list_(call: Invocation, slug: str) -> None:
     """List the tenant's clients."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         rows = [_fields(found) for found in await store.clients.list()]
     call.output.table(rows, ["client_id", "kind", "active", "grant_types", "scopes"])
 
@@ -94,7 +94,7 @@ async def list_(call: Invocation, slug: str) -> None:
 @click.argument("client_id")
 async def show(call: Invocation, slug: str, client_id: str) -> None:
     """Show the client CLIENT_ID. Its secrets cannot be shown: only their hashes are stored."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         found = await store.clients.get(client_id)
     if found is None:
         raise Refused(f"there is no client {client_id!r} in {slug}")
@@ -104,12 +104,17 @@ async def show(call: Invocation, slug: str, client_id: str) -> None:
 @command(client)
 @_tenant
 @click.argument("client_id")
-async def rotate(call: Invocation, slug: str, client_id: str) -> None:
+@click.option("--end-others", is_flag=True, help="End the secrets from before at once, because one leaked.")
+async def rotate(call: Invocation, slug: str, client_id: str, end_others: bool) -> None:
     """Give CLIENT_ID a further secret, so that it can be rolled: those from before go on to work."""
     async with call.tenant(slug) as (_, store):
+        ended = await store.clients.end_secrets(client_id) if end_others else 0
         secret = await store.clients.add_secret(client_id)
-        await _tell(store, "client.secret_added", client_id)
-    call.output.say(f"secret (shown this once): {secret}", client_id=client_id, secret=secret)
+        await _tell(store, "client.secret_added", client_id, secrets_ended=ended)
+    ending = f"{ended} secrets from before ended\n" if end_others else ""
+    call.output.say(
+        f"{ending}secret (shown this once): {secret}", client_id=client_id, secret=secret, secrets_ended=ended
+    )
 
 
 @command(client)

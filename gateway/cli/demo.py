@@ -5,6 +5,7 @@ command works on it with ``--data``.
 """
 
 import json
+import shlex
 import socket
 import sys
 import tempfile
@@ -27,8 +28,10 @@ from tenants import migrate
 from tenants.sealing import MasterKeyExists, MasterKeys
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_CONFIG = """\
-# Written by `yett demo` at each start.
+_MARK = "# Written by `yett demo` at each start.\n"
+_CONFIG = (
+    _MARK
+    + """\
 public_url: http://localhost:{port}
 listen: 127.0.0.1:{port}
 management_listen: 127.0.0.1:{management_port}
@@ -57,6 +60,7 @@ routes:
     encoded_slash: keep
     upstream: echo
 """
+)
 
 
 @command(None, configured=False, loop_factory=uvloop.new_event_loop)
@@ -68,9 +72,9 @@ async def demo(call: Invocation, port: int, management_port: int, upstream: str 
 
     Without --data it keeps everything in a new temporary folder, whose name it prints.
     """
+    data = _folder(call)
     echo = socket.create_server(("127.0.0.1", 0)) if upstream is None else None
     target = upstream or f"http://127.0.0.1:{echo.getsockname()[1] if echo else 0}"
-    data = _folder(call)
     config = data / CONFIG_NAME
     folder = json.dumps(str(data.resolve()), ensure_ascii=False)  # quoted, so that any folder is text
     config.write_text(
@@ -95,16 +99,22 @@ def _refuse_what_is_no_demo(settings: Settings) -> None:
     for name, address in (("listen", settings.listen), ("management_listen", settings.management_listen)):
         if address.host not in _LOOPBACK:
             raise Refused(f"the demo binds loopback only, and {name} (YETT_{name.upper()}) says {address}")
-    if "database_url" in settings.model_fields_set:
-        raise Refused("the demo keeps its own database: unset YETT_DATABASE_URL")
+    for name in ("database_url", "master_key_file"):
+        if name in settings.model_fields_set:
+            raise Refused(f"the demo keeps its own: unset YETT_{name.upper()}")
 
 
 def _folder(call: Invocation) -> Path:
+    """A new folder, an empty one, or that of an earlier demo: a real installation must get no known passwords."""
     named = call.environ.get("YETT_DATA")
     if named is None:
         return Path(tempfile.mkdtemp(prefix="yett-demo-"))
     folder = Path(named)
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    config = folder / CONFIG_NAME
+    is_demo = config.is_file() and config.read_text(encoding="utf-8").startswith(_MARK)
+    if not is_demo and any(folder.iterdir()):
+        raise Refused(f"{folder} holds something that is no demo; name a new folder with --data (or YETT_DATA)")
     return folder
 
 
@@ -157,7 +167,7 @@ A route that wants a scope and a fresh second factor, 403 and then 401 (RFC 9470
   curl -i -H "Authorization: Bearer $ADMIN" {api}/admin/x
 
 What was refused, and who logged in:
-  {sys.argv[0]} audit list --data {data}
+  {shlex.quote(sys.argv[0])} audit list --data {shlex.quote(str(data))}
 
 Stop with Ctrl-C.
 """

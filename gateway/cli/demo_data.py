@@ -64,6 +64,7 @@ async def _seed_tenant(installation: Installation, hashing: HashingPool, slug: s
         for name, role in _USERS[slug].items():
             await _seed_user(store, name, role, hashes[name])
         await _seed_clients(store, audience)
+        await store.clients.end_secrets("demo-service")  # those of earlier starts: only hashes are kept to print
         secret = await store.clients.add_secret("demo-service")
     return DemoTenant(slug, issuer, tuple(_USERS[slug]), secret)
 
@@ -98,6 +99,7 @@ async def _seed_clients(store: TenantStore, audience: str) -> None:
         confidential=True,
         grant_types=frozenset({"client_credentials"}),
         scopes=frozenset({"orders:read"}),
+        default_scopes=frozenset({"orders:read"}),
         audiences=(audience,),
     )
     for client in (app, service):

@@ -26,6 +26,7 @@ from tenants.installation import WrongMasterKey
 from tenants.migrate import RolesMissing, SchemaMismatch
 from tenants.sealing import MasterKeyProblem
 
+_LAST = 4000  # characters
 REFUSED, CONFIGURATION, INSTALLATION, BUG = 1, 3, 4, 70
 
 _INSTALLATION = (MasterKeyProblem, SchemaMismatch, UnsafeRole, WrongMasterKey, RolesMissing, CannotListen)
@@ -62,7 +63,7 @@ def reported(as_json: bool) -> Iterator[None]:
     except OSError as error:
         _fail("refused", f"{error.filename or 'the operation'}: {error.strerror}", REFUSED, as_json)
     except Exception:  # noqa: BLE001 - a bug: told whole, with what looks like a secret masked
-        click.echo(telemetry.mask(traceback.format_exc()), err=True)
+        click.echo(telemetry.mask(traceback.format_exc()[-_LAST:]), err=True)  # its end says what happened
         _fail("bug", "This is a bug; please report it with the lines above.", BUG, as_json)
 
 

@@ -45,7 +45,7 @@ async def create(call: Invocation, slug: str) -> None:
 @_tenant
 async def list_(call: Invocation, slug: str) -> None:
     """List the tenant's keys, oldest first."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         rows = [_fields(found) for found in await store.keys.list()]
     call.output.table(rows, ["kid", "alg", "state", "published_at", "promote_at"])
 
@@ -55,7 +55,7 @@ async def list_(call: Invocation, slug: str) -> None:
 @click.argument("kid")
 async def show(call: Invocation, slug: str, kid: str) -> None:
     """Show the public half of the key KID."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         found = [record for record in await store.keys.list() if record.kid == kid]
     if not found:
         raise Refused(f"there is no key {kid!r} in {slug}")

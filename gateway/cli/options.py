@@ -2,8 +2,8 @@
 
 import asyncio
 import functools
-import getpass
 import os
+import pwd
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Invocation:
             yield installation
 
     @asynccontextmanager
-    async def tenant(self, slug: str) -> AsyncIterator[tuple[Tenant, TenantStore]]:
+    async def tenant(self, slug: str, *, read_only: bool = False) -> AsyncIterator[tuple[Tenant, TenantStore]]:
         """One transaction for the tenant of this slug.
 
         Raises:
@@ -66,15 +66,15 @@ class Invocation:
             tenant = await installation.directory.find(slug)
             if tenant is None:
                 raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
-            async with installation.store.for_tenant(tenant.id) as store:
+            async with installation.store.for_tenant(tenant.id, read_only=read_only) as store:
                 yield tenant, store
 
 
 def actor() -> str:
     """Who administers from the command line, for the audit log."""
     try:
-        return f"cli:{getpass.getuser()}"
-    except (KeyError, OSError):  # a container's user id without a name
+        return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"  # not getpass: whoever runs this chooses LOGNAME
+    except KeyError:  # a container's user id without a name
         return f"cli:uid={os.getuid()}"
 
 

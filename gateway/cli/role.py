@@ -37,7 +37,7 @@ async def create(call: Invocation, slug: str, name: str, scopes: tuple[str, ...]
 @_tenant
 async def list_(call: Invocation, slug: str) -> None:
     """List the tenant's roles."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         rows = [{"name": found.name, "scopes": found.scopes} for found in await store.roles.list()]
     call.output.table(rows, ["name", "scopes"])
 
@@ -47,7 +47,7 @@ async def list_(call: Invocation, slug: str) -> None:
 @click.argument("name")
 async def show(call: Invocation, slug: str, name: str) -> None:
     """Show the role NAME."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         found = await store.roles.get(name)
     if found is None:
         raise Refused(f"there is no role {name!r} in {slug}")

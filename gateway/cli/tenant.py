@@ -67,7 +67,7 @@ async def list_(call: Invocation) -> None:
 @click.argument("slug")
 async def show(call: Invocation, slug: str) -> None:
     """Show the tenant SLUG."""
-    async with call.tenant(slug) as (found, _):
+    async with call.tenant(slug, read_only=True) as (found, _):
         call.output.item(_fields(found))
 
 

@@ -39,7 +39,7 @@ async def _fields(store: TenantStore, found: User) -> dict[str, object]:
 @_from_stdin
 async def create(call: Invocation, slug: str, name: str, roles: tuple[str, ...], password_stdin: bool) -> None:
     """Create the user NAME with a password that is asked for."""
-    async with call.tenant(slug):
+    async with call.tenant(slug, read_only=True):
         pass  # before anything is asked
     password = _read_password(from_stdin=password_stdin)
     async with hashing_pool(call.settings(), helpers=1) as hashing:
@@ -59,7 +59,7 @@ async def create(call: Invocation, slug: str, name: str, roles: tuple[str, ...],
 async def list_(call: Invocation, slug: str) -> None:
     """List the tenant's users."""
     rows: list[dict[str, object]] = []
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         after = ""
         while page := await store.users.list(after=after):
             rows += [await _fields(store, found) for found in page]
@@ -72,7 +72,7 @@ async def list_(call: Invocation, slug: str) -> None:
 @click.argument("name")
 async def show(call: Invocation, slug: str, name: str) -> None:
     """Show the user NAME."""
-    async with call.tenant(slug) as (_, store):
+    async with call.tenant(slug, read_only=True) as (_, store):
         call.output.item(await _fields(store, await _find(store, slug, name)))
 
 
@@ -90,9 +90,7 @@ async def set_password(call: Invocation, slug: str, name: str, password_stdin: b
     async with call.tenant(slug) as (_, store):
         found = await _find(store, slug, name)
         await store.credentials.set_password(found.id, hashed)
-        ended = 0
-        for session in await store.sessions.of_user(found.id):
-            ended += await store.sessions.end(session.id)
+        ended = await store.sessions.end_all(found.id)
         await _tell(store, "user.password_set", found, sessions_ended=ended)
     call.output.say(f"set the password of {name} in {slug}, {ended} sessions ended", name=name, sessions_ended=ended)
 

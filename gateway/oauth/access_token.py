@@ -27,7 +27,7 @@ class AccessGrant:
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
-    """RFC 6749 section 5.1. ``expires_in`` is in seconds."""
+    """RFC 6749 section 5.1. ``expires_in`` is in seconds, ``scope`` empty where nothing was granted."""
 
     access_token: str
     expires_in: int
@@ -40,8 +40,9 @@ class TokenResponse:
             "access_token": self.access_token,
             "token_type": "Bearer",
             "expires_in": self.expires_in,
-            "scope": self.scope,
         }
+        if self.scope:
+            body["scope"] = self.scope
         if self.refresh_token is not None:
             body["refresh_token"] = self.refresh_token
         return body
@@ -73,11 +74,12 @@ def sign(
         "iat": issued_at,
         "jti": str(uuid4()),
         "client_id": grant.client_id,
-        "scope": canonical(grant.scopes),
     }
+    if grant.scopes:  # RFC 6749 section 3.3: a scope has one token at least
+        claims["scope"] = canonical(grant.scopes)
     if grant.session is not None:
         claims["sid"] = str(grant.session.id)
         claims["auth_time"] = int(grant.session.auth_time.timestamp())
         claims["acr"] = grant.session.acr
         claims["amr"] = sorted(grant.session.amr)
-    return TokenResponse(key.sign(ACCESS_TOKEN_TYPE, claims), lifetime, claims["scope"], refresh_token)
+    return TokenResponse(key.sign(ACCESS_TOKEN_TYPE, claims), lifetime, canonical(grant.scopes), refresh_token)

@@ -78,7 +78,6 @@ class TokenPipeline:
     async def _finish(
         self, store: TenantStore, call: TokenCall, request: GrantRequest, grant: Grant[Any], attempt: Any
     ) -> TokenResponse:
-        key = await store.keys.signing()  # before the first write: without a key nothing may begin
         result = await grant.issue(store, request, attempt)
         request_id, address = call.context.request_id, str(call.context.address)
         details: Details = {"grant_type": grant.grant_type}
@@ -101,6 +100,7 @@ class TokenPipeline:
                 error.told = True
                 raise error
             case Issued(access, event):
+                key = await store.keys.signing()  # none: nothing of this is kept, since that is no Refusal
                 details["scopes"] = sorted(access.scopes)
                 await store.audit.add(
                     Event(

@@ -6,6 +6,7 @@ from enum import IntEnum
 
 from gateway.proxy.headers import connection_options, sets_our_cookie
 
+MAX_HEAD = 64 * 1024
 _REMEMBERED = 2048
 _KEEP_ALIVE = (b"keep-alive",)  # what most servers say, and nothing follows from it
 _OTHER_SIGNS = re.compile(rb"[^a-z0-9]+")
@@ -109,6 +110,16 @@ class AnswerHead:
             self.chunked = True
         else:
             raise AssertionError(f"no rule for kind {kind}")
+
+    def malformed(self, status: int, version: str, received: int) -> str | None:
+        """What keeps this from being the head of a final answer, if anything does. ``received`` bytes so far."""
+        if not 200 <= status <= 599:
+            return f"status {status}"
+        if version not in ("1.1", "1.0"):
+            return f"HTTP version {version}"
+        if self.strange_coding or (self.chunked and version == "1.0"):
+            return "a transfer coding other than chunked"
+        return "a head over 64 KiB" if received > MAX_HEAD and self.size > MAX_HEAD else None
 
     def finish(self) -> bool:
         """Drop what Connection names, and say whether the connection stays open as far as the fields tell."""

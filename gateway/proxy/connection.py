@@ -11,11 +11,11 @@ from typing import cast
 
 import httptools
 
-from gateway.proxy.answer_headers import AnswerHead, AnswerNames
+from gateway.proxy.answer_headers import MAX_HEAD, AnswerHead, AnswerNames
+from gateway.proxy.request_writer import RequestWriter
 from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault, UpstreamMalformed, UpstreamTimeout
 from gateway.write_batch import WriteBatch
 
-MAX_HEAD = 64 * 1024
 _HIGH_WATER = 64 * 1024
 _NO_HEAD = AnswerHead()
 
@@ -36,18 +36,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._names = names
         self._clock = clock
         self._on_closed = on_closed
-        self._batch = batch
-        self._pending = b""  # a request's head that leaves at the end of this turn of the event loop
         self._loop = asyncio.get_running_loop()
+        self.writer = RequestWriter(self._loop, batch)
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._write_waiter: asyncio.Future[None] | None = None
-        self._write_paused = False
         self._parser_is_behind = False
         self.closed = False
         self.busy = False
-        self.used = 0  # exchanges begun
         self.idle_since = clock()
         self.on_slow: Callable[[], None] | None = None
         self._reset(head_only=False)
@@ -79,18 +75,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser_is_behind = False
         self._reset(head_only=head_only)
         self.busy = True
-        self.used += 1
-        self._pending = head
-        self._batch.add(self, self._loop)
+        self.writer.begin(head)
 
     async def answered(self) -> None:
         """Wait for the head of the answer. Raises ``UpstreamFault``, or ``ClientGone`` when given up."""
         if not self.answering and self.fault is None:
-            self._waiter = self._loop.create_future()  # as ``_wait`` does, which would be one more coroutine
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self._news()
         if self.fault is not None:
             raise self.fault
 
@@ -102,7 +92,7 @@ class UpstreamConnection(asyncio.Protocol):
     async def read(self) -> bytes:
         """The next piece of the body, or ``b""`` at its end. Raises as ``answered`` does."""
         while not self._chunks and not self.complete and self.fault is None:
-            await self._wait()
+            await self._news()
         if self.fault is not None:
             raise self.fault
         return self.take()
@@ -121,27 +111,10 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
         return body
 
-    def write(self, data: bytes) -> None:
-        """Send more of the request."""
-        if self._pending:
-            self.flush()
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def flush(self) -> None:
-        """Called by the batch: send what ``begin`` has kept."""
-        pending, self._pending = self._pending, b""
-        if pending and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(pending)
-
     async def drain(self) -> None:
         """Wait until the upstream has taken what was written. Raises as ``answered`` does."""
-        if self._write_paused and self.fault is None:
-            self._write_waiter = self._loop.create_future()
-            try:
-                await self._write_waiter
-            finally:
-                self._write_waiter = None
+        if self.fault is None:
+            await self.writer.drained()
         if self.fault is not None:
             raise self.fault
         if self.closed:
@@ -172,7 +145,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """At once: nothing that is still to be sent matters."""
-        self._pending = b""
         if self._transport is not None:
             self._transport.abort()
         self._gone()
@@ -189,38 +161,33 @@ class UpstreamConnection(asyncio.Protocol):
             on_slow, self.on_slow = self.on_slow, None
             on_slow()
 
-    async def _wait(self) -> None:
+    def _news(self) -> asyncio.Future[None]:
+        """Done at the next ``_wake``. No coroutine: every request waits here."""
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _wake_writer(self) -> None:
-        if self._write_waiter is not None and not self._write_waiter.done():
-            self._write_waiter.set_result(None)
-
     def _gone(self) -> None:
         if not self.closed:
             self.closed = True
             self._parser = None  # they hold each other
-            self._wake_writer()
+            self.writer.drop()
             self._on_closed(self)
 
     # --- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        self.writer.attach(self._transport)
 
     def data_received(self, data: bytes) -> None:
         parser = self._parser
         if parser is None:
             return
-        if self._pending:
+        if self.writer.waits:
             self.fail(UpstreamClosed("bytes came before the request was sent"))
             return
         if not self.busy or self.complete:
@@ -257,12 +224,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._gone()
 
     def pause_writing(self) -> None:
-        self._write_paused = True
+        self.writer.pause()
 
     def resume_writing(self) -> None:
-        self._write_paused = False
         self.touch()
-        self._wake_writer()
+        self.writer.resume()
 
     def _ended(self, *, clean: bool) -> None:
         self._reusable = False
@@ -298,14 +264,8 @@ class UpstreamConnection(asyncio.Protocol):
         head = self.head = AnswerHead()
         head.read(self._fields, self._names)
         version = parser.get_http_version()
-        if not 200 <= status <= 599:
-            self._malformed(f"status {status}")
-        elif version not in ("1.1", "1.0"):
-            self._malformed(f"HTTP version {version}")
-        elif head.strange_coding or (head.chunked and version == "1.0"):
-            self._malformed("a transfer coding other than chunked")
-        elif self._received > MAX_HEAD and head.size > MAX_HEAD:
-            self._malformed("a head over 64 KiB")
+        if (wrong := head.malformed(status, version, self._received)) is not None:
+            self._malformed(wrong)
         self._received = 0
         self.status = status
         self.answering = True

@@ -209,7 +209,7 @@ class Exchange:
                     raise ClientGone
                 self._pumped = True
                 if piece := self._body.frame(message):
-                    connection.write(piece)
+                    connection.writer.write(piece)
             await self._until_gone()
         except ClientGone as gone:
             self._give_up(gone)

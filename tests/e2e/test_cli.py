@@ -4,6 +4,7 @@ import json
 import os
 import re
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import main
-from tests.e2e.command import script, yett
+from tests.e2e.command import YETT, environment, script, yett
 from tests.e2e.conftest import Copy
 from tests.e2e.installation import AUDIENCE, Installation
 from tests.e2e.server_process import PASSWORD
@@ -233,3 +234,29 @@ def test_init_makes_a_folder_and_keeps_what_is_there(tmp_path: Path) -> None:
     assert yett("tenant", "list", "--data", data, "--json").json == []
     roles = yett("migrate", "--data", data, "--create-roles")
     assert (roles.code, roles.err) == (1, "yett: SQLite has no roles\n")
+
+
+def test_what_a_command_writes_is_its_users_alone_whatever_the_folder_and_the_umask(tmp_path: Path) -> None:
+    data, exported = tmp_path / "data", tmp_path / "acme.jsonl"
+    data.mkdir(mode=0o755)
+    data.chmod(0o755)
+
+    def run(*arguments: str | Path) -> None:
+        subprocess.run([YETT, *arguments, "--data", data], env=environment({}), umask=0o022, check=True)
+
+    run("init")
+    run("migrate")
+    run("tenant", "create", "acme", "--name", "Acme")
+    run("audit", "export", "--tenant", "acme", "--out", exported)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (*data.iterdir(), exported)}
+    assert modes == dict.fromkeys(("master.key", "yett.yaml", "yett.db", "acme.jsonl"), 0o600)
+
+
+def test_a_command_that_is_called_inside_a_process_gives_the_umask_back(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        assert CliRunner().invoke(main, ["init", "--data", str(tmp_path)]).exit_code == 0
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "yett.yaml").stat().st_mode) == 0o600

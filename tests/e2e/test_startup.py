@@ -1,5 +1,7 @@
 """What stops a start, and what is said of it: the configuration, the master key, the schema, the database's roles."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -44,8 +46,9 @@ def test_without_its_master_key_nothing_starts(copy_of: Copy) -> None:
     kept = key.read_bytes()
     key.unlink()
     _fails_to_start(of.run("serve"), sentence=str(key))
+    key.touch(mode=0o600)
     key.write_text("nonsense\n", encoding="ascii")
-    _fails_to_start(of.run("serve"), sentence=str(key))
+    _fails_to_start(of.run("serve"), sentence=f"{key}, line 1")
     key.unlink()
     assert yett("init", "--data", of.data).code == 0  # another one
     for command in (["serve"], ["tenant", "list"]):
@@ -54,9 +57,31 @@ def test_without_its_master_key_nothing_starts(copy_of: Copy) -> None:
     assert of.run("tenant", "list").code == 0
 
 
+def test_a_master_key_that_everybody_can_read_is_4(copy_of: Copy) -> None:
+    of = copy_of("sqlite")
+    (of.data / "master.key").chmod(0o644)
+    _fails_to_start(of.run("serve"), sentence=f"chmod 600 {of.data / 'master.key'}")
+
+
 def test_a_database_that_is_not_migrated_is_4(tmp_path: Path) -> None:
     assert yett("init", "--data", tmp_path / "data").code == 0
     _fails_to_start(script("serve", "--data", tmp_path / "data"), sentence="Run `yett migrate`.")
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate"])
+def test_the_database_of_a_newer_version_is_4(copy_of: Copy, command: str) -> None:
+    of = copy_of("sqlite")
+    with closing(sqlite3.connect(of.data / "yett.db")) as session, session:
+        session.execute("UPDATE alembic_version SET version_num = '9999'")
+    _fails_to_start(of.run(command), sentence="has schema 9999, which this version does not know")
+
+
+def test_an_admin_that_may_not_make_roles_is_4(copy_of: Copy) -> None:
+    of = copy_of("postgresql")
+    settings = {name: value for name, value in of.settings.items() if not name.startswith("YETT_DATABASE_ADMIN_URL")}
+    powerless = {**settings, "YETT_DATABASE_ADMIN_URL": of.settings["YETT_DATABASE_URL"]}
+    made = yett("migrate", "--create-roles", "--config", of.config, env=powerless)
+    _fails_to_start(made, sentence="database_admin_url may not make the three roles")
 
 
 def test_postgresql_refuses_an_application_role_that_escapes_row_level_security(copy_of: Copy) -> None:

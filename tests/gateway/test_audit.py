@@ -15,7 +15,7 @@ from tests.conftest import Clock
 PLATFORM, ACME, GLOBEX = uuid4(), uuid4(), uuid4()
 BUDGET = 1_000
 RING = 10_000
-WINDOWS = 1_000
+WINDOWS = 200
 
 
 class Log:

@@ -96,11 +96,18 @@ async def test_neither_environment_nor_a_file_beside_it_switches_the_limit_off(
     assert await admitted(limit, "203.0.113.7", 2) == [True, False]
 
 
-async def test_memory_is_bounded_by_counting_wider_networks_while_very_many_ask() -> None:
+async def test_memory_is_bounded_by_counting_wider_ipv6_networks_while_very_many_ask() -> None:
     limit = AddressLimit("2/minute", max_networks=3)
     for last in range(3):
-        assert await admitted(limit, f"203.0.113.{last}") == [True]
+        assert await admitted(limit, f"2001:db8:0:{last}::1") == [True]
 
-    assert await admitted(limit, "198.51.100.1", 2) == [True, True]
-    assert await admitted(limit, "198.51.7.7") == [False]  # of the same /16
-    assert await admitted(limit, "192.0.2.1") == [True]
+    assert await admitted(limit, "2001:db8:1:1::1", 2) == [True, True]
+    assert await admitted(limit, "2001:db8:1:2::1") == [False]  # of the same /48
+    assert await admitted(limit, "2001:db8:2:1::1") == [True]
+
+
+async def test_an_ipv4_client_never_shares_its_limit() -> None:
+    limit = AddressLimit("1/minute", max_networks=0)
+
+    assert await admitted(limit, "198.51.100.1", 2) == [True, False]
+    assert await admitted(limit, "198.51.100.2") == [True]

@@ -192,6 +192,10 @@ def test_a_name_that_only_sounds_like_one_does_not(entries: Entries) -> None:
         "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----",
         "('authorization', 'hunter2')",
         "(b'cookie', b'hunter2')",
+        "ALTER ROLE yett_app LOGIN PASSWORD 'hunter2'",
+        "alter role yett_app encrypted password 'it''s hunter2'",
+        r"CREATE ROLE yett_app PASSWORD  E'a\'b\\\\''hunter2' LOGIN",
+        "ALTER ROLE yett_app PASSWORD 'hunter2",
     ],
 )
 def test_what_looks_like_a_secret_is_masked_in_any_text(entries: Entries, text: str) -> None:
@@ -268,6 +272,9 @@ def test_the_default_stream_is_standard_error(stream: io.StringIO, capsys: pytes
         "Bearer " * 6000,
         "eyJ" * 6000,
         "password='" * 2000,
+        "password '" * 2000,
+        "password '" + "''" * 8000,
+        "password '" + "\\" * 15001,
         "x" * 1000000,
         "e" * 16000,
         "y" * 16000,

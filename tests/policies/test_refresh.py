@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from policies.decision import Deny
-from policies.refresh import GRACE, RefreshDecision, RefreshFacts, ReplaySuccessor, Reuse, Rotate, decide
+from policies.refresh import RefreshDecision, RefreshFacts, ReplaySuccessor, Reuse, Rotate, decide
 
 NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 GRANTED = frozenset({"orders:read", "orders:write"})
 SECOND = timedelta(seconds=1)
+GRACE = timedelta(seconds=10)
 FRESH = RefreshFacts(
     client_id="demo-app",
     granted=GRANTED,
@@ -24,7 +25,7 @@ SPENT = replace(FRESH, consumed_at=NOW - SECOND, successor_kept=True)
 
 
 def decided(token: RefreshFacts, **changes: Any) -> RefreshDecision:
-    asked = {"client_id": "demo-app", "asked": None, "permitted": GRANTED, "now": NOW}
+    asked = {"client_id": "demo-app", "asked": None, "permitted": GRANTED, "now": NOW, "grace": GRACE}
     return decide(token, **(asked | changes))
 
 

@@ -2,10 +2,12 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
+from tenants.directory import Directory
 from tenants.errors import NotFound
 from tenants.store import Store
 from tests.tenants.conftest import Household
@@ -72,3 +74,27 @@ async def test_a_password_keeps_its_hash_to_itself(store: Store, household: Hous
         await mine.credentials.set_password(household.user_id, "$argon2id$secret")
         password = await mine.credentials.password(household.user_id)
     assert "argon2id" not in f"{password!r} {password}"
+
+
+async def test_a_login_and_a_new_password_meet_in_one_order_or_the_other(directory: Directory, store: Store) -> None:
+    """A login that holds the old password keeps the new one waiting, and its session is there to be ended after it."""
+    tenant = await directory.create(slug="acme", name="Acme", issuer="https://auth.test/t/acme", actor="test")
+    async with store.for_tenant(tenant.id) as mine:
+        alice = await mine.users.create("alice")
+        await mine.credentials.set_password(alice.id, "old")
+
+    async def change() -> int:
+        async with store.for_tenant(tenant.id) as mine:
+            await mine.credentials.set_password(alice.id, "new")
+            return await mine.sessions.end_all(alice.id)
+
+    async with store.for_tenant(tenant.id) as mine:
+        await mine.users.get(alice.id, hold=True)
+        held = await mine.credentials.password(alice.id, hold=True)
+        assert held is not None
+        assert held.hash == "old"
+        changing = asyncio.create_task(change())
+        done, _ = await asyncio.wait({changing}, timeout=0.1)
+        assert not done  # it waits for this transaction
+        await mine.sessions.start(alice.id, acr="a", amr=["pwd"], expires_at=datetime(2026, 12, 25, tzinfo=UTC))
+    assert await changing == 1

@@ -84,7 +84,7 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
 async def nothing(answer: Awaitable[Any]) -> Any:
     """The store has no such thing, and says so by an empty answer."""
     found = await answer
-    assert found is None or found is False or not list(found), found
+    assert found is None or found == 0 or not list(found), found
     return found
 
 
@@ -138,6 +138,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "clients.list": (lambda my, _: my.clients.list(), unaware),
     "clients.set_active": (lambda my, _: my.clients.set_active("only-theirs", False), refused(NotFound)),
     "clients.add_secret": (lambda my, _: my.clients.add_secret("only-theirs"), refused(NotFound)),
+    "clients.end_secrets": (lambda my, _: my.clients.end_secrets("only-theirs"), nothing),
     "clients.has_secret": (lambda my, their: my.clients.has_secret(their.client_id, their.secret), nothing),
     "keys.create_first": (lambda my, _: my.keys.create_first("ES256"), refused(IntegrityError)),  # has one
     "keys.create_next": (lambda my, _: my.keys.create_next("ES256"), unaware),
@@ -154,6 +155,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     ),
     "sessions.get": (lambda my, their: my.sessions.get(their.session.id), nothing),
     "sessions.of_user": (lambda my, their: my.sessions.of_user(their.user_id), nothing),
+    "sessions.end_all": (lambda my, their: my.sessions.end_all(their.user_id), nothing),
     "sessions.end": (lambda my, their: my.sessions.end(their.session.id), nothing),
     "refresh_tokens.begin_family": (
         lambda my, their: my.refresh_tokens.begin_family(

@@ -1,10 +1,14 @@
 """Bringing a database to this version, and what is said of one that is not."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 from tenants import migrate
 from tenants.database import Database
@@ -15,6 +19,7 @@ from tests.conftest import (
     make_postgresql_database,
     roles_of,
 )
+from tests.tenants.test_row_level_security import role
 
 postgresql_only = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)
 
@@ -55,7 +60,9 @@ async def test_a_database_without_a_schema_is_told_to_migrate(tmp_path: Path) ->
     await database.close()
 
 
-async def test_another_versions_schema_is_refused(database_urls: DatabaseUrls) -> None:
+async def test_the_schema_of_a_newer_version_is_refused_by_the_server_and_by_migrate(
+    database_urls: DatabaseUrls,
+) -> None:
     database = Database.open(database_urls.app, database_urls.system)
     statement = "UPDATE alembic_version SET version_num = '9999'"
     if database_urls.admin is None:
@@ -63,9 +70,12 @@ async def test_another_versions_schema_is_refused(database_urls: DatabaseUrls) -
             await connection.exec_driver_sql(statement)
     else:
         await administer(database_urls.admin, statement)
-    with pytest.raises(migrate.SchemaMismatch, match=rf"has schema 9999, this version needs {migrate.newest()}"):
+    told = r"has schema 9999, which this version does not know: it belongs to a newer version; upgrade Yett"
+    with pytest.raises(migrate.SchemaMismatch, match=told):
         await migrate.check(database)
     await database.close()
+    with pytest.raises(migrate.SchemaMismatch, match=told):
+        await migrate.upgrade(owner_url(database_urls))
 
 
 @postgresql_only
@@ -130,3 +140,87 @@ async def test_a_password_with_every_awkward_sign_logs_in(database_urls: Databas
     database = Database.open(database_urls.app, database_urls.system)
     await migrate.check(database)
     await database.close()
+
+
+# --- the roles' passwords
+
+
+async def ask(admin_url: str, query: str) -> str:
+    async with await psycopg.AsyncConnection.connect(make_url(admin_url).set(drivername="postgresql").render_as_string(False)) as session:
+        row = await (await session.execute(query.encode())).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
+async def server_file(admin_url: str, query: str, name: str = "") -> Path:
+    """A file of the server's, where it is this machine's."""
+    path = Path(await ask(admin_url, query), name)
+    if not path.is_file():
+        pytest.skip("that server's files are not ours")
+    return path
+
+
+def says_no_password(text: str) -> bool:
+    return "PASSWORD 'SCRAM-SHA-256$4096:" in text and "@/ secret" not in text  # tests/conftest.py has the passwords
+
+
+@postgresql_only
+async def test_no_password_is_in_the_log_of_a_server_that_logs_every_statement(database_urls: DatabaseUrls) -> None:
+    assert database_urls.admin is not None
+    log = await server_file(database_urls.admin, "SHOW data_directory", "log")
+    begun = log.stat().st_size
+    name = make_url(database_urls.admin).database
+    await administer(database_urls.admin, f"ALTER DATABASE {name} SET log_statement = 'ddl'")
+    try:
+        await migrate.create_roles(database_urls.admin, roles_of(database_urls))
+    finally:
+        await administer(database_urls.admin, f"ALTER DATABASE {name} RESET log_statement")
+    told = log.read_bytes()[begun:].decode()
+    assert "ALTER ROLE yett_system" in told
+    assert says_no_password(told)
+
+
+@postgresql_only
+async def test_an_admin_without_the_right_to_make_roles_is_told_and_no_password_is_in_what_failed(
+    database_urls: DatabaseUrls,
+) -> None:
+    assert database_urls.admin is not None
+    async with role(database_urls.admin) as powerless:
+        with pytest.raises(migrate.AdminNotAllowed, match=r"database_admin_url may not .*permission denied.*superuser") as no:
+            await migrate.create_roles(powerless, roles_of(database_urls))
+    failed = no.value.__cause__
+    assert isinstance(failed, DBAPIError)
+    assert says_no_password(failed.statement or "")
+
+
+@asynccontextmanager
+async def passwords_asked_for(urls: DatabaseUrls) -> AsyncIterator[None]:
+    """The tests' own server trusts everybody; not in this database, for as long as the block lasts."""
+    assert urls.admin is not None
+    file = await server_file(urls.admin, "SHOW hba_file")
+    before = file.read_text(encoding="utf-8")
+    name = make_url(urls.admin).database
+    rules = [f"local {name} yett_app scram-sha-256", f"host {name} yett_app all scram-sha-256"]
+    file.write_text("\n".join([*rules, before]), encoding="utf-8")
+    try:
+        await administer(urls.admin, "SELECT pg_reload_conf()")
+        yield
+    finally:
+        file.write_text(before, encoding="utf-8")
+        await administer(urls.admin, "SELECT pg_reload_conf()")
+
+
+@postgresql_only
+async def test_the_password_of_a_roles_url_logs_in_and_no_other(database_urls: DatabaseUrls) -> None:
+    assert database_urls.admin is not None
+    wrong, new = (make_url(database_urls.app).set(password=password) for password in ("another", "nëw'\\%@/ secret"))
+    changed = roles_of(database_urls) | {"yett_app": new.render_as_string(hide_password=False)}
+    try:
+        await migrate.create_roles(database_urls.admin, changed)
+        async with passwords_asked_for(database_urls), asyncio.timeout(20):
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                while True:  # the server reads its rules anew in its own time
+                    await ask(wrong.render_as_string(hide_password=False), "SELECT 1")
+            assert await ask(changed["yett_app"], "SELECT current_user") == "yett_app"
+    finally:
+        await migrate.create_roles(database_urls.admin, roles_of(database_urls))

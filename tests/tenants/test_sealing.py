@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tenants.sealing import (
     MasterKey,
     MasterKeyExists,
+    MasterKeyExposed,
     MasterKeyMalformed,
     MasterKeyMissing,
     MasterKeys,
@@ -95,8 +96,6 @@ def test_the_first_key_seals_and_all_open() -> None:
     ring = MasterKeys([NEW, OLD])
     assert ring.active_id == "new"
     assert ring.open(sealed, **PLACE) == SECRET
-    assert ring.needs_reseal(sealed)
-    assert not ring.needs_reseal(ring.seal(SECRET, **PLACE))
 
 
 def test_a_key_that_is_not_in_the_ring_is_named() -> None:
@@ -162,6 +161,23 @@ def test_a_folder_in_its_place_says_what_to_do(tmp_path: Path) -> None:
         MasterKeys.load(tmp_path)
 
 
+@pytest.mark.parametrize("mode", [0o604, 0o644, 0o444, 0o664])
+def test_a_file_that_everybody_can_read_is_refused(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "master.key"
+    MasterKeys.create(path)
+    path.chmod(mode)
+    with pytest.raises(MasterKeyExposed, match=rf"{path} can be read by every user.*chmod 600"):
+        MasterKeys.load(path)
+
+
+@pytest.mark.parametrize("mode", [0o400, 0o600, 0o440, 0o640])
+def test_a_file_may_be_readable_to_its_group(tmp_path: Path, mode: int) -> None:
+    path = tmp_path / "master.key"
+    created = MasterKeys.create(path)
+    path.chmod(mode)
+    assert MasterKeys.load(path).active_id == created.active_id
+
+
 def test_comments_and_empty_lines_say_nothing() -> None:
     ring = MasterKeys.parse(f"# first\n\n{NEW.line()}   # indented\n{OLD.line()}")
     assert ring.open(MasterKeys([OLD]).seal(SECRET, **PLACE), **PLACE) == SECRET
@@ -195,6 +211,7 @@ def test_a_malformed_file_names_file_and_line(text: str, complaint: str) -> None
 
 def test_no_complaint_shows_what_stands_in_the_file(tmp_path: Path) -> None:
     path = tmp_path / "master.key"
+    path.touch(mode=0o600)
     for content in (b"new SECRETSECRET*", b"new SECRET\xffSECRET", b"SECRET/ " + b"A" * 43):
         path.write_bytes(content)
         with pytest.raises(MasterKeyMalformed) as error:

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from tenants import sessions
 from tenants.database import Database
+from tenants.directory import Directory
 from tenants.sessions import Session
 from tenants.store import Store
 from tests.conftest import Clock
@@ -105,3 +106,25 @@ async def test_a_session_is_forgotten_when_it_and_its_families_are_over(
         assert left == {"with a living family", "that lives"}
         assert await mine.refresh_tokens.find(tokens["with a revoked family"]) is None
         assert await mine.refresh_tokens.find(tokens["with a living family"]) is not None
+
+
+async def test_ending_all_of_a_users_sessions_ends_expired_ones_too(
+    directory: Directory, store: Store, clock: Clock
+) -> None:
+    tenant = await directory.create(slug="acme", name="Acme", issuer="https://auth.test/t/acme", actor="test")
+    async with store.for_tenant(tenant.id) as mine:
+        alice, bob = await mine.users.create("alice"), await mine.users.create("bob")
+        soon = clock() + timedelta(minutes=1)
+        ids = [(await mine.sessions.start(alice.id, acr="a", amr=["pwd"], expires_at=soon)).id for _ in range(2)]
+        other = await mine.sessions.start(bob.id, acr="a", amr=["pwd"], expires_at=soon)
+    clock.advance(hours=1)  # their refresh tokens live on
+    async with store.for_tenant(tenant.id) as mine:
+        assert await mine.sessions.end_all(alice.id) == 2
+        assert await mine.sessions.end_all(alice.id) == 0
+        for session_id in ids:
+            ended = await mine.sessions.get(session_id)
+            assert ended is not None
+            assert ended.ended_at == clock()
+        kept = await mine.sessions.get(other.id)
+        assert kept is not None
+        assert kept.ended_at is None

@@ -18,12 +18,12 @@ class ClientCredentialsGrant:
     slow: bool = False
 
     async def load(self, store: TenantStore, request: GrantRequest) -> Granted | Deny:  # noqa: ARG002 - the protocol's
-        """What may be granted of what is asked; a client that asks for nothing gets all of its scopes."""
+        """What may be granted of what is asked; a client that asks for nothing gets its default scopes."""
         client = request.client
         return granted(
             request.form.optional("scope"),
             client_scopes=client.scopes,
-            default_scopes=client.default_scopes or client.scopes,
+            default_scopes=client.default_scopes,
             user_scopes=None,
         )
 

@@ -68,8 +68,8 @@ class PasswordGrant:
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: PasswordAttempt) -> Issued | Refused:
         """Re-read what the login stands on, decide, start the session."""
-        user = await store.users.get(_id(attempt.user))
-        current = await store.credentials.password(_id(user))
+        user = await store.users.get(_id(attempt.user), hold=True)
+        current = await store.credentials.password(_id(user), hold=True)
         facts = login.LoginFacts(
             user_known=user is not None,
             user_active=user is not None and user.active,

@@ -13,7 +13,7 @@ async def test_a_client_gets_a_token_for_itself(world: World) -> None:
     body = (await world.post(form(world))).json()
     claims = world.claims(body["access_token"])
 
-    assert set(claims) == {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope"}
+    assert set(claims) == {"iss", "sub", "aud", "exp", "iat", "jti", "client_id"}  # none asked, no default: no scope
     assert claims["sub"] == claims["client_id"] == "web"
 
 
@@ -21,8 +21,8 @@ async def test_it_gets_no_refresh_token_rfc6749_4_4_3(world: World) -> None:
     assert "refresh_token" not in (await world.post(form(world))).json()
 
 
-async def test_without_a_scope_it_gets_all_of_its_own(world: World) -> None:
-    assert (await world.post(form(world))).json()["scope"] == "admin orders:read orders:write"
+async def test_without_a_scope_it_gets_its_default_ones_and_never_all_of_its_own(world: World) -> None:
+    assert "scope" not in (await world.post(form(world))).json()
 
 
 @pytest.mark.parametrize(("asked", "scope"), [("orders:read", "orders:read"), ("orders:read x", "orders:read")])

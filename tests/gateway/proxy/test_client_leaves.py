@@ -172,7 +172,7 @@ async def test_while_the_upstream_does_not_read_its_body() -> None:
         for _ in range(200):
             client.say(bytes(65536), more=True)
         asked = made.begin(client)
-        await eventually(lambda: any(connection._write_paused for connection in made.pool._connections))
+        await eventually(lambda: any(connection.writer.paused for connection in made.pool._connections))
         made.later(31)
         await asked
         assert client.status == 504  # the upstream's fault: it had its turn

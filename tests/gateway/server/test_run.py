@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.server.asgi import Receive, Scope, Send
 from gateway.server.run import Bound, CannotListen, Listener, serve
@@ -160,16 +161,26 @@ class Stubborn:
             self.ended = True
 
 
-async def test_what_does_not_finish_is_cut_after_the_drain_time_and_before_the_lifespan_ends() -> None:
+async def test_what_does_not_finish_is_cut_after_the_drain_time_and_before_the_lifespan_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     app = Stubborn()
     service = Service([Listener("public", app)], drain=0.2)
     port = (await service.ready)[0].port
     request = asyncio.create_task(fetch(port))
     await app.entered.wait()
-    await service.stop()
+    with capture_logs() as told, caplog.at_level("ERROR"):
+        await service.stop()
     assert app.ended
     assert responses(await request)[0].status == 500
     assert service.events == ["entered", "left"]
+    # What the operator is told is that, as a warning, and no error of the server's.
+    assert [(entry["log_level"], entry["event"], entry.get("requests")) for entry in told] == [
+        ("info", "server_stopping", None),
+        ("warning", "drain_exceeded", 1),
+        ("info", "server_stopped", None),
+    ]
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
 async def test_a_second_signal_does_not_wait() -> None:
