@@ -99,6 +99,8 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(r"(basic|bearer|dpop|digest)((?:\s|%20|\+)+)(?!(?:realm|error|scope)=)[^\s,;\"']+", re.IGNORECASE),
         rf"\1\2{REDACTED}",
     ),
+    # SQL's, with its two ways to write a quote inside.
+    (re.compile(r"(password\s{1,16}e?)'(?:[^'\\]|''|\\.)*(?:'|\\?\Z)", re.IGNORECASE | re.DOTALL), rf"\1'{REDACTED}'"),
     # name=value of a query, a form or a connection string; 'name': 'value' of a repr or of JSON, escaped JSON too.
     (re.compile(rf"(?<![a-z])((?:{_PARAMETERS})(?:=|%3D))[^&\s\"']+", re.IGNORECASE), rf"\1{REDACTED}"),
     (

@@ -11,9 +11,6 @@ from datetime import datetime, timedelta
 from policies import scope as scopes
 from policies.decision import Deny
 
-GRACE = timedelta(seconds=10)
-"""How long the successor of a consumed token is kept, sealed, so that an answer lost on the way can be given again."""
-
 
 @dataclass(frozen=True, slots=True)
 class RefreshFacts:
@@ -63,11 +60,12 @@ def decide(
     asked: str | None,
     permitted: frozenset[str],
     now: datetime,
-    grace: timedelta = GRACE,
+    grace: timedelta,
 ) -> RefreshDecision:
     """What the token earns when ``client_id`` presents it and asks for the scopes ``asked`` (None or empty: the whole
     grant).
 
+    ``grace`` is how long the successor of a consumed token is given again, for an answer that was lost on the way.
     ``permitted`` is what client and user may have today; a scope taken from either since the login is not granted
     again. Denials: ``client_mismatch``, ``family_revoked``, ``session_ended``, ``family_expired``, ``refresh_expired``,
     and ``invalid_scope``, which is the only one that is not ``invalid_grant`` to the client.

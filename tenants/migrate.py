@@ -8,8 +8,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import Literal
 from sqlalchemy import Connection, make_url, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants.database import Database, postgresql_engine, sqlite_engine
@@ -34,6 +36,10 @@ class RolesMissing(Exception):
     """PostgreSQL does not have the three roles."""
 
 
+class AdminNotAllowed(Exception):
+    """The role that should make the three roles may not."""
+
+
 def _config(connection: Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -43,9 +49,13 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
+
+
 def newest() -> str:
     """The revision that this code stands on."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = _scripts().get_current_head()
     if head is None:
         raise RuntimeError("the package carries no migrations")
     return head
@@ -56,6 +66,7 @@ async def upgrade(url: str) -> tuple[str | None, str]:
 
     Raises:
         RolesMissing: PostgreSQL has no yett_app or yett_system to grant to.
+        SchemaMismatch: the database belongs to a newer version.
     """
     parsed = make_url(url)
     engine = (
@@ -67,6 +78,7 @@ async def upgrade(url: str) -> tuple[str | None, str]:
         async with engine.connect() as connection:
             before = await connection.run_sync(_current)
             await connection.rollback()
+        _refuse_newer(before)
         if engine.dialect.name == "postgresql":
             await _require_roles(engine)
         async with engine.begin() as connection:
@@ -86,6 +98,7 @@ async def check(database: Database) -> None:
     """
     async with database.system.connect() as connection:
         current = await connection.run_sync(_current)
+    _refuse_newer(current)
     if current != newest():
         found = "has no schema yet" if current is None else f"has schema {current}"
         raise SchemaMismatch(f"The database {found}, this version needs {newest()}. Run `yett migrate`.")
@@ -97,6 +110,7 @@ async def create_roles(admin_url: str, urls: dict[str, str]) -> list[str]:
 
     Raises:
         ValueError: a URL names another user than its role.
+        AdminNotAllowed: ``admin_url`` is not a superuser's.
     """
     for role, url in urls.items():
         if make_url(url).username != role:
@@ -110,28 +124,49 @@ async def create_roles(admin_url: str, urls: dict[str, str]) -> list[str]:
                     await connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :r"), {"r": role})
                 ).scalar()
                 verb = "ALTER" if known else "CREATE"
-                await connection.run_sync(
-                    _role_statement(f"{verb} ROLE {role} LOGIN {_ATTRIBUTES[role]}", make_url(url).password)
-                )
+                await connection.run_sync(_role_statement(verb, role, make_url(url).password))
                 done.append(f"{'altered' if known else 'created'} role {role}")
             for statement in (
                 f"GRANT USAGE, CREATE ON SCHEMA public TO {OWNER_ROLE}",
                 f"GRANT USAGE ON SCHEMA public TO {APP_ROLE}, {SYSTEM_ROLE}",
             ):
                 await connection.execute(text(statement))
+    except DBAPIError as error:
+        if not isinstance(error.orig, InsufficientPrivilege):
+            raise
+        raise AdminNotAllowed(
+            "The role of database_admin_url may not make the three roles "
+            f"({error.orig.diag.message_primary}). Connect as a superuser."
+        ) from error
     finally:
         await engine.dispose()
     return done
 
 
-def _role_statement(statement: str, password: str | None) -> Callable[[Connection], Any]:
-    """Role statements take no bind parameters, so the driver quotes the password on the client's side."""
-    quoted = "" if password is None else " PASSWORD " + Literal(password).as_string(None).replace("%", "%%")
+def _role_statement(verb: str, role: str, password: str | None) -> Callable[[Connection], Any]:
+    """The password is never sent, but its verifier (SCRAM-SHA-256, RFC 7677), made on this side: what fails and what
+    alters a role is what servers log, word for word.
+    """
 
     def run(connection: Connection) -> None:
-        connection.exec_driver_sql(statement + quoted)
+        statement = f"{verb} ROLE {role} LOGIN {_ATTRIBUTES[role]}"
+        if password is not None:
+            driver: Any = connection.connection.driver_connection
+            verifier = driver.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256")
+            # A role's statement takes no bind parameters; base64 and "$" need no escape but the quotes.
+            statement += " PASSWORD " + Literal(verifier.decode()).as_string(None)
+        connection.exec_driver_sql(statement)
 
     return run
+
+
+def _refuse_newer(current: str | None) -> None:
+    if current is None or any(script.revision == current for script in _scripts().walk_revisions()):
+        return
+    raise SchemaMismatch(
+        f"The database has schema {current}, which this version does not know: it belongs to a newer version; "
+        "upgrade Yett."
+    )
 
 
 def _current(connection: Connection) -> str | None:

@@ -11,6 +11,7 @@ import binascii
 import os
 import re
 import secrets
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,17 @@ class MasterKeyUnreadable(MasterKeyProblem):
 
     def __init__(self, path: Path, cause: str) -> None:
         super().__init__(f"the master key file {path} cannot be read ({cause}): let the user that runs Yett read it")
+        self.path = path
+
+
+class MasterKeyExposed(MasterKeyProblem):
+    """Every user of the machine could have read it."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            f"the master key file {path} can be read by every user of this machine: run `chmod 600 {path}`, or 440 "
+            "where a group has to read it"
+        )
         self.path = path
 
 
@@ -139,9 +151,15 @@ class MasterKeys:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """The ring in a key file. Raises MasterKeyMissing, MasterKeyUnreadable, MasterKeyMalformed."""
+        """The ring in a key file. Raises MasterKeyMissing, MasterKeyUnreadable, MasterKeyExposed, MasterKeyMalformed.
+
+        Its group may read it: orchestrators mount secrets like that.
+        """
         try:
-            text = path.read_text(encoding="ascii")
+            with path.open(encoding="ascii") as file:
+                if os.fstat(file.fileno()).st_mode & stat.S_IROTH:
+                    raise MasterKeyExposed(path)
+                text = file.read()
         except FileNotFoundError as error:
             raise MasterKeyMissing(path) from error
         except OSError as error:
@@ -197,10 +215,6 @@ class MasterKeys:
                 f"{table}.{column} cannot be opened with the master key {key_id}: the key file has another key under "
                 "this id, or the row was altered or moved; restore the key file that belongs to this database",
             ) from error
-
-    def needs_reseal(self, sealed: bytes) -> bool:
-        """Whether the envelope is not under the active key. Raises Unsealable for what is no envelope."""
-        return _key_id(sealed)[0] != self._active
 
 
 def _secret(encoded: str, source: str, number: int) -> bytes:

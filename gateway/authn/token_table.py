@@ -71,15 +71,6 @@ class TokenTable:
         if self._entries.pop(token, None) is not None:
             self._bytes -= _size(token)
 
-    def forget_tenant(self, tenant: str) -> int:
-        """Take every token of a tenant out, by slug; says how many. For a tenant that is deleted: its data is to be
-        gone.
-        """
-        found = [token for token, entry in self._entries.items() if entry.principal.tenant == tenant]
-        for token in found:
-            self.forget(token)
-        return len(found)
-
 
 def _size(token: bytes) -> int:
     return _BYTES_PER_TOKEN_BYTE * len(token)

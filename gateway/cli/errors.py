@@ -23,13 +23,21 @@ from gateway.settings import ConfigError
 from tenants.database import DATABASE_ERRORS, UnsafeRole
 from tenants.errors import StoreError
 from tenants.installation import WrongMasterKey
-from tenants.migrate import RolesMissing, SchemaMismatch
+from tenants.migrate import AdminNotAllowed, RolesMissing, SchemaMismatch
 from tenants.sealing import MasterKeyProblem
 
 _LAST = 4000  # characters
 REFUSED, CONFIGURATION, INSTALLATION, BUG = 1, 3, 4, 70
 
-_INSTALLATION = (MasterKeyProblem, SchemaMismatch, UnsafeRole, WrongMasterKey, RolesMissing, CannotListen)
+_INSTALLATION = (
+    MasterKeyProblem,
+    SchemaMismatch,
+    UnsafeRole,
+    WrongMasterKey,
+    RolesMissing,
+    AdminNotAllowed,
+    CannotListen,
+)
 
 
 class Refused(Exception):

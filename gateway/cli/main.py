@@ -1,5 +1,7 @@
 """The command line ``yett``: its groups, and what ``--help`` says of all of them."""
 
+import os
+
 import click
 
 from gateway.cli.audit import audit
@@ -23,11 +25,16 @@ Secrets are read from a prompt or from standard input, never from an argument.""
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="yett", prog_name="yett")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Yett, the gate in front of your APIs: per-tenant login, OAuth2 scopes, an audit log, a proxy.
 
     Begin with `yett demo`, or with `yett init`, `yett migrate`, `yett serve`.
     """
+    # Databases, exports and configurations hold what no other user of the machine should read, wherever they are put;
+    # SQLite and open() leave that to this mask. It is the process's, so whoever called from inside one gets it back.
+    before = os.umask(0o077)
+    context.call_on_close(lambda: os.umask(before))
 
 
 for _command in (serve, demo, init, migrate, tenant, user, role, client, key, audit, policy):

@@ -8,11 +8,15 @@ import uvloop
 
 from gateway import telemetry
 from gateway.app import running
-from gateway.cli import garbage
+from gateway.cli import descriptors, garbage
 from gateway.cli.options import Invocation, command
 from gateway.installation import Installation, open_installation
+from gateway.server.limits import ServerLimits
+from gateway.server.protocol import http_protocol
 from gateway.server.run import Listener
 from gateway.server.run import serve as serve_listeners
+
+_MANAGEMENT_CONNECTIONS = 100
 
 
 @command(None, loop_factory=uvloop.new_event_loop)
@@ -35,11 +39,24 @@ async def run(installation: Installation, *further: Listener, on_ready: Callable
         CannotListen: an address is taken.
     """
     settings = installation.settings
+    room = descriptors.for_clients(descriptors.claim())
     public, management = settings.listen, settings.management_listen
     async with running(installation) as service:
         listeners = [
-            Listener("public", service.public, host=public.address, port=public.port or 0),
-            Listener("management", service.management, host=management.address, port=management.port or 0),
+            Listener(
+                "public",
+                service.public,
+                host=public.address,
+                port=public.port or 0,
+                protocol=http_protocol(ServerLimits(connections=room)),
+            ),
+            Listener(
+                "management",
+                service.management,
+                host=management.address,
+                port=management.port or 0,
+                protocol=http_protocol(ServerLimits(connections=_MANAGEMENT_CONNECTIONS)),
+            ),
             *further,
         ]
         garbage.settle()

@@ -12,6 +12,8 @@ from datetime import timedelta
 class ServerLimits:
     """Bounds of one connection; every one of them has a default that is safe on an open network."""
 
+    connections: int = 10_000
+    """Open at a time on one listener; one more is closed unheard, so that the descriptors never run out."""
     head_bytes: int = 32 * 1024
     """Request line and header fields with the empty line that ends them (431)."""
     target_bytes: int = 8 * 1024

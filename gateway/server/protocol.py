@@ -32,6 +32,7 @@ _BODY: Final = "body"  # a cycle is open and its request still arrives
 _ANSWER: Final = "answer"  # a cycle is open and its request is complete
 _DRAIN: Final = "drain"  # the response is done, the rest of its request is thrown away
 _ENDING: Final = "ending"  # our side is closed or about to be; what still comes is thrown away
+_TURNED_AWAY: Final = "turned away"  # there was no room for it
 
 
 class HttpProtocol(asyncio.Protocol):
@@ -67,6 +68,11 @@ class HttpProtocol(asyncio.Protocol):
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if len(self._server_state.connections) >= self.limits.connections:
+            self._phase = _TURNED_AWAY
+            self.sweeper.turned_away += 1
+            cast(asyncio.Transport, transport).abort()
+            return
         self._ends = Endpoints(transport)
         self._wire = Wire(
             cast(asyncio.Transport, transport), self.limits, self.sweeper.clock, self._overdue, self.batch
@@ -90,11 +96,15 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(refused.fault)
 
     def eof_received(self) -> None:
+        if self._phase == _TURNED_AWAY:
+            return
         # A client that closed its side is taken for gone, as other proxies do: the two look the same, and an upstream
         # must not go on working for nobody.
         self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio names it)
+        if self._phase == _TURNED_AWAY:
+            return
         self._end()
         self.sweeper.discard(self._wire)
         self._server_state.connections.discard(cast(Any, self))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from socket import socket
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import structlog
 from uvicorn import Config, Server
@@ -61,7 +61,7 @@ async def serve(
         async with lifespan():
             if stop.asked.is_set():
                 return
-            servers = [_server(listener, drain) for listener in listeners]
+            servers = [_server(listener) for listener in listeners]
             tasks = [
                 asyncio.create_task(server.serve(sockets=[listening]), name=f"serve {listener.name}")
                 for server, listening, listener in zip(servers, opened, listeners, strict=True)
@@ -72,7 +72,7 @@ async def serve(
                 await _first(tasks, stop.asked)
                 log.info("server_stopping", connections=sum(len(s.server_state.connections) for s in servers))
             finally:
-                await _stop(servers, tasks, stop.hurry)
+                await _stop(servers, tasks, stop.hurry, drain)
     log.info("server_stopped")
 
 
@@ -109,7 +109,7 @@ def _sockets(listeners: Sequence[Listener]) -> Iterator[list[socket]]:
         yield [opened.enter_context(open_socket(listener)) for listener in listeners]
 
 
-def _server(listener: Listener, drain: timedelta) -> _Server:
+def _server(listener: Listener) -> _Server:
     config = Config(
         listener.app,
         http=listener.protocol,
@@ -125,8 +125,6 @@ def _server(listener: Listener, drain: timedelta) -> _Server:
         date_header=False,
         backlog=listener.backlog,
     )
-    # Given as an int in uvicorn's signature and used as seconds, of which fractions are as good.
-    config.timeout_graceful_shutdown = drain.total_seconds()  # type: ignore[assignment]
     return _Server(config)
 
 
@@ -147,30 +145,41 @@ async def _first(tasks: Sequence["asyncio.Task[None]"], event: asyncio.Event) ->
         waiter.cancel()
 
 
-async def _stop(servers: Sequence[_Server], tasks: Sequence["asyncio.Task[None]"], hurry: asyncio.Event) -> None:
-    """Let every server finish; then see to it that nothing of a request is left, before what it stands on goes."""
+async def _stop(
+    servers: Sequence[_Server], tasks: Sequence["asyncio.Task[None]"], hurry: asyncio.Event, drain: timedelta
+) -> None:
+    """Let every server finish; then see to it that nothing of a request is left, before what it stands on goes.
+
+    The time is kept here and not by uvicorn, which calls its end an error: a request that does not end is the peer's.
+    """
     for server in servers:
         server.should_exit = True
-    waiter = asyncio.create_task(hurry.wait())
-    running: set[asyncio.Task[None]] = set(tasks)
-    while running and not hurry.is_set():
-        done, _ = await asyncio.wait([waiter, *running], return_when=asyncio.FIRST_COMPLETED)
-        running -= done
-    waiter.cancel()
-    if hurry.is_set():
+    hurried = asyncio.create_task(hurry.wait())
+    finished = asyncio.gather(*tasks, return_exceptions=True)
+    awaited: list[asyncio.Future[Any]] = [hurried, finished]
+    await asyncio.wait(awaited, timeout=drain.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
+    hurried.cancel()
+    if not finished.done():
+        if not hurry.is_set():
+            log.warning("drain_exceeded", requests=sum(len(server.server_state.tasks) for server in servers))
+            await _cancel_requests(servers)  # before their connections go: each may still answer
         for server in servers:
             server.force_exit = True
             _abort_connections(server)
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    requests = [task for server in servers for task in server.server_state.tasks]
-    for request in requests:
-        request.cancel()
-    await asyncio.gather(*requests, return_exceptions=True)
+    results = await finished
+    await _cancel_requests(servers)
     for server in servers:
         _abort_connections(server)
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+async def _cancel_requests(servers: Sequence[_Server]) -> None:
+    requests = [task for server in servers for task in server.server_state.tasks]
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
 
 
 def _abort_connections(server: _Server) -> None:

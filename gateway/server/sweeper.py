@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger("yett.server")
+
 
 class Expiring(Protocol):
     """A connection as the sweeper sees it. Deadlines are readings of the sweeper's clock, or infinity."""
@@ -18,11 +22,12 @@ class Expiring(Protocol):
 class Sweeper:
     """Looks at all connections every ``interval`` seconds while there are any."""
 
-    __slots__ = ("_connections", "_handle", "_interval", "_loop", "clock")
+    __slots__ = ("_connections", "_handle", "_interval", "_loop", "clock", "turned_away")
 
     def __init__(self, clock: Callable[[], float], interval: float = 0.5) -> None:
         """``clock`` returns seconds that never go back."""
         self.clock = clock
+        self.turned_away = 0  # connections that found no room since the last look
         self._interval = interval
         self._connections: set[Expiring] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -44,6 +49,9 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Let every connection act whose deadline has passed."""
+        if self.turned_away:
+            log.warning("connections_turned_away", count=self.turned_away, open=len(self._connections))
+            self.turned_away = 0
         now = self.clock()
         for connection in [c for c in self._connections if c.deadline <= now or c.write_deadline <= now]:
             connection.expire(now)

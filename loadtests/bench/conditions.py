@@ -18,7 +18,7 @@ def conditions() -> dict[str, str]:
     return {
         "CPU": f"{_cpu_model()}, {os.cpu_count()} CPUs, of which two are used",
         "system": f"{platform.system()} {platform.release()}",
-        "Python": platform.python_version(),
+        "Python": f"{platform.python_version()} ({platform.python_compiler()})",
         "packages": ", ".join(f"{name} {found}" for name, found in packages.items()),
         "tools": ", ".join(f"{name} {found}" for name, found in tools.items()),
         "load average before": f"{os.getloadavg()[0]:.2f}",

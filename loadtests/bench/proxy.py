@@ -45,7 +45,8 @@ def main() -> int:
         Path(options.json).write_text(json.dumps(report.as_json(rounds, where), indent=2) + "\n", encoding="utf-8")
     print((report.markdown if options.markdown else report.text)(rounds, where))
     missed = report.Bar(options.bar, options.slow_share).missed(rounds)
-    print("\n".join(missed), file=sys.stderr, end="\n" if missed else "")
+    for sentence in [*report.disturbances(rounds), *missed]:
+        print(sentence, file=sys.stderr)
     return 1 if missed else 0
 
 

@@ -21,6 +21,7 @@ _COLUMNS = (
     "core",
     "failed",
 )
+_UNDISTURBED = 0.9
 
 Round = Mapping[str, Measured]
 
@@ -52,6 +53,16 @@ class Bar:
 def ratios(rounds: Sequence[Round]) -> list[float]:
     """yett's rate over HAProxy's, per round: of one round only, because a machine has better and worse minutes."""
     return [each[YETT].rate / each[HAPROXY].rate for each in rounds]
+
+
+def disturbances(rounds: Sequence[Round]) -> list[str]:
+    """Sentences about rounds in which something else ran on the peers' CPU: their figures say too little."""
+    return [
+        f"round {number}: {name} had only {each[name].core:.0%} of its CPU, so something else was running here"
+        for number, each in enumerate(rounds, 1)
+        for name in (HAPROXY, YETT)
+        if each[name].core < _UNDISTURBED
+    ]
 
 
 def rows(rounds: Sequence[Round]) -> list[tuple[str, ...]]:

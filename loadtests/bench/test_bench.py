@@ -18,7 +18,7 @@ MEASURED = parse(LINE)
 
 def measured(rate: int, **changes: Any) -> Measured:
     """A run of one second."""
-    return replace(MEASURED, requests=rate, seconds=1.0, **{"errors": {}, "slow_share": 0.0, **changes})
+    return replace(MEASURED, requests=rate, seconds=1.0, **{"errors": {}, "slow_share": 0.0, "core": 0.99, **changes})
 
 
 def rounds(*pairs: tuple[int, int], **changes: Any) -> list[dict[str, Measured]]:
@@ -67,6 +67,13 @@ def test_requests_that_wait_long_miss_the_bar() -> None:
 @pytest.mark.parametrize("error", ["connect", "read", "write", "status", "timeout"])
 def test_a_single_failed_request_misses_the_bar(error: str) -> None:
     assert report.Bar(ratio=1.5, slow_share=0.005).missed(rounds((10_000, 20_000), errors={error: 1})) != []
+
+
+def test_a_round_beside_other_work_is_told() -> None:
+    assert report.disturbances(rounds((10_000, 20_000))) == []
+    told = report.disturbances(rounds((10_000, 20_000)) + rounds((10_000, 20_000), core=0.5))
+    assert len(told) == 1
+    assert told[0].startswith("round 2: yett had only 50% of its CPU")
 
 
 def test_a_table_has_a_row_for_every_peer_with_the_spread_of_its_rounds() -> None:

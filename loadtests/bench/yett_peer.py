@@ -52,8 +52,13 @@ class Yett:
 
     def token(self) -> str:
         """A new access token, by the client credentials grant (RFC 6749 section 4.4)."""
-        form = urlencode({"grant_type": "client_credentials", "client_id": _CLIENT, "client_secret": self.secret})
-        answer = self._call("POST", f"/t/{TENANT}/token", form)
+        fields = {
+            "grant_type": "client_credentials",
+            "client_id": _CLIENT,
+            "client_secret": self.secret,
+            "scope": "orders:read",
+        }
+        answer = self._call("POST", f"/t/{TENANT}/token", urlencode(fields))
         return str(answer["access_token"])
 
     def public_key(self, token: str) -> str:

@@ -154,7 +154,8 @@ def _acme(made: Installation) -> None:
     _app(made, "acme", ORIGINS[0])
     secret = made.does(
         *("client", "create", "--tenant", "acme", "demo-service", "--confidential", "--grant", "client_credentials"),
-        *("--scope", "orders:read", "--audience", AUDIENCE, "--origin", ORIGINS[1]),
+        *("--scope", "orders:read", "--default-scope", "orders:read"),
+        *("--audience", AUDIENCE, "--origin", ORIGINS[1]),
     )["secret"]
     made.secrets["acme"] = secret
 

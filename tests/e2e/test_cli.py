@@ -139,6 +139,15 @@ def test_roles_and_users(here: Installation) -> None:
     assert here.does("user", "show", *_ACME, "dave") == made
     _refused(here, "user", "show", "--tenant", "globex", "dave", says="there is no user 'dave' in globex")
 
+    assert here.does("user", "assign", *_ACME, "dave", "reader") == {"name": "dave", "role": "reader"}
+    assert here.does("user", "show", *_ACME, "dave")["roles"] == ["reader", "writer"]
+    assert here.does("user", "withdraw", *_ACME, "dave", "writer") == {"name": "dave", "role": "writer"}
+    assert here.does("user", "show", *_ACME, "dave")["scopes"] == ["orders:read"]
+    _refused(here, "user", "assign", *_ACME, "dave", "nothing", says="there is no role 'nothing'")
+    again = here.does("user", "set-password", *_ACME, "dave", "--password-stdin", stdin="another long password\n")
+    assert again == {"name": "dave", "sessions_ended": 0}
+    _refused(here, "user", "set-password", *_ACME, "nobody", "--password-stdin", says="nobody", stdin=PASSWORD)
+
 
 def test_a_password_is_asked_for_and_needs_somebody_to_ask(here: Installation) -> None:
     result = here.run("user", "create", *_ACME, "frank")
@@ -159,6 +168,9 @@ def test_clients(here: Installation) -> None:
     }
     second = here.does("client", "rotate", *_ACME, "batch")["secret"]
     assert second != made["secret"]
+    third = here.does("client", "rotate", *_ACME, "batch", "--end-others")
+    assert third["secrets_ended"] == 2
+    assert third["secret"] not in (made["secret"], second)
     assert "batch" in {row["client_id"] for row in here.does("client", "list", *_ACME)}
     assert here.does("client", "disable", *_ACME, "batch") == {"client_id": "batch", "active": False}
     assert here.does("client", "enable", *_ACME, "batch") == {"client_id": "batch", "active": True}

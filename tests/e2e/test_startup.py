@@ -109,3 +109,25 @@ def test_a_database_that_is_down_is_4_and_its_password_stays_secret(copy_of: Cop
     )
     _fails_to_start(down, sentence="The database cannot be used")
     assert "hush" not in down.err
+
+
+def test_the_demo_never_seeds_what_is_no_demo(copy_of: Copy, tmp_path: Path) -> None:
+    """Its passwords are printed: they must not get into a real database, nor its file over a real configuration."""
+    of = copy_of("sqlite")
+    here = of.data
+    before = {path.name: path.read_bytes() for path in here.iterdir() if path.name == "yett.yaml"}
+    refused = yett("demo", "--data", here)
+    assert refused.code == 1
+    assert "holds something that is no demo" in refused.err
+    assert {path.name: path.read_bytes() for path in here.iterdir() if path.name == "yett.yaml"} == before
+    assert of.rows("SELECT count(*) FROM users WHERE name = 'mallory'") == [(1,)]  # the fixture's own, and no second
+
+    by_environment = {
+        "YETT_DATABASE_URL": f"sqlite:///{here}/yett.db",
+        "YETT_MASTER_KEY_FILE": str(here / "master.key"),
+        "YETT_LISTEN": "0.0.0.0:18999",
+    }
+    for name, value in by_environment.items():
+        refused = yett("demo", "--data", tmp_path / name, env={name: value})
+        assert refused.code == 1, refused.err
+        assert name in refused.err

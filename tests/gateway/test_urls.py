@@ -1,6 +1,7 @@
 """URLs come from the configuration alone; an issuer has one spelling."""
 
 import pytest
+
 from gateway import urls
 
 PUBLIC = "http://localhost:8080"

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -145,16 +146,17 @@ async def test_a_password_with_every_awkward_sign_logs_in(database_urls: Databas
 # --- the roles' passwords
 
 
-async def ask(admin_url: str, query: str) -> str:
-    async with await psycopg.AsyncConnection.connect(make_url(admin_url).set(drivername="postgresql").render_as_string(False)) as session:
+async def ask(url: str, query: str) -> str:
+    parts = make_url(url)
+    named: dict[str, Any] = {**parts.translate_connect_args(username="user", database="dbname"), **parts.query}
+    async with await psycopg.AsyncConnection.connect(**named) as session:
         row = await (await session.execute(query.encode())).fetchone()
     assert row is not None
     return str(row[0])
 
 
-async def server_file(admin_url: str, query: str, name: str = "") -> Path:
-    """A file of the server's, where it is this machine's."""
-    path = Path(await ask(admin_url, query), name)
+def server_file(path: Path) -> Path:
+    """A file of the server's, where it runs on this machine."""
     if not path.is_file():
         pytest.skip("that server's files are not ours")
     return path
@@ -167,7 +169,7 @@ def says_no_password(text: str) -> bool:
 @postgresql_only
 async def test_no_password_is_in_the_log_of_a_server_that_logs_every_statement(database_urls: DatabaseUrls) -> None:
     assert database_urls.admin is not None
-    log = await server_file(database_urls.admin, "SHOW data_directory", "log")
+    log = server_file(Path(await ask(database_urls.admin, "SHOW data_directory"), "log"))
     begun = log.stat().st_size
     name = make_url(database_urls.admin).database
     await administer(database_urls.admin, f"ALTER DATABASE {name} SET log_statement = 'ddl'")
@@ -186,7 +188,9 @@ async def test_an_admin_without_the_right_to_make_roles_is_told_and_no_password_
 ) -> None:
     assert database_urls.admin is not None
     async with role(database_urls.admin) as powerless:
-        with pytest.raises(migrate.AdminNotAllowed, match=r"database_admin_url may not .*permission denied.*superuser") as no:
+        with pytest.raises(
+            migrate.AdminNotAllowed, match=r"database_admin_url may not .*permission denied.*superuser"
+        ) as no:
             await migrate.create_roles(powerless, roles_of(database_urls))
     failed = no.value.__cause__
     assert isinstance(failed, DBAPIError)
@@ -197,7 +201,7 @@ async def test_an_admin_without_the_right_to_make_roles_is_told_and_no_password_
 async def passwords_asked_for(urls: DatabaseUrls) -> AsyncIterator[None]:
     """The tests' own server trusts everybody; not in this database, for as long as the block lasts."""
     assert urls.admin is not None
-    file = await server_file(urls.admin, "SHOW hba_file")
+    file = server_file(Path(await ask(urls.admin, "SHOW hba_file")))
     before = file.read_text(encoding="utf-8")
     name = make_url(urls.admin).database
     rules = [f"local {name} yett_app scram-sha-256", f"host {name} yett_app all scram-sha-256"]
@@ -210,6 +214,12 @@ async def passwords_asked_for(urls: DatabaseUrls) -> AsyncIterator[None]:
         await administer(urls.admin, "SELECT pg_reload_conf()")
 
 
+async def log_in_until_refused(url: str) -> None:
+    """The server reads its rules anew in its own time."""
+    while True:
+        await ask(url, "SELECT 1")
+
+
 @postgresql_only
 async def test_the_password_of_a_roles_url_logs_in_and_no_other(database_urls: DatabaseUrls) -> None:
     assert database_urls.admin is not None
@@ -219,8 +229,7 @@ async def test_the_password_of_a_roles_url_logs_in_and_no_other(database_urls: D
         await migrate.create_roles(database_urls.admin, changed)
         async with passwords_asked_for(database_urls), asyncio.timeout(20):
             with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-                while True:  # the server reads its rules anew in its own time
-                    await ask(wrong.render_as_string(hide_password=False), "SELECT 1")
+                await log_in_until_refused(wrong.render_as_string(hide_password=False))
             assert await ask(changed["yett_app"], "SELECT current_user") == "yett_app"
     finally:
         await migrate.create_roles(database_urls.admin, roles_of(database_urls))

@@ -20,6 +20,7 @@ from tests.conftest import Clock
 from tests.tenants.conftest import API, Household, dump
 
 IDLE, ABSOLUTE = timedelta(days=30), timedelta(days=90)
+GRACE = timedelta(seconds=10)
 SCOPES = frozenset({"orders:read"})
 
 
@@ -57,7 +58,7 @@ async def spend(store: Store, family: Family, token: str) -> str | None:
 
 
 def decide(token: RefreshToken, clock: Clock) -> refresh.RefreshDecision:
-    return refresh.decide(token.facts, client_id="app", asked=None, permitted=SCOPES, now=clock())
+    return refresh.decide(token.facts, client_id="app", asked=None, permitted=SCOPES, now=clock(), grace=GRACE)
 
 
 async def test_a_token_is_found_with_what_it_descends_from(store: Store, family: Family, clock: Clock) -> None:

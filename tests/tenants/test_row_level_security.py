@@ -1,5 +1,6 @@
 """PostgreSQL's second lock: raw SQL under ``yett_app`` and ``yett_system``, and roles that start-up refuses."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -25,6 +26,66 @@ INSUFFICIENT_PRIVILEGE = "42501"
 HIDDEN_FROM_APP = {"changes", "audit_outbox"}
 OWNED = sorted(set(metadata.tables) - {"installation"})
 WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads"})
+
+READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
+PRIVILEGES = {
+    "yett_app": {
+        "tenants": {READ, ADD, "UPDATE (active, default_client_id, lifetimes)"},
+        "users": {READ, ADD, "UPDATE (active)"},
+        "passwords": {READ, ADD, "UPDATE (changed_at, hash, version)"},
+        "roles": {READ, ADD},
+        "user_roles": {READ, ADD, REMOVE},
+        "clients": {READ, ADD, "UPDATE (active)"},
+        "client_secrets": {READ, ADD, "UPDATE (expires_at)"},
+        "sessions": {READ, ADD, "UPDATE (ended_at)"},
+        "refresh_families": {READ, ADD, "UPDATE (revoked_at)"},
+        "refresh_tokens": {READ, ADD, "UPDATE (consumed_at, sealed_successor, successor_digest)"},
+        "revocations": {READ, ADD, "UPDATE (before, expires_at)"},
+        "signing_keys": {
+            READ,
+            ADD,
+            "UPDATE (activated_at, ended_at, promote_at, retiring_at, sealed_private, state)",
+        },
+        "changes": {ADD},
+        "audit_outbox": {ADD},
+        "audit_heads": {READ},
+        "audit_events": {READ},
+        "installation": {READ},
+        "alembic_version": {READ},
+        "changes_seq_seq": {"USAGE"},
+        "audit_outbox_seq_seq": {"USAGE"},
+    },
+    "yett_system": {
+        "tenants": {READ},
+        "clients": {"SELECT (active, client_id, origins, tenant_id)"},
+        "signing_keys": {"SELECT (kid, promote_at, public_jwk, retiring_at, state, tenant_id)"},
+        "sessions": {READ, REMOVE},
+        "refresh_families": {READ, REMOVE},
+        "refresh_tokens": {"SELECT (consumed_at, sealed_successor, tenant_id)", "UPDATE (sealed_successor)"},
+        "revocations": {READ, REMOVE},
+        "changes": {READ, REMOVE},
+        "audit_outbox": {READ, ADD, REMOVE},
+        "audit_heads": {READ, ADD, "UPDATE"},
+        "audit_events": {READ, ADD},
+        "installation": {READ, ADD},
+        "alembic_version": {READ},
+        "changes_seq_seq": {"USAGE"},
+        "audit_outbox_seq_seq": {"USAGE"},
+    },
+}
+"""Everything that anybody but the owner may do. What is not used is not granted."""
+_GRANTED = """
+SELECT coalesce(r.rolname, 'PUBLIC') AS role, c.relname AS relation, a.privilege_type AS privilege, a.is_grantable,
+       a.attname AS column
+  FROM pg_class c
+  CROSS JOIN LATERAL (
+       SELECT NULL AS attname, x.* FROM aclexplode(c.relacl) x
+       UNION ALL
+       SELECT t.attname, x.* FROM pg_attribute t, aclexplode(t.attacl) x WHERE t.attrelid = c.oid
+  ) a
+  LEFT JOIN pg_roles r ON r.oid = a.grantee
+ WHERE c.relnamespace = 'public'::regnamespace AND a.grantee <> c.relowner
+ ORDER BY 1, 2, 3, 5"""
 
 
 pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)  # SQLite has no roles
@@ -122,6 +183,12 @@ async def test_a_row_cannot_be_written_into_another_tenant(
         await refusal(database.app, str(me.tenant_id), f"UPDATE {name} SET {owner} = :other", other=other.tenant_id)
 
 
+def updatable(table: str) -> list[str]:
+    """The columns that the application may change."""
+    told = [privilege for privilege in PRIVILEGES["yett_app"][table] if privilege.startswith("UPDATE (")]
+    return told[0].removeprefix("UPDATE (").rstrip(")").split(", ") if told else []
+
+
 async def test_another_tenants_rows_cannot_be_updated_or_deleted(
     database: Database, homes: tuple[Inhabitants, Inhabitants], superuser: AsyncEngine
 ) -> None:
@@ -129,10 +196,11 @@ async def test_another_tenants_rows_cannot_be_updated_or_deleted(
     before = await dump(superuser)
     for name in set(WRITABLE) - HIDDEN_FROM_APP:
         owner = "id" if name == "tenants" else "tenant_id"
-        async with as_tenant(database.app, str(me.tenant_id)) as connection:
-            touch = text(f"UPDATE {name} SET {owner} = {owner} WHERE {owner} = :other")
-            assert (await connection.execute(touch, {"other": other.tenant_id})).rowcount == 0, name
-        if name not in {"tenants", "signing_keys"}:  # these the application cannot delete from at all
+        for column in updatable(name):
+            async with as_tenant(database.app, str(me.tenant_id)) as connection:
+                touch = text(f"UPDATE {name} SET {column} = {column} WHERE {owner} = :other")
+                assert (await connection.execute(touch, {"other": other.tenant_id})).rowcount == 0, name
+        if REMOVE in PRIVILEGES["yett_app"][name]:
             async with as_tenant(database.app, str(me.tenant_id)) as connection:
                 await connection.execute(text(f"DELETE FROM {name}"))
     assert of_tenant(await dump(superuser), other.tenant_id) == of_tenant(before, other.tenant_id)
@@ -153,7 +221,19 @@ FORBIDDEN_TO_APP = [
     "UPDATE changes SET kind = ''",
     "UPDATE installation SET master_key_check = ''",
     "DELETE FROM tenants",
+    "UPDATE tenants SET issuer = 'https://elsewhere.example'",
+    "UPDATE tenants SET slug = 'elsewhere'",
     "DELETE FROM signing_keys",
+    "UPDATE signing_keys SET public_jwk = '{}'",
+    "DELETE FROM users",
+    "DELETE FROM clients",
+    "UPDATE clients SET redirect_uris = '[]'",
+    "DELETE FROM revocations",
+    "DELETE FROM sessions",
+    "UPDATE sessions SET expires_at = now()",
+    "UPDATE refresh_families SET scopes = '[]'",
+    "UPDATE roles SET scopes = '[]'",
+    "UPDATE user_roles SET role = 'admin'",
     "DELETE FROM alembic_version",
     "SET ROLE yett_system",
     "SET ROLE yett_owner",
@@ -195,6 +275,18 @@ FORBIDDEN_TO_SYSTEM = [
 async def test_the_cluster_has_no_right_to_secrets_nor_to_change_what_is_not_its_own(database: Database) -> None:
     for statement in FORBIDDEN_TO_SYSTEM:
         await refusal(database.system, None, statement)
+
+
+async def test_each_role_has_exactly_the_privileges_of_the_table(superuser: AsyncEngine) -> None:
+    columns: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+    async with superuser.connect() as connection:
+        for row in await connection.execute(text(_GRANTED)):
+            assert not row.is_grantable, row
+            columns[row.role, row.relation, row.privilege] += [] if row.column is None else [row.column]
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for (role_, relation, privilege), of in columns.items():
+        found[role_][relation].add(f"{privilege} ({', '.join(of)})" if of else privilege)
+    assert found == PRIVILEGES
 
 
 async def test_the_owner_is_bound_by_row_level_security_too(

@@ -12,28 +12,20 @@ _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 _SEQUENCE = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 _OWNED = "tenant_id = nullif(current_setting('yett.tenant', true), '')::uuid"  # '' is what a pooled connection keeps
-_WRITTEN = (
-    "users",
-    "passwords",
-    "roles",
-    "user_roles",
-    "clients",
-    "client_secrets",
-    "sessions",
-    "refresh_families",
-    "refresh_tokens",
-    "revocations",
-)
-_ISOLATED = {
-    "tenants": _OWNED.replace("tenant_id", "id"),
-    **dict.fromkeys(_WRITTEN, _OWNED),
-    **dict.fromkeys(("signing_keys", "changes", "audit_outbox", "audit_heads", "audit_events"), _OWNED),
-}
-
+# What is not used is not granted: a row that is written once stays as it was written.
 _APP_GRANTS = {
-    **dict.fromkeys(_WRITTEN, "SELECT, INSERT, UPDATE, DELETE"),
-    "tenants": "SELECT, INSERT, UPDATE",
-    "signing_keys": "SELECT, INSERT, UPDATE",
+    "tenants": "SELECT, INSERT, UPDATE (active, default_client_id, lifetimes)",
+    "users": "SELECT, INSERT, UPDATE (active)",
+    "passwords": "SELECT, INSERT, UPDATE (hash, version, changed_at)",
+    "roles": "SELECT, INSERT",
+    "user_roles": "SELECT, INSERT, DELETE",
+    "clients": "SELECT, INSERT, UPDATE (active)",
+    "client_secrets": "SELECT, INSERT, UPDATE (expires_at)",
+    "sessions": "SELECT, INSERT, UPDATE (ended_at)",
+    "refresh_families": "SELECT, INSERT, UPDATE (revoked_at)",
+    "refresh_tokens": "SELECT, INSERT, UPDATE (consumed_at, successor_digest, sealed_successor)",
+    "revocations": "SELECT, INSERT, UPDATE (before, expires_at)",
+    "signing_keys": "SELECT, INSERT, UPDATE (state, sealed_private, promote_at, activated_at, retiring_at, ended_at)",
     "changes": "INSERT",
     "audit_outbox": "INSERT",
     "audit_heads": "SELECT",
@@ -55,6 +47,11 @@ _SYSTEM_GRANTS = {
     "audit_events": "SELECT, INSERT",
     "installation": "SELECT, INSERT",
     "alembic_version": "SELECT",
+}
+
+_ISOLATED = {
+    "tenants": _OWNED.replace("tenant_id", "id"),
+    **dict.fromkeys(sorted(_APP_GRANTS.keys() - {"tenants", "installation", "alembic_version"}), _OWNED),
 }
 
 

@@ -104,9 +104,9 @@ class MemoryTransport(asyncio.Transport):
 class MemoryConnection:
     """One client. ``ended``: the server has closed its side, in whichever way."""
 
-    def __init__(self, app: App, limits: ServerLimits | None = None) -> None:
+    def __init__(self, app: App, limits: ServerLimits | None = None, state: ServerState | None = None) -> None:
         self.clock = Clock()
-        self.state = ServerState()
+        self.state = state or ServerState()
         self.factory = http_protocol(limits or ServerLimits(), self.clock)
         config = Config(app, log_config=None, lifespan="off", interface="asgi3", proxy_headers=False, ws="none")
         config.load()
