@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ _WARM_UP_SECONDS = 2
 def main() -> int:
     """Run the benchmark and print its figures."""
     options = _options()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped then, too
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None]
     if lacking:
         print(f"{', '.join(lacking)} is not here; on Debian: apt-get install {' '.join(TOOLS)}", file=sys.stderr)
