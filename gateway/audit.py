@@ -18,6 +18,7 @@ from tenants.audit_event import Event
 
 _WINDOW = timedelta(seconds=10)
 _MAX_PENDING = 10_000
+_MAX_ALLOWED = 8_000
 _MAX_WINDOWS = 200
 _BUDGET_PER_WINDOW = 1_000
 _OTHER_NETWORKS = ""
@@ -69,7 +70,13 @@ class Recorder:
     def observe(self, observation: Observation) -> None:
         """Take note; never blocks, never raises, never grows without bound."""
         now = self._clock()
-        if observation.outcome == "allowed" or self._within_budget(observation, now):
+        if observation.outcome == "allowed" and observation.subject is not None:
+            if len(self._pending) < _MAX_ALLOWED:
+                self._tell(observation, now)
+            else:  # what was refused must find room, however much is allowed
+                self._dropped += 1
+            return
+        if self._within_budget(observation, now):
             self._tell(observation, now)
             return
         kind = (observation.tenant_id, observation.event, observation.route, observation.reason)

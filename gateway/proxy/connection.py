@@ -75,6 +75,9 @@ class UpstreamConnection(asyncio.Protocol):
             self._parser_is_behind = False
         self._reset(head_only=head_only)
         self.busy = True
+        if self.closed:  # it was lost in the turn in which it was handed out: nobody else would ever tell
+            self.fault = UpstreamClosed("the connection was lost before the request was sent")
+            return
         self.writer.begin(head)
 
     async def answered(self) -> None:
@@ -271,7 +274,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.answering = True
         no_body = self._head_only or status in (204, 304)
         self._until_close = not no_body and not head.chunked and head.length is None
-        self._reusable = head.finish() and version == "1.1" and not self._until_close
+        # A body that comes late where there is none would be the next client's answer: such a connection is not kept.
+        doubtful = head.length != 0 if self._head_only else no_body and (head.chunked or bool(head.length))
+        self._reusable = head.finish() and version == "1.1" and not self._until_close and not doubtful
         if status in (204, 304):
             head.forget_length()
         self.complete = no_body

@@ -77,6 +77,12 @@ RULES: dict[bytes, Kind] = {
     b"x-http-method": Kind.DROP,
     b"x-method-override": Kind.DROP,
     b"x-host": Kind.DROP,
+    # who the caller is: the gateway's to say, and proxies pass these through as well
+    b"x-forwarded-user": Kind.DROP,
+    b"x-forwarded-preferred-username": Kind.DROP,
+    b"x-forwarded-email": Kind.DROP,
+    b"x-forwarded-groups": Kind.DROP,
+    b"x-forwarded-access-token": Kind.DROP,
 }
 FAMILIES: tuple[tuple[bytes, Kind], ...] = (
     (b"x-yett-", Kind.DROP),

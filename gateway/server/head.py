@@ -119,7 +119,8 @@ def read(line: RequestLine, fields: Fields, limits: ServerLimits) -> Request:
     if b"content-length" in named or b"transfer-encoding" in named:
         body = _body_length(named, version)
     tokens: list[bytes] = []
-    if named.get(b"connection", b"keep-alive") not in _KEPT_ALIVE or b"proxy-connection" in named:
+    plain = named.get(b"connection", b"keep-alive") in _KEPT_ALIVE and len(named) == len(fields)  # else: perhaps twice
+    if not plain or b"proxy-connection" in named:
         tokens = _connection_tokens(fields)
         if body and b"upgrade" in tokens and b"upgrade" in named:
             raise Refused(fault.UPGRADE_WITH_BODY)

@@ -109,6 +109,7 @@ class HttpProtocol(asyncio.Protocol):
         self.sweeper.discard(self._wire)
         self._server_state.connections.discard(cast(Any, self))
         self._wire.resume_writing()
+        self._wire.forget()
         del self._framing  # it and its parser hold each other and, through us, the transport
 
     def pause_writing(self) -> None:

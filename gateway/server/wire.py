@@ -107,6 +107,10 @@ class Wire:
         else:
             self.abort()
 
+    def forget(self) -> None:
+        """The connection is over: let go of who owns this, so that neither waits for the garbage collector."""
+        self._overdue = _nobody
+
     # Back-pressure.
 
     def pause_reading(self) -> None:
@@ -176,3 +180,7 @@ class Wire:
         self.ending = True
         self._moving()
         self.deadline = self._clock() + self._linger_time
+
+
+def _nobody() -> None:
+    """Who is told when nobody is left."""

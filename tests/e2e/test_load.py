@@ -39,7 +39,7 @@ def test_users_log_in_call_and_refresh_without_a_failure(demo: Demo) -> None:
         match[2]: (int(match[3]), int(match[4]))
         for match in re.finditer(r"^(GET|POST) +(\S.*?) +(\d+) +(\d+)\(", done.stdout + done.stderr, re.MULTILINE)
     }
-    assert rows, done.stdout + done.stderr
+    assert len(rows) >= 3, done.stdout + done.stderr  # logins, calls of the API, refreshes
     assert all(requests > 0 and failures == 0 for requests, failures in rows.values()), rows
     assert "correct horse" not in done.stdout + done.stderr
     assert "eyJ" not in done.stdout + done.stderr

@@ -16,6 +16,7 @@ PLATFORM, ACME, GLOBEX = uuid4(), uuid4(), uuid4()
 BUDGET = 1_000
 RING = 10_000
 WINDOWS = 200
+ALLOWED = 8_000
 
 
 class Log:
@@ -226,18 +227,34 @@ async def test_a_subject_of_no_tenant_is_a_stranger(recorder: Recorder, log: Log
 async def test_nothing_grows_without_bound_and_what_did_not_fit_is_a_gap(
     recorder: Recorder, log: Log, clock: Clock
 ) -> None:
-    for number in range(RING + 500):
-        recorder.observe(refusal(outcome="allowed", request_id=str(number)))
+    for number in range(ALLOWED + 500):
+        recorder.observe(refusal(outcome="allowed", subject="u-1", request_id=str(number)))
 
-    assert await recorder.flush() == RING + 1
+    assert await recorder.flush() == ALLOWED + 1
     tenant_id, _, gap = log.written[-1]
     assert (tenant_id, gap.type, gap.outcome, gap.count) == (PLATFORM, "audit.gap", "notice", 500)
     assert [event.request_id for event in log.events[:2]] == ["0", "1"]
 
 
-async def test_a_gap_is_told_once(recorder: Recorder, log: Log) -> None:
-    for _ in range(RING + 1):
+async def test_what_was_refused_finds_room_however_much_is_allowed(recorder: Recorder, log: Log) -> None:
+    for _ in range(RING):
+        recorder.observe(refusal(outcome="allowed", subject="u-1"))
+    recorder.observe(refusal(request_id="refused"))
+    await recorder.flush()
+
+    assert "refused" in [event.request_id for event in log.events]
+
+
+async def test_strangers_who_are_allowed_are_counted_like_those_who_are_not(recorder: Recorder, log: Log) -> None:
+    for _ in range(100):
         recorder.observe(refusal(outcome="allowed"))
+
+    assert await recorder.flush() == 1
+
+
+async def test_a_gap_is_told_once(recorder: Recorder, log: Log) -> None:
+    for _ in range(ALLOWED + 1):
+        recorder.observe(refusal(outcome="allowed", subject="u-1"))
     await recorder.flush()
 
     assert await recorder.flush() == 0
@@ -270,11 +287,11 @@ async def test_what_could_not_be_written_is_kept_and_written_later_in_its_order(
 
 async def test_the_drops_of_a_flush_that_failed_are_told_by_the_next(recorder: Recorder, log: Log) -> None:
     log.away = True
-    for _ in range(RING + 7):
-        recorder.observe(refusal(outcome="allowed"))
+    for _ in range(ALLOWED + 7):
+        recorder.observe(refusal(outcome="allowed", subject="u-1"))
     with pytest.raises(ConnectionError):
         await recorder.flush()
-    recorder.observe(refusal(outcome="allowed"))
+    recorder.observe(refusal(outcome="allowed", subject="u-1"))
     log.away = False
     await recorder.flush()
 

@@ -43,7 +43,7 @@ async def test_what_was_turned_away_is_told_once_with_a_count() -> None:
     assert [(entry["event"], entry["count"]) for entry in logs] == [("connections_turned_away", 1)]
 
 
-def test_clients_take_half_of_the_descriptors_that_nothing_else_needs() -> None:
-    assert descriptors.for_clients(1024) == 384
+def test_clients_take_a_third_of_the_descriptors_that_nothing_else_needs() -> None:
+    assert descriptors.for_clients(1024) == 256
     assert descriptors.for_clients(1_000_000) == 10_000
     assert descriptors.for_clients(200) == 32
