@@ -66,6 +66,12 @@ class SigningKey:
     @classmethod
     def generate(cls, alg: Algorithm = DEFAULT_ALGORITHM) -> Self:
         """A new key; its kid is its RFC 7638 thumbprint. RS256 takes up to a second of CPU: not on the event loop."""
+        while (key := cls._generate(alg)).kid.startswith("-"):
+            pass  # one in 64: a command line would take such a kid for an option
+        return key
+
+    @classmethod
+    def _generate(cls, alg: Algorithm) -> Self:
         key: _Key
         match alg:
             case "ES256":

@@ -77,8 +77,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.busy = True
         if self.closed:  # it was lost in the turn in which it was handed out: nobody else would ever tell
             self.fault = UpstreamClosed("the connection was lost before the request was sent")
-            return
-        self.writer.begin(head)
+        else:
+            self.writer.begin(head)
 
     async def answered(self) -> None:
         """Wait for the head of the answer. Raises ``UpstreamFault``, or ``ClientGone`` when given up."""
@@ -292,9 +292,7 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self._informational:
             self._informational = False
-        elif self._head_only and self.status not in (204, 304):
-            pass  # complete since its head; the parser may have found a length of nothing
-        else:
+        elif not self._head_only or self.status in (204, 304):  # an answer to HEAD is complete since its head
             self.complete = True
 
     def _malformed(self, detail: str) -> None:

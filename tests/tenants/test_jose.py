@@ -238,3 +238,7 @@ def test_a_signature_has_one_spelling(signature: bytes, letter: str) -> None:
 def test_a_malformed_token_is_never_truth_tested() -> None:
     with pytest.raises(TypeError):
         bool(parse_unverified(b""))
+
+
+def test_a_kid_is_never_taken_for_an_option_of_a_command_line() -> None:
+    assert not any(SigningKey.generate("EdDSA").kid.startswith("-") for _ in range(400))
