@@ -8,6 +8,7 @@ VENV ?= .venv
 UV ?= uv
 ARGS ?=
 PYTEST_ARGS ?=
+WORKERS ?= 2
 LOCK_ARGS ?=
 LOAD_PORT ?= 8080
 LOAD_MANAGEMENT_PORT ?= 8081
@@ -21,12 +22,20 @@ LOCKED_DEV := $(LOCKED) --no-binary=forbiddenfruit --use-pep517
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 SWAGGER := tests/e2e/swagger
 
+# All of them: side by side where tests share nothing, then one after the other those that start a whole gateway and
+# look at its time and memory.
+ifeq ($(strip $(PYTEST_ARGS)),)
+TESTS = $(PY) -m pytest -n $(WORKERS) --ignore=tests/e2e && $(PY) -m pytest tests/e2e
+else
+TESTS = $(PY) -m pytest $(PYTEST_ARGS)
+endif
+
 RUNTIME := $(VENV)/.runtime $(VENV)/.project
 DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-imports lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
@@ -35,14 +44,14 @@ demo: $(RUNTIME) ## Run the demo: two tenants, an API behind the gateway, curl l
 	@$(VENV)/bin/yett demo $(ARGS)
 
 test: $(DEV) e2e-tools ## Run every test (PYTEST_ARGS="-x tests/policies")
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(TESTS)
 
 check: $(DEV) e2e-tools ## Every gate: format, lint, types, import contracts, tests
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
-	$(PY) -m pytest $(PYTEST_ARGS)
+	$(TESTS)
 
 format: $(DEV) ## Rewrite the code as the formatter wants it
 	$(VENV)/bin/ruff format .
@@ -65,6 +74,9 @@ load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOA
 
 bench: $(DEV) ## Requests/s of the proxied path beside HAProxy's jwt_verify (needs haproxy, nginx and wrk)
 	$(PY) loadtests/bench/proxy.py $(ARGS)
+
+bench-imports: $(DEV) ## A million users into SQLite, with another writer beside it
+	$(PY) loadtests/bench/imports.py $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upgrade"; UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (set UV=/path/to/uv); CONTRIBUTING.md says how to get it." >&2; exit 1; }

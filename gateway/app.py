@@ -9,27 +9,40 @@ import structlog
 from starlette.types import ASGIApp
 
 from gateway import urls
+from gateway.account.router import account_router
 from gateway.audit import Recorder
 from gateway.authn.bearer import Bearer
+from gateway.authn.new_password import NewPasswords
+from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
+from gateway.breach import Breaches
 from gateway.edge import Edge
 from gateway.health import health_router
 from gateway.housekeeping import Housekeeping
 from gateway.installation import Installation, hashing_pool
 from gateway.jobs import Job, Jobs
 from gateway.limits import AddressLimit
+from gateway.login.router import login_router
+from gateway.mail.configured import configured_mailer
 from gateway.management import ManagementGuard
 from gateway.middleware import WithContext
 from gateway.oauth.endpoints import oauth_router
 from gateway.oauth.grants.client_credentials import ClientCredentialsGrant
+from gateway.oauth.grants.mfa_otp import MfaOtpGrant
 from gateway.oauth.grants.password import PasswordGrant
 from gateway.oauth.grants.refresh_token import RefreshTokenGrant
 from gateway.oauth.pipeline import TokenPipeline
+from gateway.pages.assets import assets_router
+from gateway.pages.cookies import Cookies
+from gateway.pages.renderer import Renderer
+from gateway.pages.site import Site
+from gateway.place import Places
 from gateway.proxy.plane import DataPlane, PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings, compile_routes
 from gateway.web import CanonicalPath, application, nowhere
+from tenants.common_passwords import load as common_passwords
 from tenants.database import DATABASE_ERRORS
 from tenants.hashing import HashingPool
 from tenants.snapshot import Snapshot
@@ -37,6 +50,7 @@ from tenants.snapshot import Snapshot
 _log = structlog.get_logger("yett.app")
 _FEED_INTERVAL = 0.2
 _AUDIT_INTERVAL = 0.25
+_LETTERS_INTERVAL = 0.5
 _HOUSEKEEPING_INTERVAL = 30.0
 
 
@@ -55,6 +69,7 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     What was observed is written before it ends; helpers, upstream connections and jobs are gone after it.
     """
     settings = installation.settings
+    places = Places(settings.geoip_database)
     snapshot = Snapshot(installation.database, clock=installation.clock, monotonic=time.monotonic)
     platform = await installation.platform()
     recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=installation.clock)
@@ -62,10 +77,10 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     if platform.issuer != urls.issuer(settings.public_url, platform.slug):
         _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
     async with hashing_pool(settings) as hashing, _upstreams(settings) as upstreams:
-        jobs = Jobs(_jobs(installation, snapshot, recorder))
+        jobs = Jobs(_jobs(installation, snapshot, recorder, places))
         jobs.start()
         try:
-            yield compose(installation, snapshot, recorder, hashing, upstreams)
+            yield compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places)
         finally:
             await jobs.stop()
             await _write_what_is_left(installation, recorder)
@@ -86,6 +101,8 @@ def compose(
     recorder: Recorder,
     hashing: HashingPool,
     upstreams: Mapping[str, UpstreamPool],
+    breaches: Breaches,
+    places: Places,
 ) -> Service:
     """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
     settings = installation.settings
@@ -94,9 +111,18 @@ def compose(
     def feed_fresh() -> bool:
         return snapshot.silent_for() <= staleness
 
-    grants = (PasswordGrant(hashing), ClientCredentialsGrant(), RefreshTokenGrant())
+    check = PasswordCheck(hashing)
+    grants = (PasswordGrant(check), MfaOtpGrant(), ClientCredentialsGrant(), RefreshTokenGrant())
     pipeline = TokenPipeline(installation.store, grants, installation.clock)
-    identity = application(oauth_router(snapshot, pipeline, AddressLimit(settings.limits.token), recorder.observe))
+    passwords = NewPasswords(hashing, breaches, common_passwords())
+    site = _site(installation, snapshot, recorder)
+    mail = settings.mail.configured
+    identity = application(
+        oauth_router(snapshot, pipeline, AddressLimit(settings.limits.token), recorder.observe),
+        login_router(site, check, passwords, mail=mail),
+        account_router(site, check, passwords, places, mail=mail),
+        assets_router(site.tenant_of, installation.store, AddressLimit(settings.limits.pages)),
+    )
     data_plane = DataPlane(
         PlaneConfig(compile_routes(settings), upstreams),
         authenticate=Bearer(snapshot, TokenTable(), time.time).authenticate,
@@ -119,14 +145,37 @@ def compose(
     return Service(edge, WithContext(management, settings.trusted_proxies))
 
 
-def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder) -> list[Job]:
+def _site(installation: Installation, snapshot: Snapshot, recorder: Recorder) -> Site:
+    settings = installation.settings
+    return Site(
+        snapshot=snapshot,
+        store=installation.store,
+        renderer=Renderer(settings.public_url),
+        cookies=Cookies(settings.public_url),
+        limit=AddressLimit(settings.limits.pages),
+        observe=recorder.observe,
+        clock=installation.clock,
+        public_url=settings.public_url,
+    )
+
+
+def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, places: Places) -> list[Job]:
     housekeeping = Housekeeping(installation.database, installation.store, snapshot, installation.clock)
+    mailer = configured_mailer(
+        installation.settings,
+        installation.database,
+        installation.store,
+        installation.clock,
+        place_of=places.of,
+    )
+    letters = [] if mailer is None else [Job("letters", _LETTERS_INTERVAL, mailer.deliver)]
     return [
         Job("feed", _FEED_INTERVAL, snapshot.poll),
         Job("observations", _AUDIT_INTERVAL, recorder.flush),
         Job("sequencer", _AUDIT_INTERVAL, installation.audit_log.sequence),
         Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
+        *letters,
     ]
 
 

@@ -13,13 +13,15 @@ from typing import ClassVar
 class Refusal(Exception):
     """An expected "no". It commits the step's evidence (see ``tenancy``); any other exception rolls it back.
 
-    ``reason`` is a stable snake_case code for the audit log, ``detail`` free text for the log. ``told`` is set where an
-    audit event was written in the step that refused; what is not told is observed where it is rendered.
+    ``heading`` and ``public`` are what people read. ``reason`` is a stable snake_case code for the audit log,
+    ``detail`` free text for the log. ``told`` is set where an audit event was written in the step that refused; what is
+    not told is observed where it is rendered.
     """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     public: ClassVar[str] = "The request was refused."
+    heading: ClassVar[str] = "That did not work"
 
     def __init__(self, *, reason: str | None = None, detail: str = "", retry_after: int | None = None) -> None:
         super().__init__(f"{self.code}: {detail or reason or self.public}")
@@ -105,10 +107,54 @@ class TooManyAttempts(OAuthError):
     public = "Too many requests from this address. Try again later."
 
 
+class TooManyLogins(OAuthError):
+    """Rule 11: the same for accounts that exist and for those that do not."""
+
+    status = 429
+    code = "temporarily_unavailable"
+    public = "Too many attempts to log in. Try again later."
+
+
+class TooManyCodes(OAuthError):
+    status = 429
+    code = "temporarily_unavailable"
+    public = "Too many wrong codes. Try again later."
+
+
+class MfaRequired(OAuthError):
+    """Rule 9: the password was right, and a second factor is to follow with this token."""
+
+    code = "mfa_required"
+    public = "A second factor is required: send its code with the mfa_token."
+
+    def __init__(self, *, mfa_token: str) -> None:
+        super().__init__(reason="mfa_required")
+        self._mfa_token = mfa_token
+
+    def body(self) -> dict[str, str]:
+        """With the token that the code has to come with."""
+        return {**super().body(), "mfa_token": self._mfa_token}
+
+
+class EnrolmentRequired(OAuthError):
+    """A second factor is required and there is none: no API can enrol one."""
+
+    code = "mfa_enrolment_required"
+    public = "A second factor has to be set up first: log in at the login page."
+
+
+class BadCode(InvalidGrant):
+    public = "The code is wrong, or was used before."
+
+
 class Overloaded(OAuthError):
     status = 503
     code = "temporarily_unavailable"
     public = "The service is busy. Try again later."
+
+
+class HashingBusy(Overloaded):
+    public = "More people are logging in than can be served at once. Try again in a moment."
 
 
 class Problem(Refusal):
@@ -157,6 +203,27 @@ class InternalError(Problem):
     status = 500
     code = "internal_error"
     public = "Something went wrong here. The request id names it in the log."
+
+
+class Unavailable(Problem):
+    status = 503
+    code = "unavailable"
+    public = "The service is busy. Try again later."
+
+
+class DeadLink(Problem):
+    """One answer for used, expired, cut and invented links."""
+
+    status = 410
+    code = "link_dead"
+    public = "It was used, or it is too old. Ask for a new one."
+    heading = "This link does not work"
+
+
+class TooManyLetters(Problem):
+    status = 429
+    code = "too_many_letters"
+    public = "Too many letters were asked for from here. Try again later."
 
 
 class TooManyRequests(Problem):

@@ -9,15 +9,28 @@ from uuid import UUID
 
 import structlog
 
-from tenants import changes, key_schedule, refresh_tokens, revocations, sessions
+from policies.throttle import REMEMBERED
+from tenants import (
+    changes,
+    devices,
+    key_schedule,
+    logins,
+    mail_links,
+    mail_outbox,
+    refresh_tokens,
+    revocations,
+    sessions,
+    throttles,
+)
 from tenants.audit_event import Details, Event
 from tenants.database import Database
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store
-from tenants.tenant import LONGEST_REFRESH_GRACE
+from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
 
 _log = structlog.get_logger("yett.housekeeping")
 _ENDED_KEPT = timedelta(days=1)
+_LETTERS_KEPT = timedelta(days=2)  # longer than the mailer goes on trying
 
 
 class Housekeeping:
@@ -53,6 +66,12 @@ class Housekeeping:
             await refresh_tokens.forget_successors(connection, now - LONGEST_REFRESH_GRACE)
             await refresh_tokens.prune(connection, now - _ENDED_KEPT)
             await sessions.prune(connection, now - _ENDED_KEPT)
+            await logins.prune(connection, now - _ENDED_KEPT)
+            await mail_links.prune(connection, now - _ENDED_KEPT)
+            await throttles.prune(connection, now - REMEMBERED)
+            await devices.prune_devices(connection, now)
+            await devices.prune_networks(connection, now - LONGEST_KNOWN_NETWORK)
+            await mail_outbox.prune(connection, now - _LETTERS_KEPT)
             await revocations.prune(connection, now)
             await changes.prune(connection, now - FEED_RETENTION)
         self._snapshot.forget_expired()

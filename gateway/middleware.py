@@ -31,11 +31,13 @@ class WithContext:
         """An ASGI application."""
         context = self._context(scope)
         scope[_CONTEXT] = context
-        identified = (*_HEADERS, (b"x-request-id", context.request_id.encode()))
+        request_id = (b"x-request-id", context.request_id.encode())
 
         async def send_identified(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *identified]
+                headers = list(message.get("headers", ()))
+                said = {name.lower() for name, _ in headers}  # of two policies a browser keeps to both
+                message["headers"] = [*headers, *(field for field in _HEADERS if field[0] not in said), request_id]
             await send(message)
 
         with telemetry.request(context.request_id):

@@ -21,7 +21,7 @@ from gateway.settings import Log
 
 REDACTED = "[redacted]"
 # Every opaque secret of ours begins with one of these (design section 2).
-SECRET_PREFIXES = ("yrt", "yac", "ycs", "ymt", "yak", "ypr", "ydc", "yic", "yrc", "yss", "yop")
+SECRET_PREFIXES = ("yrt", "yac", "ycs", "ymt", "yak", "ypr", "ydc", "yic", "yrc", "yss", "yop", "ylg", "ydv", "yvf")
 
 _MAX_TEXT = 4_096
 _MAX_READ = 16_384

@@ -1,6 +1,7 @@
 """Load on a running gateway: users that log in, call an API with their token, and refresh it. See docs/load-testing.md.
 
-By default it runs against ``yett demo``. A user holds one session: it logs in once, then takes steps by ``--mix``.
+By default it runs against ``yett demo``. A user holds one session: it logs in once, then takes steps by ``--mix``. The
+step ``page`` is a login in a browser, which keeps its device cookie from one to the next and forgets its session.
 The password comes from the environment (``LOAD_PASSWORD``), since an argument is visible to everyone on the machine.
 """
 
@@ -17,13 +18,14 @@ from locust.argument_parser import LocustArgumentParser
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
 from scenarios.answers import Answer, Done, Failed, Wait, judge, tenants_seen
+from scenarios.forms import hidden_fields
 from scenarios.mix import Mix, accounts
 from scenarios.shapes import SHAPES, users_at
 
-STEPS = ("login", "api", "refresh")
+STEPS = ("login", "page", "api", "refresh")
 CALLS = ("read", "write", "public")
 DEMO_PASSWORD = "correct horse battery staple"
-_TOKEN_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @events.init_command_line_parser.add_listener
@@ -37,7 +39,9 @@ def options(parser: LocustArgumentParser) -> None:
     )
     group.add_argument("--client-id", default="demo-app", help="a public client with the password grant")
     group.add_argument("--scope", default="", help="scopes to ask for; empty: the client's default")
-    group.add_argument("--mix", default="login:1,api:200,refresh:2", help="weights of the steps login, api, refresh")
+    group.add_argument(
+        "--mix", default="login:1,page:1,api:200,refresh:2", help="weights of the steps login, page, api, refresh"
+    )
     group.add_argument("--api-mix", default="read:8,write:1,public:1", help="weights of the calls read, write, public")
     group.add_argument(
         "--think", type=float, default=0.1, metavar="SECONDS", help="mean pause between two steps; 0: none"
@@ -131,7 +135,8 @@ class Person(FastHttpUser):
         self.mix = Mix.parse(given.mix, STEPS)
         self.api_mix = Mix.parse(given.api_mix, CALLS)
         self.password = os.environ.get("LOAD_PASSWORD", DEMO_PASSWORD)
-        self.issuer = f"{given.identity_url.rstrip('/')}/t/{self.account.tenant}"
+        self.origin = given.identity_url.rstrip("/")
+        self.issuer = f"{self.origin}/t/{self.account.tenant}"
         self.api = given.api_url.rstrip("/")
         self.access_token = self.refresh_token = ""
         self.expires_at = 0.0
@@ -149,6 +154,8 @@ class Person(FastHttpUser):
             self.refresh()
         if chosen == "api":
             self.call()
+        elif chosen == "page":
+            self.log_in_by_page()
 
     def log_in(self) -> None:
         form = {"grant_type": "password", "username": self.account.username, "password": self.password}
@@ -159,6 +166,20 @@ class Person(FastHttpUser):
             self.log_in()
             return
         self._token("refresh", {"grant_type": "refresh_token", "refresh_token": self.refresh_token})
+
+    def log_in_by_page(self) -> None:
+        """The login page, its form, and where that leads: the account."""
+        self.client.cookiejar.clear_session_cookies()
+        page, body = self._request("/login", "GET", f"{self.issuer}/login")
+        if not isinstance(page, Done):
+            return
+        form = {**hidden_fields(body), "username": self.account.username, "password": self.password}
+        headers = {**_FORM, "Origin": self.origin}
+        sent, _ = self._request(
+            "/login", "POST", f"{self.issuer}/login", 303, data=form, headers=headers, allow_redirects=False
+        )
+        if isinstance(sent, Done):
+            self._request("/account", "GET", f"{self.issuer}/account", allow_redirects=False)
 
     def call(self) -> None:
         """One call of the API. Without a token (a login was refused) there is nothing to call with."""
@@ -178,7 +199,7 @@ class Person(FastHttpUser):
         if self.options.scope:
             fields["scope"] = self.options.scope
         url = f"{self.issuer}/token"
-        match self._request(f"/token {name}", "POST", url, data=fields, headers=_TOKEN_FORM):
+        match self._request(f"/token {name}", "POST", url, data=fields, headers=_FORM):
             case Done(), body:
                 said = json.loads(body)
                 self.access_token = said["access_token"]
@@ -190,7 +211,9 @@ class Person(FastHttpUser):
             case Wait(), _:
                 pass  # nothing was spent, so the session goes on
 
-    def _request(self, name: str, method: str, url: str, *, own: bool = False, **more: Any) -> tuple[Answer, bytes]:
+    def _request(
+        self, name: str, method: str, url: str, expected: int = 200, *, own: bool = False, **more: Any
+    ) -> tuple[Answer, bytes]:
         """The answer and its body. ``own``: with this user's token, so the API must see this user's tenant."""
         if own:
             more["headers"] = {"Authorization": f"Bearer {self.access_token}"}
@@ -200,7 +223,7 @@ class Person(FastHttpUser):
             body = response.content or b""
             error = getattr(response, "error", None)  # locust sets it only where no answer came
             retry_after = headers.get("Retry-After")
-            judged = judge(response.status_code, 200, retry_after=retry_after, body=body, error=error)
+            judged = judge(response.status_code, expected, retry_after=retry_after, body=body, error=error)
             answer = self._checked(judged, body, own=own)
             match answer:
                 case Done():

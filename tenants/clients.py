@@ -95,6 +95,11 @@ class Clients:
         query = select(clients).where(clients.c.tenant_id == self._tenant_id).order_by(clients.c.client_id)
         return [client_of(row) for row in await self._connection.execute(query)]
 
+    async def redirect_uris(self) -> frozenset[str]:
+        """All that the clients in use have registered, exactly as they stand there."""
+        query = select(clients.c.redirect_uris).where(clients.c.tenant_id == self._tenant_id, clients.c.active)
+        return frozenset(uri for listed in (await self._connection.execute(query)).scalars() for uri in listed)
+
     async def set_active(self, client_id: str, active: bool) -> None:
         """Disable (refusing every token at once, refresh tokens for good) or enable again.
 

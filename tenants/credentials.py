@@ -1,42 +1,58 @@
-"""Passwords, as Argon2id hashes with a version that changes with each of them.
+"""Passwords, as hashes (ours are Argon2id) with a version that changes with each of them.
 
 The version is what a login compares after it has hashed without a transaction: a password that was changed meanwhile
-does not let the old one in.
+does not let the old one in. Beside each hash stands its scheme, so that an unknown user costs what the tenant's do.
 """
 
+import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants import foreign_hash
 from tenants.errors import NotFound
-from tenants.tables import passwords
+from tenants.stand_ins import Shares, StandIns
+from tenants.tables import installation, passwords
+from tenants.user_names import look_up_key
+
+_MOST_SCHEMES = 32
+"""That stand in for unknown users, those of most passwords first. A tenant may have imported any number, and each draw
+goes through all of them.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A stored hash (PHC string). ``repr`` keeps it to itself."""
+    """A stored hash (in a canonical text of foreign_hash.py). ``repr`` keeps it to itself.
+
+    ``stands_alone``: it was long enough for a user without a second factor when it was set.
+    """
 
     user_id: UUID
     hash: str
     version: int
+    stands_alone: bool = False
 
     def __repr__(self) -> str:
         return f"Password(user_id={self.user_id}, version={self.version})"
 
 
 class Credentials:
-    """One tenant's passwords."""
+    """One tenant's passwords. ``stand_ins`` is the process's memory; without it, each stand-in counts anew."""
 
-    def __init__(self, connection: AsyncConnection, tenant_id: UUID, now: datetime) -> None:
+    def __init__(
+        self, connection: AsyncConnection, tenant_id: UUID, now: datetime, stand_ins: StandIns | None = None
+    ) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
         self._now = now
+        self._stand_ins = StandIns() if stand_ins is None else stand_ins
 
     async def password(self, user_id: UUID, *, hold: bool = False) -> Password | None:
         """The user's hash; None for a user without a password and for nobody's id.
@@ -44,22 +60,29 @@ class Credentials:
         ``hold`` keeps anybody from changing it until this transaction ends: a login and a new password meet in one
         order or the other, never half way.
         """
-        query = select(passwords.c.hash, passwords.c.version).where(
+        query = select(passwords.c.hash, passwords.c.version, passwords.c.stands_alone).where(
             passwords.c.tenant_id == self._tenant_id, passwords.c.user_id == user_id
         )
         if hold:
             query = query.with_for_update(key_share=True)
         row = (await self._connection.execute(query)).one_or_none()
-        return None if row is None else Password(user_id, row.hash, row.version)
+        return None if row is None else Password(user_id, row.hash, row.version, row.stands_alone)
 
-    async def set_password(self, user_id: UUID, hash_: str) -> None:
+    async def set_password(self, user_id: UUID, hash_: str, *, stands_alone: bool = False) -> None:
         """A new password: the version rises, so that a login in flight with the old one fails.
+
+        ``stands_alone``: it is long enough for a user without a second factor (its length is not stored).
 
         Raises:
             NotFound: no such user in this tenant.
         """
         table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
-        values = {"hash": hash_, "changed_at": self._now}
+        values = {
+            "hash": hash_,
+            "scheme": foreign_hash.scheme(hash_),
+            "stands_alone": stands_alone,
+            "changed_at": self._now,
+        }
         first = table_insert(passwords).values(tenant_id=self._tenant_id, user_id=user_id, version=1, **values)
         changed = first.on_conflict_do_update(
             index_elements=["tenant_id", "user_id"], set_={"version": passwords.c.version + 1, **values}
@@ -79,5 +102,31 @@ class Credentials:
                 passwords.c.user_id == password.user_id,
                 passwords.c.version == password.version,
             )
-            .values(hash=hash_)
+            .values(hash=hash_, scheme=foreign_hash.scheme(hash_))
         )
+
+    async def stand_in(self, name: str) -> str:
+        """What to verify for the user of this name if there is none, or none with a password.
+
+        A hash that no password matches, of a scheme that the tenant's users have, the same for all spellings of the
+        name at any time. ``name`` may be anything. To be asked for every attempt, so that the asking does not tell
+        either.
+        """
+        shares = self._stand_ins.find(self._tenant_id, self._now)
+        if shares is None:
+            shares = await self._shares()
+            self._stand_ins.remember(self._tenant_id, shares, self._now)
+        return foreign_hash.unmatchable(shares.drawn(look_up_key(name) or name))
+
+    async def _shares(self) -> Shares:
+        # Any secret would do that all processes know and nobody else: this one is there since the first start.
+        secret = (await self._connection.execute(select(installation.c.master_key_check))).scalar_one_or_none()
+        counted = await self._connection.execute(
+            select(passwords.c.scheme, func.count())
+            .where(passwords.c.tenant_id == self._tenant_id)
+            .group_by(passwords.c.scheme)
+            .order_by(func.count().desc(), passwords.c.scheme)
+            .limit(_MOST_SCHEMES)
+        )
+        key = hmac.digest(secret or b"", b"stand-ins of " + self._tenant_id.bytes, "sha256")
+        return Shares(key, [(scheme, count) for scheme, count in counted])

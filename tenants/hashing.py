@@ -1,9 +1,9 @@
-"""Password hashing off the event loop: Argon2id in helper processes, every check at equal cost (OWASP Password
-Storage).
+"""Password hashing off the event loop: Argon2id in helper processes, every check at the cost of the hash that it is
+given (OWASP Password Storage).
 
 Processes, because threads starve beside a busy event loop. Owns what is hashed, and that no answer's time tells who
-exists. Not the queue (hashing_queue.py), not the caps of a stored hash (argon2_hash.py), not what may be a password
-(policies/password.py).
+exists. Not the queue (hashing_queue.py), not which stored hashes there are and their caps (foreign_hash.py), not what
+stands in for an unknown user (credentials.py), not what may be a password (policies/password.py).
 """
 
 from dataclasses import dataclass, field
@@ -11,9 +11,9 @@ from typing import NoReturn
 
 import structlog
 
-from policies.password import Password, normalise
-from tenants import argon2_hash, cpu_quota, hashing_worker
-from tenants.argon2_hash import Cost
+from policies.password import MAX_BYTES, Password, normalise
+from tenants import argon2_hash, cpu_quota, foreign_hash, hashing_worker
+from tenants.argon2_hash import Cost, StoredHash
 from tenants.hashing_queue import HashingQueue, HashingUnavailable, Log
 from tenants.hashing_worker import Frame, verification
 
@@ -22,7 +22,9 @@ QUEUE = 128
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The password matches. ``rehash`` is its hash at today's cost, to be stored, where the stored one is weaker."""
+    """The password matches. ``rehash`` is its hash at today's cost, to be stored, where the stored one is weaker or of
+    another scheme, and was to be renewed.
+    """
 
     rehash: str | None = field(default=None, repr=False)
 
@@ -61,6 +63,11 @@ class HashingPool:
         return self._queue.waiting
 
     @property
+    def has_room(self) -> bool:
+        """Whether a password that is asked about now would not be refused with QueueFull."""
+        return self._queue.has_room
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """The living helpers."""
         return self._queue.pids
@@ -85,21 +92,31 @@ class HashingPool:
             raise self._failed(frame)
         return frame.body.decode("ascii")
 
-    async def verify(self, stored: str | None, password: str) -> Verified | Mismatch:
-        """Whether ``password`` is the one whose hash is ``stored``; None stands for no user or no password.
+    async def verify(self, stored: str | None, password: str, *, renew: bool = True) -> Verified | Mismatch:
+        """Whether ``password`` (as it was typed) is the one whose hash is ``stored``.
 
-        Whatever is asked costs one hash, so that time does not tell who exists: no user, a malformed or too dear hash
-        (logged), an empty password and one that may not be a password at all. Raises HashingUnavailable.
+        For no user and no password, ``stored`` is what ``credentials.stand_in`` gave; None and ``*`` are a hash of
+        today's cost. Whatever is asked costs one hash, so that time does not tell who exists: a malformed or too dear
+        hash (logged), an empty password and one that may not be a password at all. It costs two where another
+        system's hash meets a text that is not NFC, right or wrong. ``renew`` False makes no hash at today's cost.
+
+        Raises HashingUnavailable.
         """
-        known = None if stored is None else argon2_hash.stored_hash(stored, self._cost)
-        if stored is not None and known is None:
+        absent = stored in (None, foreign_hash.NOBODY)
+        known = None if stored is None or absent else foreign_hash.stored_hash(stored, self._cost)
+        if known is None and not absent:
             self._log.warning("password_hash_unusable")
         accepted = normalise(password)
         secret = accepted.encoded() if isinstance(accepted, Password) else b""
-        renew = known is not None and known.weaker
+        compared = StoredHash(self._nobody, weaker=False) if known is None else known
+        foreign = foreign_hash.is_foreign(compared.text, self._cost)
+        typed = _as_typed(password, accepted) if foreign and isinstance(accepted, Password) else b""
+        # Where the stored hash says nothing of the password's end, none is made that does: the end may be mistyped.
+        cut = foreign_hash.cuts(compared.text, max(len(secret), len(typed)))
+        renew = renew and compared.weaker and not cut
         frame = await self._queue.run(
             hashing_worker.VERIFY_AND_HASH if renew else hashing_worker.VERIFY,
-            verification(self._nobody if known is None else known.text, secret),
+            verification(compared.text, secret, typed),
         )
         if frame.kind not in (hashing_worker.VERIFIED, hashing_worker.MISMATCH):
             raise self._failed(frame)
@@ -110,3 +127,9 @@ class HashingPool:
     def _failed(self, frame: Frame) -> HashingUnavailable:
         self._log.warning("hashing_failed", error=frame.body.decode("ascii", "replace"))
         return HashingUnavailable("a helper could not hash")
+
+
+def _as_typed(text: str, accepted: Password) -> bytes:
+    """The bytes that a system hashed which does not normalise; empty where they are too many, or the normal form's."""
+    typed = text.encode()
+    return typed if len(typed) <= MAX_BYTES and typed != accepted.encoded() else b""

@@ -71,6 +71,11 @@ class HashingQueue:
         return len(self._waiting)
 
     @property
+    def has_room(self) -> bool:
+        """Whether a job that came now would not be refused for want of room."""
+        return bool(self._idle) or len(self._waiting) < self._limit
+
+    @property
     def pids(self) -> tuple[int, ...]:
         """The living helpers."""
         return tuple(helper.pid for helper in self._jobs)
@@ -109,7 +114,7 @@ class HashingQueue:
         """
         if not self._started or self._stopped.is_set():
             raise HashingUnavailable("password hashing is not running")
-        if not self._idle and len(self._waiting) >= self._limit:
+        if not self.has_room:
             raise QueueFull("too many passwords wait to be hashed", retry_after=self._retry_after())
         number = next(self._numbers)
         job = _Job(Frame(number, kind, body), asyncio.get_running_loop().create_future())

@@ -8,7 +8,8 @@ import hashlib
 import secrets
 from typing import Literal
 
-Prefix = Literal["yrt_", "ycs_"]
+Prefix = Literal["yrt_", "ycs_", "yss_", "ylg_", "ymt_", "ydv_", "ypr_", "yvf_", "yic_"]
+"""Refresh token, client secret; session, pending login, mfa_token, device; links of a reset, a proof, an invitation."""
 
 
 def new(prefix: Prefix) -> str:

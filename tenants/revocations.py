@@ -57,6 +57,11 @@ class Revocations:
         """Refuse it whenever it was issued: a session that ended, a token, a user or a client that is disabled."""
         await self._refuse(kind, value, before=self._now + _KEPT)
 
+    async def forbid_all(self, kind: RevocationKind, values: Sequence[str]) -> None:
+        """``forbid`` for each of them, in one statement."""
+        if values:
+            await self._refuse(kind, *values, before=self._now + _KEPT)
+
     async def allow(self, kind: RevocationKind, value: str) -> None:
         """What is issued from this second on is good again; what was issued before stays refused."""
         before = self._now.replace(microsecond=0) - timedelta(microseconds=1)  # ``iat`` has whole seconds
@@ -72,18 +77,20 @@ class Revocations:
         )
         self._changes.note("revocation", f"{kind}:{value}")
 
-    async def _refuse(self, kind: RevocationKind, value: str, *, before: datetime) -> None:
+    async def _refuse(self, kind: RevocationKind, *values: str, before: datetime) -> None:
         table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
         row = {"before": before, "expires_at": self._now + _KEPT}
-        statement = table_insert(revocations).values(tenant_id=self._tenant_id, kind=kind, value=value, **row)
+        statement = table_insert(revocations)
         await self._connection.execute(
             statement.on_conflict_do_update(
                 index_elements=["tenant_id", "kind", "value"],
                 set_=row,
                 where=revocations.c.before < statement.excluded.before,
-            )
+            ),
+            [{"tenant_id": self._tenant_id, "kind": kind, "value": value, **row} for value in sorted(values)],
         )
-        self._changes.note("revocation", f"{kind}:{value}")
+        for value in values:
+            self._changes.note("revocation", f"{kind}:{value}")
 
     async def list(self) -> Sequence[Revocation]:
         """Those that still matter, oldest first."""

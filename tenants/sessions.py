@@ -1,21 +1,32 @@
 """Sessions: what a login starts and a logout, an expiry or a replay ends. ``id`` is the ``sid`` of its tokens."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants import opaque
 from tenants.revocations import Revocations
 from tenants.tables import refresh_families, sessions
+from tenants.visitor import UNKNOWN, Visitor
+
+MOST_SESSIONS = 200
+"""Of one user, those of applications among them."""
+_SEEN_EVERY = timedelta(minutes=1)  # a page view within it writes nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A person, authenticated at ``auth_time`` by the methods ``amr`` (RFC 8176) to the level ``acr``."""
+    """A person, authenticated at ``auth_time`` by the methods ``amr`` (RFC 8176) to the level ``acr``.
+
+    ``factor_waived``: a trusted device stood in for the second factor. ``client_id`` is the client of a session without
+    a browser (password grant).
+    """
 
     id: UUID
     user_id: UUID
@@ -24,6 +35,12 @@ class Session:
     amr: frozenset[str]
     expires_at: datetime
     ended_at: datetime | None = None
+    factor_waived: bool = False
+    device_id: UUID | None = None
+    client_id: str | None = None
+    visitor: Visitor = UNKNOWN
+    created_at: datetime | None = None
+    seen_at: datetime | None = None
 
 
 class Sessions:
@@ -35,21 +52,106 @@ class Sessions:
         self._revocations = revocations
         self._now = now
 
-    async def start(self, user_id: UUID, *, acr: str, amr: Iterable[str], expires_at: datetime) -> Session:
-        """A session that begins now."""
-        session = Session(uuid4(), user_id, self._now, acr, frozenset(amr), expires_at)
+    async def start(
+        self,
+        user_id: UUID,
+        *,
+        acr: str,
+        amr: Iterable[str],
+        expires_at: datetime,
+        visitor: Visitor = UNKNOWN,
+        client_id: str | None = None,
+        device_id: UUID | None = None,
+        factor_waived: bool = False,
+        secret: str | None = None,
+    ) -> Session:
+        """A session that begins now; with a ``secret`` it is a browser's (see ``start_in_browser``)."""
+        session = Session(
+            uuid4(),
+            user_id,
+            self._now,
+            acr,
+            frozenset(amr),
+            expires_at,
+            factor_waived=factor_waived,
+            device_id=device_id,
+            client_id=client_id,
+            visitor=visitor,
+            created_at=self._now,
+            seen_at=self._now,
+        )
         await self._connection.execute(
             insert(sessions).values(
                 tenant_id=self._tenant_id,
                 id=session.id,
                 user_id=user_id,
+                digest=None if secret is None else opaque.digest(secret),
                 auth_time=session.auth_time,
                 acr=acr,
                 amr=sorted(session.amr),
+                factor_waived=factor_waived,
+                device_id=device_id,
+                client_id=client_id,
+                address=visitor.address,
+                user_agent=visitor.user_agent,
+                created_at=self._now,
+                seen_at=self._now,
                 expires_at=expires_at,
             )
         )
+        await self._end_surplus(session)
         return session
+
+    async def start_in_browser(self, user_id: UUID, **facts: Any) -> tuple[Session, str]:
+        """``start``, and the secret for the cookie. It is shown this once."""
+        secret = opaque.new("yss_")
+        return await self.start(user_id, secret=secret, **facts), secret
+
+    async def by_secret(self, unverified_secret: str, *, idle: timedelta) -> Session | None:
+        """The living session of this cookie: neither ended, nor over, nor idle for too long."""
+        query = select(sessions).where(
+            sessions.c.tenant_id == self._tenant_id, sessions.c.digest == opaque.digest(unverified_secret)
+        )
+        row = (await self._connection.execute(query)).one_or_none()
+        if row is None or row.ended_at is not None or row.expires_at <= self._now or row.seen_at + idle <= self._now:
+            return None
+        return _session(row)
+
+    async def touch(self, session: Session) -> None:
+        """Say that it was seen now, unless that was said within the last minute."""
+        if session.seen_at is not None and self._now - session.seen_at < _SEEN_EVERY:
+            return
+        mine = sessions.c.tenant_id == self._tenant_id, sessions.c.id == session.id, sessions.c.ended_at.is_(None)
+        await self._connection.execute(update(sessions).where(*mine).values(seen_at=self._now))
+
+    async def renew(self, session: Session, *, acr: str, amr: Iterable[str]) -> tuple[Session, str] | None:
+        """Step it up: authenticated now, to this level, under a new secret (the old cookie is worth nothing any more).
+        None where it has ended meanwhile, or is over.
+        """
+        secret = opaque.new("yss_")
+        methods = frozenset(amr)
+        renewed = await self._connection.execute(
+            update(sessions)
+            .where(
+                sessions.c.tenant_id == self._tenant_id,
+                sessions.c.id == session.id,
+                sessions.c.ended_at.is_(None),
+                sessions.c.expires_at > self._now,
+            )
+            .values(digest=opaque.digest(secret), auth_time=self._now, acr=acr, amr=sorted(methods), seen_at=self._now)
+        )
+        if renewed.rowcount == 0:
+            return None
+        return replace(session, auth_time=self._now, acr=acr, amr=methods, seen_at=self._now), secret
+
+    async def change_secret(self, session: Session) -> str | None:
+        """A new secret for the same session: a copy of the old cookie is worth nothing any more. None where it has
+        ended meanwhile.
+        """
+        secret = opaque.new("yss_")
+        mine = sessions.c.tenant_id == self._tenant_id, sessions.c.id == session.id, sessions.c.ended_at.is_(None)
+        changed = await self._connection.execute(update(sessions).where(*mine).values(digest=opaque.digest(secret)))
+        return secret if changed.rowcount else None
 
     async def get(self, session_id: UUID) -> Session | None:
         """By id, ended ones too."""
@@ -81,17 +183,41 @@ class Sessions:
 
     async def end_all(self, user_id: UUID) -> int:
         """End every session of a user, expired ones too: their refresh tokens may outlast them. Says how many."""
+        return await self._end(sessions.c.user_id == user_id)
+
+    async def end_others(self, user_id: UUID, keep: UUID) -> int:
+        """``end_all``, but for the session ``keep``."""
+        return await self._end(sessions.c.user_id == user_id, sessions.c.id != keep)
+
+    async def end_of_device(self, user_id: UUID, device_id: UUID) -> int:
+        """End the user's sessions that began on this device."""
+        return await self._end(sessions.c.user_id == user_id, sessions.c.device_id == device_id)
+
+    async def _end_surplus(self, newest: Session) -> None:
+        """End the oldest of more than ``MOST_SESSIONS``: one account must not fill the table, nor make the end of its
+        sessions something that everybody waits for. What another transaction is at is left to the next login.
+        """
+        mine = sessions.c.tenant_id == self._tenant_id, sessions.c.user_id == newest.user_id
+        surplus = (
+            select(sessions.c.id)
+            .where(*mine, sessions.c.ended_at.is_(None), sessions.c.id != newest.id)
+            .order_by(sessions.c.auth_time.desc())
+            .offset(MOST_SESSIONS - 1)
+            .with_for_update(skip_locked=True)
+        )
+        ids = list((await self._connection.execute(surplus)).scalars())
+        if ids:
+            await self._end(sessions.c.id.in_(ids))
+
+    async def _end(self, *which: Any) -> int:
         ended = await self._connection.execute(
             update(sessions)
-            .where(
-                sessions.c.tenant_id == self._tenant_id, sessions.c.user_id == user_id, sessions.c.ended_at.is_(None)
-            )
+            .where(sessions.c.tenant_id == self._tenant_id, sessions.c.ended_at.is_(None), *which)
             .values(ended_at=self._now)
             .returning(sessions.c.id)
         )
         ids = list(ended.scalars())
-        for session_id in ids:
-            await self._revocations.forbid("session", str(session_id))
+        await self._revocations.forbid_all("session", [str(session_id) for session_id in ids])
         return len(ids)
 
 
@@ -108,4 +234,18 @@ async def prune(connection: AsyncConnection, before: datetime) -> None:
 
 
 def _session(row: Row[Any]) -> Session:
-    return Session(row.id, row.user_id, row.auth_time, row.acr, frozenset(row.amr), row.expires_at, row.ended_at)
+    return Session(
+        row.id,
+        row.user_id,
+        row.auth_time,
+        row.acr,
+        frozenset(row.amr),
+        row.expires_at,
+        row.ended_at,
+        factor_waived=row.factor_waived,
+        device_id=row.device_id,
+        client_id=row.client_id,
+        visitor=Visitor.of(ip_address(row.address), row.user_agent) if row.address else UNKNOWN,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+    )

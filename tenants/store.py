@@ -13,18 +13,29 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants.activity import Activity
 from tenants.audit_outbox import AuditOutbox
+from tenants.branding import Logos
 from tenants.changes import ChangeWriter
 from tenants.clients import Clients
 from tenants.credentials import Credentials
 from tenants.database import Database
+from tenants.devices import Devices
 from tenants.keys import Keys
+from tenants.logins import Logins
+from tenants.mail_links import MailLinks
+from tenants.mail_outbox import MailOutbox
+from tenants.recovery_codes import RecoveryCodes
 from tenants.refresh_tokens import RefreshTokens
 from tenants.revocations import Revocations
 from tenants.roles import Roles
 from tenants.sealing import MasterKeys
 from tenants.sessions import Sessions
+from tenants.stand_ins import StandIns
 from tenants.tenant import Settings
+from tenants.throttles import Throttles
+from tenants.totp import Factors
+from tenants.user_imports import UserImports
 from tenants.users import Users
 
 Clock = Callable[[], datetime]
@@ -44,15 +55,26 @@ class TenantStore:
     refresh_tokens: RefreshTokens
     revocations: Revocations
     audit: AuditOutbox
+    activity: Activity
+    logos: Logos
+    factors: Factors
+    recovery_codes: RecoveryCodes
+    logins: Logins
+    devices: Devices
+    throttles: Throttles
+    mail_links: MailLinks
+    mail_outbox: MailOutbox
+    imports: UserImports
 
 
 class Store:
-    """Opens transactions. Holds no state beyond its engines, the master keys and the clock."""
+    """Opens transactions. Holds no state beyond its engines, the master keys, the clock and the stand-ins' memory."""
 
     def __init__(self, database: Database, master_keys: MasterKeys, clock: Clock) -> None:
         self._database = database
         self._master_keys = master_keys
         self._clock = clock
+        self._stand_ins = StandIns()
 
     @asynccontextmanager
     async def for_tenant(self, tenant_id: UUID, *, read_only: bool = False) -> AsyncIterator[TenantStore]:
@@ -78,7 +100,7 @@ class Store:
         return TenantStore(
             settings=Settings(connection, tenant_id, changes, now),
             users=Users(connection, tenant_id, revocations, now),
-            credentials=Credentials(connection, tenant_id, now),
+            credentials=Credentials(connection, tenant_id, now, self._stand_ins),
             roles=Roles(connection, tenant_id),
             clients=Clients(connection, tenant_id, changes, revocations, now),
             keys=Keys(connection, tenant_id, changes, self._master_keys, now),
@@ -86,4 +108,14 @@ class Store:
             refresh_tokens=RefreshTokens(connection, tenant_id, self._master_keys, now),
             revocations=revocations,
             audit=AuditOutbox(connection, tenant_id, now),
+            activity=Activity(connection, tenant_id, now),
+            logos=Logos(connection, tenant_id, now),
+            factors=Factors(connection, tenant_id, self._master_keys, now),
+            recovery_codes=RecoveryCodes(connection, tenant_id, now),
+            logins=Logins(connection, tenant_id, now),
+            devices=Devices(connection, tenant_id, now),
+            throttles=Throttles(connection, tenant_id, now),
+            mail_links=MailLinks(connection, tenant_id, now),
+            mail_outbox=MailOutbox(connection, tenant_id, self._master_keys, now),
+            imports=UserImports(connection, tenant_id, now),
         )

@@ -5,86 +5,24 @@ across tenants. ``installation``, ``changes`` and ``audit_outbox`` are the clust
 carry a ``tenant_id`` and stand under row-level security like the rest, but are read in order by a named exception.
 """
 
-from datetime import UTC, datetime
-from typing import Any
-
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
-    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
-    PrimaryKeyConstraint,
     String,
     Table,
-    TypeDecorator,
     UniqueConstraint,
     Uuid,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC datetime on both databases; SQLite has no time zones, so it is stored there without one."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse naive times: they would be read as another zone's on PostgreSQL."""
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError("a naive datetime cannot be stored")
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Give every stored time its zone back."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
-
-
-Json = JSON().with_variant(JSONB(), "postgresql")
-Sequence = BigInteger().with_variant(Integer(), "sqlite")  # SQLite's AUTOINCREMENT wants the word INTEGER
-
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "fk": "fk_%(table_name)s_%(referred_table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
-
-
-def _owned(name: str, *columns: Any, key: tuple[str, ...]) -> Table:
-    """A tenant-owned table: ``tenant_id`` leads its primary key and points at the tenant."""
-    return Table(
-        name,
-        metadata,
-        Column("tenant_id", Uuid, ForeignKey("tenants.id", ondelete="CASCADE"), nullable=False),
-        *columns,
-        PrimaryKeyConstraint("tenant_id", *key),
-    )
-
-
-def _belongs_to(parent: str, columns: tuple[str, ...], parent_columns: tuple[str, ...]) -> ForeignKeyConstraint:
-    """A foreign key that cannot leave the tenant: ``tenant_id`` is part of it."""
-    return ForeignKeyConstraint(
-        ("tenant_id", *columns), [f"{parent}.{column}" for column in ("tenant_id", *parent_columns)], ondelete="CASCADE"
-    )
-
+from tenants import people_tables as people_tables  # so that whoever reads the metadata finds all of it
+from tenants.schema import Json, Sequence, UtcDateTime, belongs_to, owned
+from tenants.schema import metadata as metadata
 
 installation = Table(
     "installation",
@@ -104,44 +42,55 @@ tenants = Table(
     Column("signing_alg", String(16), nullable=False),
     Column("default_client_id", String(100)),
     Column("lifetimes", Json, nullable=False),
+    Column("people", Json, nullable=False),
+    Column("branding", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
-users = _owned(
+users = owned(
     "users",
     Column("id", Uuid, nullable=False),
     Column("name", String(254), nullable=False),
     Column("name_key", String(762), nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("email", String(254)),
+    Column("email_key", String(762)),
+    Column("email_verified", Boolean, nullable=False),
+    Column("import_id", Uuid),
     Column("created_at", UtcDateTime, nullable=False),
     UniqueConstraint("tenant_id", "name_key"),
     key=("id",),
 )
+Index("uq_users_email", users.c.tenant_id, users.c.email_key, unique=True)
+Index("ix_users_import", users.c.tenant_id, users.c.import_id)
 
-passwords = _owned(
+passwords = owned(
     "passwords",
     Column("user_id", Uuid, nullable=False),
     Column("hash", String(1024), nullable=False),
+    Column("scheme", String(64), nullable=False),
     Column("version", Integer, nullable=False),
+    Column("stands_alone", Boolean, nullable=False),
     Column("changed_at", UtcDateTime, nullable=False),
-    _belongs_to("users", ("user_id",), ("id",)),
+    belongs_to("users", ("user_id",), ("id",)),
     key=("user_id",),
 )
+Index("ix_passwords_scheme", passwords.c.tenant_id, passwords.c.scheme)
 
-roles = _owned(
+roles = owned(
     "roles", Column("name", String(100), nullable=False), Column("scopes", Json, nullable=False), key=("name",)
 )
 
-user_roles = _owned(
+user_roles = owned(
     "user_roles",
     Column("user_id", Uuid, nullable=False),
     Column("role", String(100), nullable=False),
-    _belongs_to("users", ("user_id",), ("id",)),
-    _belongs_to("roles", ("role",), ("name",)),
+    belongs_to("users", ("user_id",), ("id",)),
+    belongs_to("roles", ("role",), ("name",)),
     key=("user_id", "role"),
 )
 
-clients = _owned(
+clients = owned(
     "clients",
     Column("client_id", String(100), nullable=False),
     Column("name", String(200), nullable=False),
@@ -157,18 +106,18 @@ clients = _owned(
     key=("client_id",),
 )
 
-client_secrets = _owned(
+client_secrets = owned(
     "client_secrets",
     Column("client_id", String(100), nullable=False),
     Column("id", Uuid, nullable=False),
     Column("digest", LargeBinary(32), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
-    _belongs_to("clients", ("client_id",), ("client_id",)),
+    belongs_to("clients", ("client_id",), ("client_id",)),
     key=("client_id", "id"),
 )
 
-signing_keys = _owned(
+signing_keys = owned(
     "signing_keys",
     Column("kid", String(64), nullable=False),
     Column("alg", String(16), nullable=False),
@@ -192,22 +141,31 @@ Index(
     sqlite_where=_IS_ACTIVE,
 )
 
-sessions = _owned(
+sessions = owned(
     "sessions",
     Column("id", Uuid, nullable=False),
     Column("user_id", Uuid, nullable=False),
+    Column("digest", LargeBinary(32)),
     Column("auth_time", UtcDateTime, nullable=False),
     Column("acr", String(100), nullable=False),
     Column("amr", Json, nullable=False),
+    Column("factor_waived", Boolean, nullable=False),
+    Column("device_id", Uuid),
+    Column("client_id", String(100)),
+    Column("address", String(45), nullable=False),
+    Column("user_agent", String(300), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
-    _belongs_to("users", ("user_id",), ("id",)),
+    belongs_to("users", ("user_id",), ("id",)),
     key=("id",),
 )
+Index("uq_sessions_digest", sessions.c.tenant_id, sessions.c.digest, unique=True)
 Index("ix_sessions_user", sessions.c.tenant_id, sessions.c.user_id)
 Index("ix_sessions_expiry", sessions.c.expires_at)
 
-refresh_families = _owned(
+refresh_families = owned(
     "refresh_families",
     Column("id", Uuid, nullable=False),
     Column("session_id", Uuid, nullable=False),
@@ -216,14 +174,14 @@ refresh_families = _owned(
     Column("audiences", Json, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
-    _belongs_to("sessions", ("session_id",), ("id",)),
-    _belongs_to("clients", ("client_id",), ("client_id",)),
+    belongs_to("sessions", ("session_id",), ("id",)),
+    belongs_to("clients", ("client_id",), ("client_id",)),
     key=("id",),
 )
 Index("ix_refresh_families_session", refresh_families.c.tenant_id, refresh_families.c.session_id)
 Index("ix_refresh_families_expiry", refresh_families.c.expires_at)
 
-refresh_tokens = _owned(
+refresh_tokens = owned(
     "refresh_tokens",
     Column("digest", LargeBinary(32), nullable=False),
     Column("family_id", Uuid, nullable=False),
@@ -232,14 +190,14 @@ refresh_tokens = _owned(
     Column("consumed_at", UtcDateTime),
     Column("successor_digest", LargeBinary(32)),
     Column("sealed_successor", LargeBinary),
-    _belongs_to("refresh_families", ("family_id",), ("id",)),
+    belongs_to("refresh_families", ("family_id",), ("id",)),
     key=("digest",),
 )
 Index("ix_refresh_tokens_family", refresh_tokens.c.tenant_id, refresh_tokens.c.family_id)
 _IS_KEPT = refresh_tokens.c.sealed_successor.is_not(None)  # few at any time, looked for often
 Index("ix_refresh_tokens_kept", refresh_tokens.c.consumed_at, postgresql_where=_IS_KEPT, sqlite_where=_IS_KEPT)
 
-revocations = _owned(
+revocations = owned(
     "revocations",
     Column("kind", String(16), nullable=False),
     Column("value", String(200), nullable=False),
@@ -270,9 +228,9 @@ audit_outbox = Table(
     sqlite_autoincrement=True,
 )
 
-audit_heads = _owned("audit_heads", Column("size", BigInteger, nullable=False), key=())
+audit_heads = owned("audit_heads", Column("size", BigInteger, nullable=False), key=())
 
-audit_events = _owned(
+audit_events = owned(
     "audit_events",
     Column("position", BigInteger, nullable=False),
     Column("id", String(36), nullable=False),
@@ -286,5 +244,6 @@ audit_events = _owned(
     key=("position",),
 )
 Index("ix_audit_events_at", audit_events.c.tenant_id, audit_events.c.at)
+Index("ix_audit_events_subject", audit_events.c.tenant_id, audit_events.c.subject, audit_events.c.position)
 
 CLUSTER_TABLES = frozenset({"installation", "changes", "audit_outbox"})

@@ -1,5 +1,6 @@
 """A tenant and its settings. A tenant has exactly one issuer, fixed at creation."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,16 +10,36 @@ from sqlalchemy import Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants.branding import Branding
 from tenants.changes import ChangeWriter
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM, Algorithm
 from tenants.names import checked_title, is_name
+from tenants.people import PeoplePolicy
 from tenants.revocations import LONGEST_ACCESS_TOKEN
 from tenants.tables import clients, tenants
 
 _LONGEST_SECONDS = 10 * 366 * 24 * 3600
 LONGEST_REFRESH_GRACE = timedelta(minutes=1)
 """No longer than that is a successor kept; and for as long, who stole a spent token can have its successor."""
+
+LONGEST_KNOWN_NETWORK = timedelta(days=366)
+"""No longer than that is it remembered which networks a user logged in from."""
+
+_DAY = timedelta(days=1)
+# Each with what is said of it. Whoever finds an old one of these can do what its owner can.
+_LONGEST: Mapping[str, tuple[timedelta, str]] = {
+    "access_token": (LONGEST_ACCESS_TOKEN, f"an access token lives at most {LONGEST_ACCESS_TOKEN}"),
+    "refresh_grace": (LONGEST_REFRESH_GRACE, f"the grace of a refresh token is at most {LONGEST_REFRESH_GRACE}"),
+    "login": (timedelta(hours=1), "a login that has begun waits at most an hour for its next step"),
+    "mfa_token": (timedelta(hours=1), "an mfa_token waits at most an hour for its code"),
+    "reset_link": (_DAY, "a link to a new password works for at most a day"),
+    "verification_link": (7 * _DAY, "a link that proves an address works for at most 7 days"),
+    "invitation": (90 * _DAY, "an invitation holds for at most 90 days"),
+    "trusted_device": (366 * _DAY, "a device is trusted for at most 366 days"),
+    "known_device": (366 * _DAY, "a device is known for at most 366 days"),
+    "known_network": (LONGEST_KNOWN_NETWORK, f"a network is known for at most {LONGEST_KNOWN_NETWORK.days} days"),
+}
 
 
 def algorithm(name: str) -> Algorithm:
@@ -38,10 +59,19 @@ class Lifetimes:
     """How long things last, and the defaults of all tenants (rule 14). A tenant may set its own."""
 
     access_token: timedelta = timedelta(minutes=5)
+    session_idle: timedelta = timedelta(hours=12)
     session: timedelta = timedelta(days=30)
     refresh_idle: timedelta = timedelta(days=30)
     refresh_absolute: timedelta = timedelta(days=90)
     refresh_grace: timedelta = timedelta(seconds=10)
+    login: timedelta = timedelta(minutes=10)
+    mfa_token: timedelta = timedelta(minutes=5)
+    reset_link: timedelta = timedelta(minutes=30)
+    verification_link: timedelta = timedelta(days=1)
+    invitation: timedelta = timedelta(days=7)
+    trusted_device: timedelta = timedelta(days=30)
+    known_device: timedelta = timedelta(days=180)
+    known_network: timedelta = timedelta(days=30)
 
     @classmethod
     def from_seconds(cls, seconds: dict[str, int]) -> "Lifetimes":
@@ -56,10 +86,9 @@ class Lifetimes:
         if any(not 0 < value <= _LONGEST_SECONDS for value in seconds.values()):
             raise InvalidValue("a lifetime is at least a second and at most ten years")
         lifetimes = cls(**{name: timedelta(seconds=value) for name, value in seconds.items()})
-        if lifetimes.access_token > LONGEST_ACCESS_TOKEN:
-            raise InvalidValue(f"an access token lives at most {LONGEST_ACCESS_TOKEN}")
-        if lifetimes.refresh_grace > LONGEST_REFRESH_GRACE:
-            raise InvalidValue(f"the grace of a refresh token is at most {LONGEST_REFRESH_GRACE}")
+        for name, (longest, rule) in _LONGEST.items():
+            if getattr(lifetimes, name) > longest:
+                raise InvalidValue(rule)
         return lifetimes
 
 
@@ -76,6 +105,8 @@ class Tenant:
     default_client_id: str | None
     created_at: datetime
     lifetimes: Lifetimes = field(default=Lifetimes())
+    people: PeoplePolicy = field(default=PeoplePolicy())
+    branding: Branding = field(default=Branding())
 
 
 class Settings:
@@ -108,6 +139,8 @@ class Settings:
                         active=True,
                         signing_alg=signing_alg,
                         lifetimes={},
+                        people={},
+                        branding={},
                         created_at=self._now,
                     )
                 )
@@ -150,6 +183,14 @@ class Settings:
         Lifetimes.from_seconds(seconds)
         await self._set(lifetimes=seconds)
 
+    async def set_people(self, policy: PeoplePolicy) -> None:
+        """Replace what is asked of this tenant's people (made by ``PeoplePolicy.changed``)."""
+        await self._set(people=policy.stored())
+
+    async def set_branding(self, branding: Branding) -> None:
+        """Replace how this tenant's pages look (made by ``Branding.checked``)."""
+        await self._set(branding=branding.stored())
+
     async def _set(self, **values: Any) -> None:
         await self._connection.execute(update(tenants).where(tenants.c.id == self._tenant_id).values(**values))
         self._changes.note("tenant")
@@ -167,4 +208,6 @@ def tenant_of(row: Row[Any]) -> Tenant:
         default_client_id=row.default_client_id,
         created_at=row.created_at,
         lifetimes=Lifetimes.from_seconds(row.lifetimes),
+        people=PeoplePolicy.from_stored(row.people),
+        branding=Branding.from_stored(row.branding),
     )

@@ -1,71 +1,39 @@
-"""Users: the names by which people log in, unique per tenant whatever their spelling.
+"""Users: the names and addresses by which people log in, each unique per tenant whatever its spelling.
 
-Shown as typed, found by ``name_key``: NFKC and case-folded (Unicode TR 31 NFKC_Casefold; the ignorable characters that
-it would drop are refused: nobody sees them).
+Shown as typed, found by the keys of user_names.py. A name with an at sign is its user's address, so that one and the
+same text never stands for two users.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, insert, select, update
+from sqlalchemy import ColumnElement, Row, Update, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.revocations import Revocations
 from tenants.tables import sessions, users
+from tenants.user_names import address_key, is_address_key, look_up_key
+from tenants.user_names import name_key as name_key
 
-_LONGEST_NAME = 254
-_LONGEST_KEY = 762  # a compatibility character may unfold into eighteen others
-_REFUSED_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-_INVISIBLE = frozenset(  # Default_Ignorable_Code_Point (UAX 44) outside of those categories, and the empty braille cell
-    map(
-        chr,
-        (
-            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
-            *range(0x180B, 0x1810),
-            *range(0xFE00, 0xFE10),
-            *range(0xE0100, 0xE01F0),
-        ),
-    )
-)
+_NOBODY = ""  # no key is empty
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person in a tenant; ``id`` is the ``sub`` of their tokens."""
+    """A person in a tenant; ``id`` is the ``sub`` of their tokens. ``email_verified``: they can read its mail."""
 
     id: UUID
     name: str
     key: str
     active: bool
     created_at: datetime
-
-
-def name_key(name: str) -> str:
-    """The spelling by which a name is found.
-
-    Raises:
-        InvalidValue: empty, too long, surrounded by spaces, or with characters that nobody can see or type.
-    """
-    if not 0 < len(name) <= _LONGEST_NAME:
-        raise InvalidValue(f"a user name has 1 to {_LONGEST_NAME} characters")
-    if name != name.strip() or any(_is_unseen(character) for character in name):
-        raise InvalidValue("a user name has no control or invisible characters, and no space at its ends")
-    key = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    if not key.strip():
-        raise InvalidValue("a user name needs a visible character")
-    if len(key) > _LONGEST_KEY:
-        raise InvalidValue(f"a user name has at most {_LONGEST_KEY} characters when its ligatures are written out")
-    return key
-
-
-def _is_unseen(character: str) -> bool:
-    return character in _INVISIBLE or unicodedata.category(character) in _REFUSED_CATEGORIES
+    email: str | None
+    email_verified: bool
 
 
 class Users:
@@ -77,19 +45,41 @@ class Users:
         self._revocations = revocations
         self._now = now
 
-    async def create(self, name: str) -> User:
-        """A new, active user without a password.
+    async def create(
+        self, name: str, *, email: str | None = None, email_verified: bool = False, import_id: UUID | None = None
+    ) -> User:
+        """A new, active user without a password. A name with an at sign is their address as well.
 
         Raises:
-            AlreadyExists: the tenant has a user of this name, in whatever spelling.
-            InvalidValue: the name cannot be one.
+            AlreadyExists: the tenant has a user of this name or address, in whatever spelling.
+            InvalidValue: the name or the address cannot be one, or the address is another than the name.
         """
-        user = User(uuid4(), name, name_key(name), True, self._now)
-        row = {"id": user.id, "name": name, "name_key": user.key, "active": True, "created_at": self._now}
+        key = name_key(name)
+        email_key = None if email is None else address_key(email)
+        if is_address_key(key):
+            if email_key not in (None, key):
+                raise InvalidValue("a user whose name is an address has no other address")
+            email, email_key = name, key
+        if email is None and email_verified:
+            raise InvalidValue("a user without an address has none that is verified")
+        user = User(uuid4(), name, key, True, self._now, email, email_verified)
+        row = {
+            "id": user.id,
+            "name": name,
+            "name_key": key,
+            "active": True,
+            "email": email,
+            "email_key": email_key,
+            "email_verified": email_verified,
+            "import_id": import_id,
+            "created_at": self._now,
+        }
         try:
             async with self._connection.begin_nested():
                 await self._connection.execute(insert(users).values(tenant_id=self._tenant_id, **row))
         except IntegrityError as error:
+            if email is not None and await self.by_name(name) is None:
+                raise AlreadyExists("email address", email) from error
             raise AlreadyExists("user", name) from error
         return user
 
@@ -99,11 +89,16 @@ class Users:
 
     async def by_name(self, name: str) -> User | None:
         """By any spelling of the name; what cannot be a name is nobody's."""
-        try:
-            key = name_key(name)
-        except InvalidValue:
-            return None
-        return await self._one(users.c.name_key == key)
+        return await self._one(users.c.name_key == (look_up_key(name) or _NOBODY))
+
+    async def by_email(self, address: str) -> User | None:
+        """By any spelling of the address; what cannot be an address is nobody's."""
+        return await self._one(users.c.email_key == (look_up_key(address) or _NOBODY))
+
+    async def by_login(self, identifier: str) -> User | None:
+        """By what somebody typed who logs in: their address, or their name. One query whatever it is."""
+        key = look_up_key(identifier) or _NOBODY
+        return await self._one((users.c.email_key if is_address_key(key) else users.c.name_key) == key)
 
     async def list(self, *, after: str = "", limit: int = 1000) -> Sequence[User]:
         """By ``name_key``, from the one that follows ``after``."""
@@ -117,8 +112,7 @@ class Users:
         Raises:
             NotFound: no such user in this tenant.
         """
-        statement = update(users).where(users.c.tenant_id == self._tenant_id, users.c.id == user_id)
-        if (await self._connection.execute(statement.values(active=active))).rowcount == 0:
+        if (await self._connection.execute(self._of(user_id).values(active=active))).rowcount == 0:
             raise NotFound("user", str(user_id))
         if not active:
             await self._connection.execute(
@@ -134,13 +128,46 @@ class Users:
         else:
             await self._revocations.allow("subject", str(user_id))
 
+    async def set_email(self, user_id: UUID, email: str, *, verified: bool) -> None:
+        """Another address; a user whose name is their address gets another name with it.
+
+        Raises:
+            AlreadyExists: another user of the tenant has it.
+            InvalidValue: it cannot be an address.
+            NotFound: no such user in this tenant.
+        """
+        key = address_key(email)
+        is_name = users.c.name_key.contains("@", autoescape=True)
+        statement = self._of(user_id).values(
+            name=case((is_name, email), else_=users.c.name),
+            name_key=case((is_name, key), else_=users.c.name_key),
+            email=email,
+            email_key=key,
+            email_verified=verified,
+        )
+        try:
+            async with self._connection.begin_nested():
+                changed = (await self._connection.execute(statement)).rowcount
+        except IntegrityError as error:
+            raise AlreadyExists("email address", email) from error
+        if changed == 0:
+            raise NotFound("user", str(user_id))
+
+    async def confirm_email(self, user_id: UUID, email: str) -> bool:
+        """The user can read mail to this address; False where theirs is another by now."""
+        statement = self._of(user_id).where(users.c.email_key == (look_up_key(email) or _NOBODY))
+        return (await self._connection.execute(statement.values(email_verified=True))).rowcount == 1
+
+    def _of(self, user_id: UUID) -> Update:
+        return update(users).where(users.c.tenant_id == self._tenant_id, users.c.id == user_id)
+
     async def _one(self, condition: ColumnElement[bool], *, hold: bool = False) -> User | None:
         query = select(users).where(users.c.tenant_id == self._tenant_id, condition)
         if hold:
-            query = query.with_for_update(read=True)  # SQLite's writers are one at a time anyway
+            query = query.with_for_update(key_share=True)  # SQLite's writers are one at a time anyway
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else _user(row)
 
 
 def _user(row: Row[Any]) -> User:
-    return User(row.id, row.name, row.name_key, row.active, row.created_at)
+    return User(row.id, row.name, row.name_key, row.active, row.created_at, row.email, row.email_verified)

@@ -25,6 +25,7 @@ CONFIG: Values = {
     "trusted_proxies": ["10.0.0.0/8"],
     "api_hosts": ["api.example.com"],
     "hashing": {"queue": 100000, "memory": "32MiB"},
+    "mail": {"smtp_host": "smtp.example.com", "username": "yett", "sender": "Example <auth@example.com>"},
     "upstreams": {"orders": {"targets": ["http://orders:8000"], "audience": "https://api.example.com/orders"}},
     "routes": [
         {
@@ -45,6 +46,8 @@ FULL: Values = {
     "replicaCount": 5,
     "masterKey": {"secretName": "sealing", "key": "ring"},
     "database": {"secretName": "pg", "appUrlKey": "app", "systemUrlKey": "sys", "ownerUrlKey": "own"},
+    "mail": {"secretName": "post", "passwordKey": "smtp"},
+    "geoip": {"claimName": "places", "file": "2026/city.mmdb"},
     "service": {
         "public": {"type": "LoadBalancer", "port": 8443, "annotations": {"example.com/zone": "a"}},
         "management": {"annotations": {"example.com/private": "yes"}},
@@ -133,12 +136,21 @@ def test_helm_has_nothing_to_say(values: Values) -> None:
         ({**MINIMAL, "service": {"admin": {"port": 1}}}, "additional properties 'admin' not allowed"),
         ({**MINIMAL, "masterKey": {"secretName": "No Name"}}, "at '/masterKey/secretName'"),
         ({**MINIMAL, "masterKey": {"value": "c2VjcmV0"}}, "additional properties 'value' not allowed"),
+        ({**MINIMAL, "mail": {"secretName": "post", "password": "x"}}, "additional properties 'password' not allowed"),
+        ({**MINIMAL, "geoip": {"claimName": "places", "file": "../city.mmdb"}}, "at '/geoip/file'"),
         ({**MINIMAL, "resources": {"limits": {"memory": "much"}}}, "at '/resources/limits/memory'"),
         ({**MINIMAL, "podLabels": {"app.kubernetes.io/name": "x"}}, "invalid propertyName 'app.kubernetes.io/name'"),
         ({**MINIMAL, "preStopSeconds": 30}, "terminationGracePeriodSeconds must be larger than preStopSeconds"),
         *(
             ({"config": {"public_url": "https://a.example", key: "x"}}, f"config.{key} is a secret")
-            for key in ("database_url", "database_system_url", "database_owner_url", "database_admin_url")
+            for key in (
+                *("database_url", "database_system_url", "database_owner_url", "database_admin_url"),
+                "mail_password",
+            )
+        ),
+        (
+            {"config": {"public_url": "https://a.example", "geoip_database": "x"}, "geoip": {"claimName": "places"}},
+            "config.geoip_database is set by the chart",
         ),
         *(
             ({"config": {"public_url": "https://a.example", key: "x"}}, f"config.{key} is set by the chart")
@@ -171,7 +183,8 @@ def test_a_pod_may_do_nothing_beyond_its_work(values: Values) -> None:
         writable = {mount["mountPath"] for mount in inside["volumeMounts"] if not mount.get("readOnly")}
         assert writable == {"/var/lib/yett", "/tmp"}
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
-        assert all(set(volume) & {"emptyDir", "configMap", "secret"} for volume in pod["volumes"])
+        kinds = {"emptyDir", "configMap", "secret", "persistentVolumeClaim"}
+        assert all(set(volume) & kinds for volume in pod["volumes"])
 
 
 @VALUE_SETS
@@ -182,6 +195,7 @@ def test_what_a_pod_mounts_is_there_and_readable_to_its_group_only(values: Value
         for volume in volumes.values():
             if "secret" in volume:
                 assert volume["secret"]["defaultMode"] == 0o440
+            assert volume.get("persistentVolumeClaim", {"readOnly": True})["readOnly"] is True
 
 
 def test_serving_pods_never_see_the_owner_of_the_database() -> None:
@@ -194,6 +208,12 @@ def test_no_secret_travels_in_the_environment() -> None:
     for pod in pods(FULL):
         assert not [entry for entry in container(pod)["env"] if "valueFrom" in entry]
         assert "envFrom" not in container(pod)
+
+
+def test_only_serving_pods_see_the_password_of_the_mail_server() -> None:
+    assert "post" in json.dumps(one(FULL, "Deployment"))
+    assert '"post"' not in json.dumps(one(FULL, "Job"))
+    assert "MAIL" not in json.dumps([*pods(MINIMAL)])
 
 
 def test_the_migration_needs_nothing_that_is_made_after_it() -> None:
@@ -255,6 +275,9 @@ def test_a_pod_starts_a_command_that_yett_has(kind: str) -> None:
     assert all(option in told.stdout for option in options if option.startswith("--"))
 
 
+SECRET = "postgresql+psycopg://yett@db/{key}"
+
+
 def mounted(pod: Manifest, root: Path) -> dict[str, str]:
     """The pod's environment, with its secrets laid out under ``root`` as the kubelet would."""
     for volume in pod["volumes"]:
@@ -262,7 +285,7 @@ def mounted(pod: Manifest, root: Path) -> dict[str, str]:
             at = next(m["mountPath"] for m in container(pod)["volumeMounts"] if m["name"] == volume["name"])
             file = root / at.lstrip("/") / item["path"]
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(f"postgresql+psycopg://yett@db/{item['key']}", encoding="utf-8")
+            file.write_text(SECRET.format(key=item["key"]), encoding="utf-8")
     return {
         entry["name"]: str(root / entry["value"].lstrip("/")) if entry["name"].endswith("_FILE") else entry["value"]
         for entry in container(pod)["env"]
@@ -285,6 +308,9 @@ def test_yett_reads_the_configuration_that_the_chart_writes(values: Values, tmp_
         assert read.hashing.queue == 100000
         assert [route.name for route in read.routes] == ["orders"]
         assert read.database_url.get_secret_value() == "postgresql+psycopg://yett@db/app"
+        assert read.mail_password is not None
+        assert read.mail_password.get_secret_value() == SECRET.format(key="smtp")
+        assert read.geoip_database == Path("/etc/yett/geoip/2026/city.mmdb")
 
 
 def test_yett_reads_the_environment_of_the_migration(tmp_path: Path) -> None:

@@ -41,7 +41,12 @@ def _fields(found: Client) -> dict[str, object]:
 @click.option("--scope", "scopes", multiple=True, help="A scope that it may ask for; may be repeated.")
 @click.option("--default-scope", "default_scopes", multiple=True, help="Granted where it asks for none.")
 @click.option("--audience", "audiences", multiple=True, required=True, help="An API's URI, the default one first.")
-@click.option("--redirect-uri", "redirect_uris", multiple=True, help="For the browser grants of a later version.")
+@click.option(
+    "--redirect-uri",
+    "redirect_uris",
+    multiple=True,
+    help="Where the login page may lead back to, word for word; may be repeated.",
+)
 @click.option("--origin", "origins", multiple=True, help="A web origin whose pages may call /token.")
 @click.option("--default", "is_default", is_flag=True, help="Stands in where a password form names no client.")
 async def create(

@@ -16,14 +16,14 @@ import click
 import uvloop
 
 from gateway import telemetry
-from gateway.cli.demo_data import PASSWORD, DemoTenant, seed
+from gateway.cli.demo_data import PASSWORD, DemoTenant, operator_invitation, seed
 from gateway.cli.echo import Echo
 from gateway.cli.errors import Refused
 from gateway.cli.options import CONFIG_NAME, Invocation, command
 from gateway.cli.serve import run
 from gateway.installation import hashing_pool, open_installation
 from gateway.server.run import Listener
-from gateway.settings import Settings
+from gateway.settings import HostPort, Mail, Settings
 from tenants import migrate
 from tenants.sealing import MasterKeyExists, MasterKeys
 
@@ -37,6 +37,7 @@ listen: 127.0.0.1:{port}
 management_listen: 127.0.0.1:{management_port}
 data_dir: {data}
 api_hosts: ["127.0.0.1:{port}"]
+mail: {mail}
 upstreams:
   echo: {{targets: ["{upstream}"], audience: "http://127.0.0.1:{port}"}}
 routes:
@@ -63,22 +64,45 @@ routes:
 )
 
 
+def _server(_: click.Context, __: click.Parameter, text: str | None) -> HostPort | None:
+    if text is None:
+        return None
+    try:
+        return HostPort.parse(text, port_required=True)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} {error}") from error
+
+
 @command(None, configured=False, loop_factory=uvloop.new_event_loop)
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65535), help="Identity and APIs.")
 @click.option("--management-port", default=8081, show_default=True, type=click.IntRange(1, 65535), help="Probes.")
 @click.option("--upstream", help="The API behind the gateway, http://HOST:PORT. Default: an echo that is started too.")
-async def demo(call: Invocation, port: int, management_port: int, upstream: str | None) -> None:
+@click.option(
+    "--smtp",
+    metavar="HOST:PORT",
+    callback=_server,
+    help="A mail catcher on this machine that letters go to. Default: each letter is a file in the data folder's mail.",
+)
+async def demo(call: Invocation, port: int, management_port: int, upstream: str | None, smtp: HostPort | None) -> None:
     """Run two tenants and an API behind the gateway on loopback, and print what to try.
 
     Without --data it keeps everything in a new temporary folder, whose name it prints.
     """
+    if smtp is not None and smtp.host not in _LOOPBACK:
+        raise Refused(f"the demo's letters stay on this machine, and --smtp says {smtp}")
     data = _folder(call)
     echo = socket.create_server(("127.0.0.1", 0)) if upstream is None else None
     target = upstream or f"http://127.0.0.1:{echo.getsockname()[1] if echo else 0}"
     config = data / CONFIG_NAME
-    folder = json.dumps(str(data.resolve()), ensure_ascii=False)  # quoted, so that any folder is text
     config.write_text(
-        _CONFIG.format(port=port, management_port=management_port, data=folder, upstream=target), encoding="utf-8"
+        _CONFIG.format(
+            port=port,
+            management_port=management_port,
+            data=_quoted(data.resolve()),
+            mail=_mail(data.resolve(), smtp),
+            upstream=target,
+        ),
+        encoding="utf-8",
     )
     settings = Invocation(config, call.environ, call.output).settings()
     _refuse_what_is_no_demo(settings)
@@ -89,7 +113,8 @@ async def demo(call: Invocation, port: int, management_port: int, upstream: str 
     async with open_installation(settings) as installation:
         async with hashing_pool(settings) as hashing:
             tenants = await seed(installation, hashing, audience=f"http://127.0.0.1:{port}")
-        banner = _banner(port, management_port, data, target, tenants)
+        invitation = await operator_invitation(installation)
+        banner = _banner(port, management_port, data, target, tenants, settings.mail, invitation)
         further = [] if echo is None else [Listener("echo", Echo(), inherited=echo)]
         await run(installation, *further, on_ready=lambda: click.echo(banner))
 
@@ -118,7 +143,26 @@ def _folder(call: Invocation) -> Path:
     return folder
 
 
-def _banner(port: int, management_port: int, data: Path, target: str, tenants: list[DemoTenant]) -> str:
+def _quoted(folder: Path) -> str:
+    """As YAML, so that any folder is text."""
+    return json.dumps(str(folder), ensure_ascii=False)
+
+
+def _mail(data: Path, smtp: HostPort | None) -> str:
+    if smtp is None:
+        return f"{{directory: {_quoted(data / 'mail')}}}"
+    return f"{{smtp_host: {json.dumps(smtp.host)}, smtp_port: {smtp.port}, security: none}}"
+
+
+def _banner(
+    port: int,
+    management_port: int,
+    data: Path,
+    target: str,
+    tenants: list[DemoTenant],
+    mail: Mail,
+    invitation: str | None,
+) -> str:
     identity, api = f"http://localhost:{port}", f"http://127.0.0.1:{port}"
     token = (
         f"curl -s {identity}/t/{{slug}}/token -d grant_type=password -d username={{user}} "
@@ -133,6 +177,9 @@ def _banner(port: int, management_port: int, data: Path, target: str, tenants: l
         f"  {tenant.slug.ljust(8)}{tenant.issuer.ljust(36)}{', '.join(tenant.users)}" for tenant in tenants
     )
     secrets = "\n".join(f"  {tenant.slug.ljust(8)}{tenant.service_secret}" for tenant in tenants)
+    pages = "\n".join(f"  {tenant.issuer}/login" for tenant in tenants)
+    letters = mail.directory or f"smtp://{mail.smtp_host}:{mail.smtp_port}"
+    operator = invitation or f"{identity}/t/platform/login (there is one already)"
     return f"""
 Yett's demo is ready. Every password is `{PASSWORD}`.
 
@@ -143,9 +190,16 @@ Yett's demo is ready. Every password is `{PASSWORD}`.
   API         {api}  ->  {target}
   probes      http://127.0.0.1:{management_port}/readyz
   data        {data}
+  letters     {letters}
 
 Clients of each tenant: demo-app (public, the default one) and demo-service (confidential), whose secrets are
 {secrets}
+
+Log in as a person, or sign up, in a browser; everybody has an address, as alice@acme.test:
+{pages}
+
+The platform's first operator chooses a password:
+  {operator}
 
 Log in as acme's alice, and call the API with her token:
   {variable("ALICE", "acme", "alice")}

@@ -4,6 +4,7 @@ What exists already is left as it is, so that a demo on a kept folder goes on wh
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from gateway import urls
 from gateway.cli.errors import Refused
@@ -11,7 +12,9 @@ from gateway.installation import Installation
 from tenants.audit_event import Event
 from tenants.clients import Client
 from tenants.hashing import HashingPool
+from tenants.people import PeoplePolicy
 from tenants.store import TenantStore
+from tenants.tenant import Tenant
 
 PASSWORD = "correct horse battery staple"  # noqa: S105 - the demo's, printed at its start
 _ACTOR = "demo"
@@ -25,6 +28,8 @@ _USERS: dict[str, dict[str, str | None]] = {
     "acme": {"alice": "administrator", "bob": "reader", "mallory": None},
     "globex": {"carol": "administrator", "bob": "reader"},
 }
+_PEOPLE = {"sign_up": True, "trusted_devices": True}
+_OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,20 @@ async def seed(installation: Installation, hashing: HashingPool, *, audience: st
     return [await _seed_tenant(installation, hashing, slug, audience) for slug in _USERS]
 
 
+async def operator_invitation(installation: Installation) -> str | None:
+    """The link at which the first operator chooses a password; None once there is one. Each start makes a new link."""
+    platform = await installation.platform()
+    async with installation.store.for_tenant(platform.id) as store:
+        if await store.roles.get(_OPERATOR) is None:
+            await store.roles.create(_OPERATOR, ())  # it names who administers; it opens no API
+        if await store.users.by_name(_OPERATOR) is not None:
+            return None
+        data = {"name": _OPERATOR, "roles": _OPERATOR}
+        secret = await store.mail_links.make("invite", lifetime=platform.lifetimes.invitation, data=data)
+        await store.audit.add(Event(type="user.invited", outcome="success", user_name=_OPERATOR, actor=_ACTOR))
+    return f"{platform.issuer}/invite?token={secret}"
+
+
 async def _seed_tenant(installation: Installation, hashing: HashingPool, slug: str, audience: str) -> DemoTenant:
     issuer = urls.issuer(installation.settings.public_url, slug)
     tenant = await installation.directory.find(slug)
@@ -58,22 +77,32 @@ async def _seed_tenant(installation: Installation, hashing: HashingPool, slug: s
         )
     hashes = {name: await hashing.hash(PASSWORD) for name in _USERS[slug]}
     async with installation.store.for_tenant(tenant.id) as store:
+        await _seed_people(store, tenant, installation.clock())
         for name, scopes in _ROLES.items():
             if await store.roles.get(name) is None:
                 await store.roles.create(name, scopes)
         for name, role in _USERS[slug].items():
-            await _seed_user(store, name, role, hashes[name])
+            await _seed_user(store, name, f"{name}@{slug}.test", role, hashes[name])
         await _seed_clients(store, audience)
         await store.clients.end_secrets("demo-service")  # those of earlier starts: only hashes are kept to print
         secret = await store.clients.add_secret("demo-service")
     return DemoTenant(slug, issuer, tuple(_USERS[slug]), secret)
 
 
-async def _seed_user(store: TenantStore, name: str, role: str | None, hashed: str) -> None:
+async def _seed_people(store: TenantStore, tenant: Tenant, now: datetime) -> None:
+    if tenant.people != PeoplePolicy():  # seeded before, or somebody tries something else out
+        return
+    await store.settings.set_people(tenant.people.changed(now, **_PEOPLE))
+    await store.audit.add(
+        Event(type="tenant.configured", outcome="success", actor=_ACTOR, details={"changed": sorted(_PEOPLE)})
+    )
+
+
+async def _seed_user(store: TenantStore, name: str, email: str, role: str | None, hashed: str) -> None:
     if await store.users.by_name(name) is not None:
         return
-    user = await store.users.create(name)
-    await store.credentials.set_password(user.id, hashed)
+    user = await store.users.create(name, email=email, email_verified=True)
+    await store.credentials.set_password(user.id, hashed, stands_alone=True)
     if role is not None:
         await store.roles.assign(user.id, role)
     await store.audit.add(

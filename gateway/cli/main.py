@@ -14,7 +14,10 @@ from gateway.cli.policy import policy
 from gateway.cli.role import role
 from gateway.cli.serve import serve
 from gateway.cli.tenant import tenant
+from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
+from gateway.cli.user_import import import_users
+from gateway.cli.user_people import end_sessions, invite, reset_factors, send_reset, sessions, uninvite, unlock
 
 _EPILOG = """\b
 Exit codes: 0 done · 1 refused · 2 usage · 3 configuration · 4 installation
@@ -39,3 +42,6 @@ def main(context: click.Context) -> None:
 
 for _command in (serve, demo, init, migrate, tenant, user, role, client, key, audit, policy):
     main.add_command(_command)
+tenant.add_command(configure)
+for _command in (import_users, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
+    user.add_command(_command)

@@ -1,4 +1,10 @@
-"""``yett tenant``: the customers of this installation, each with its own issuer, keys, users and log."""
+"""``yett tenant``: the customers of this installation, each with its own issuer, keys, users and log.
+
+``configure`` is in tenant_people.py.
+"""
+
+from dataclasses import fields
+from datetime import timedelta
 
 import click
 
@@ -9,13 +15,17 @@ from tenants.audit_event import Event
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
 from tenants.tenant import Tenant, algorithm
 
+_UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(minutes=1)))
+
 
 @click.group()
 def tenant() -> None:
-    """Create, list, show, suspend and resume tenants."""
+    """Create, configure, list, show, suspend and resume tenants."""
 
 
-def _fields(found: Tenant) -> dict[str, object]:
+def fields_of(found: Tenant) -> dict[str, object]:
+    """A tenant as it is printed. Of letters' own texts only the names: a text has more lines than one."""
+    people, branding = found.people, found.branding
     return {
         "slug": found.slug,
         "name": found.name,
@@ -23,9 +33,32 @@ def _fields(found: Tenant) -> dict[str, object]:
         "active": found.active,
         "signing_alg": found.signing_alg,
         "default_client": found.default_client_id,
+        "otp": people.otp,
+        "otp_roles": people.otp_roles,
+        "otp_grace": spelled(people.otp_grace),
+        "otp_required_since": people.otp_required_since,
+        "trusted_devices": people.trusted_devices,
+        "sign_up": people.sign_up,
+        "password_min_length": people.password_min_length,
+        "mail_sender": people.mail_sender,
+        "mail_texts": [letter for letter, _ in people.mail_texts],
+        "accent": branding.accent,
+        "tagline": branding.tagline,
+        "logo": branding.logo,
+        "lifetimes": [
+            f"{entry.name}={spelled(getattr(found.lifetimes, entry.name))}" for entry in fields(found.lifetimes)
+        ],
         "created_at": found.created_at,
         "id": found.id,
     }
+
+
+def spelled(duration: timedelta) -> str:
+    """As ``--lifetime`` and the configuration take it: the largest unit that makes it a whole number."""
+    for unit, size in _UNITS:
+        if duration and not duration % size:
+            return f"{duration // size}{unit}"
+    return f"{duration // timedelta(seconds=1)}s"
 
 
 @command(tenant)
@@ -48,7 +81,7 @@ async def create(call: Invocation, slug: str, name: str | None, alg: str) -> Non
             signing_alg=algorithm(alg),
             actor=actor(),
         )
-    call.output.say(f"created tenant {slug}, issuer {made.issuer}", **_fields(made))
+    call.output.say(f"created tenant {slug}, issuer {made.issuer}", **fields_of(made))
 
 
 @command(tenant, "list")
@@ -58,7 +91,7 @@ async def list_(call: Invocation) -> None:
     async with call.installation() as installation:
         after = ""
         while page := await installation.directory.list(after=after):
-            rows += [_fields(found) for found in page]
+            rows += [fields_of(found) for found in page]
             after = page[-1].slug
     call.output.table(rows, ["slug", "name", "issuer", "active"])
 
@@ -68,7 +101,7 @@ async def list_(call: Invocation) -> None:
 async def show(call: Invocation, slug: str) -> None:
     """Show the tenant SLUG."""
     async with call.tenant(slug, read_only=True) as (found, _):
-        call.output.item(_fields(found))
+        call.output.item(fields_of(found))
 
 
 @command(tenant)

@@ -1,30 +1,36 @@
 """``yett user``: the people of a tenant."""
 
 import sys
+from collections.abc import Iterable
 
 import click
 
+from gateway.authn.new_password import HashedPassword, NewPasswords, RefusedPassword
+from gateway.breach import Breaches
 from gateway.cli.errors import Refused
-from gateway.cli.options import Invocation, actor, command
+from gateway.cli.options import Invocation, command
+from gateway.cli.people import find, tell, tenant_option
+from gateway.cli.user_import import import_users
 from gateway.installation import hashing_pool
-from policies.password import Unacceptable, for_setting
-from tenants.audit_event import Details, Event
+from tenants import common_passwords
 from tenants.store import TenantStore
+from tenants.tenant import Tenant
 from tenants.users import User
 
-_tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
 _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input, one line.")
 
 
 @click.group()
 def user() -> None:
-    """Create, list, show, disable and enable users; passwords and roles."""
+    """Create, list, show, disable and enable users; passwords, addresses and roles."""
 
 
 async def _fields(store: TenantStore, found: User) -> dict[str, object]:
     return {
         "name": found.name,
         "id": found.id,
+        "email": found.email,
+        "email_verified": found.email_verified,
         "active": found.active,
         "roles": await store.roles.of_user(found.id),
         "scopes": await store.roles.scopes_of(found.id),
@@ -33,29 +39,33 @@ async def _fields(store: TenantStore, found: User) -> dict[str, object]:
 
 
 @command(user)
-@_tenant
+@tenant_option
 @click.argument("name")
+@click.option("--email", help="Their email address, not yet verified. A NAME with an @ is its own.")
 @click.option("--role", "roles", multiple=True, help="A role that the user gets; may be repeated.")
 @_from_stdin
-async def create(call: Invocation, slug: str, name: str, roles: tuple[str, ...], password_stdin: bool) -> None:
+async def create(
+    call: Invocation, slug: str, name: str, email: str | None, roles: tuple[str, ...], password_stdin: bool
+) -> None:
     """Create the user NAME with a password that is asked for."""
-    async with call.tenant(slug, read_only=True):
+    async with call.tenant(slug, read_only=True) as (tenant, _):
         pass  # before anything is asked
-    password = _read_password(from_stdin=password_stdin)
-    async with hashing_pool(call.settings(), helpers=1) as hashing:
-        hashed = await hashing.hash(password)
+    text = _read_password(from_stdin=password_stdin)
+    made_password = await _make_password(
+        call, text, tenant, name=name, email=email, second_factor=_requires_factor(tenant, roles)
+    )
     async with call.tenant(slug) as (_, store):
-        made = await store.users.create(name)
-        await store.credentials.set_password(made.id, hashed)
+        made = await store.users.create(name, email=email)
+        await store.credentials.set_password(made.id, made_password.hash, stands_alone=made_password.stands_alone)
         for role in roles:
             await store.roles.assign(made.id, role)
-        await _tell(store, "user.created", made, roles=list(roles))
+        await tell(store, "user.created", made, roles=list(roles))
         fields = await _fields(store, made)
     call.output.say(f"created user {name} in {slug}, id {made.id}", **fields)
 
 
 @command(user, "list")
-@_tenant
+@tenant_option
 async def list_(call: Invocation, slug: str) -> None:
     """List the tenant's users."""
     rows: list[dict[str, object]] = []
@@ -68,61 +78,85 @@ async def list_(call: Invocation, slug: str) -> None:
 
 
 @command(user)
-@_tenant
+@tenant_option
 @click.argument("name")
 async def show(call: Invocation, slug: str, name: str) -> None:
     """Show the user NAME."""
     async with call.tenant(slug, read_only=True) as (_, store):
-        call.output.item(await _fields(store, await _find(store, slug, name)))
+        call.output.item(await _fields(store, await find(store, slug, name)))
 
 
 @command(user, "set-password")
-@_tenant
+@tenant_option
 @click.argument("name")
 @_from_stdin
 async def set_password(call: Invocation, slug: str, name: str, password_stdin: bool) -> None:
     """Give the user NAME another password, and end all of their sessions."""
+    async with call.tenant(slug, read_only=True) as (tenant, store):
+        found = await find(store, slug, name)  # before anything is asked
+        second_factor = await store.factors.has_any(found.id)
+        second_factor = second_factor or _requires_factor(tenant, await store.roles.of_user(found.id))
+    text = _read_password(from_stdin=password_stdin)
+    made = await _make_password(call, text, tenant, name=found.name, email=found.email, second_factor=second_factor)
     async with call.tenant(slug) as (_, store):
-        await _find(store, slug, name)  # before anything is asked
-    password = _read_password(from_stdin=password_stdin)
-    async with hashing_pool(call.settings(), helpers=1) as hashing:
-        hashed = await hashing.hash(password)
-    async with call.tenant(slug) as (_, store):
-        found = await _find(store, slug, name)
-        await store.credentials.set_password(found.id, hashed)
+        found = await find(store, slug, found.name)
+        await store.credentials.set_password(found.id, made.hash, stands_alone=made.stands_alone)
+        await store.mail_links.end_all(found.id, "reset", "verify")
+        await store.logins.end_all(found.id)
         ended = await store.sessions.end_all(found.id)
-        await _tell(store, "user.password_set", found, sessions_ended=ended)
-    call.output.say(f"set the password of {name} in {slug}, {ended} sessions ended", name=name, sessions_ended=ended)
+        await tell(store, "user.password_set", found, sessions_ended=ended)
+    call.output.say(
+        f"set the password of {found.name} in {slug}, {ended} sessions ended", name=found.name, sessions_ended=ended
+    )
+
+
+@command(user, "set-email")
+@tenant_option
+@click.argument("name")
+@click.argument("address")
+@click.option("--verified", is_flag=True, help="The address is known to be theirs.")
+async def set_email(call: Invocation, slug: str, name: str, address: str, verified: bool) -> None:
+    """Give the user NAME another email ADDRESS. Who is named by their address gets another name with it."""
+    async with call.tenant(slug) as (_, store):
+        found = await find(store, slug, name)
+        await store.users.set_email(found.id, address, verified=verified)
+        await store.mail_links.end_all(
+            found.id, "reset", "verify"
+        )  # the old mailbox's, and those that somebody asked for
+        changed = await store.users.get(found.id) or found
+        await tell(store, "user.email_set", found, verified=verified, name=changed.name)
+        fields = await _fields(store, changed)
+    call.output.say(f"{changed.name} in {slug} has the address {address}", **fields)
 
 
 @command(user)
-@_tenant
+@tenant_option
 @click.argument("name")
 @click.argument("role")
 async def assign(call: Invocation, slug: str, name: str, role: str) -> None:
     """Give the user NAME the ROLE. Its scopes are there from the next login or refresh on."""
     async with call.tenant(slug) as (_, store):
-        found = await _find(store, slug, name)
+        found = await find(store, slug, name)
         await store.roles.assign(found.id, role)
-        await _tell(store, "user.role_assigned", found, role=role)
-    call.output.say(f"{name} in {slug} has role {role}", name=name, role=role)
+        await tell(store, "user.role_assigned", found, role=role)
+    call.output.say(f"{found.name} in {slug} has role {role}", name=found.name, role=role)
 
 
 @command(user)
-@_tenant
+@tenant_option
 @click.argument("name")
 @click.argument("role")
 async def withdraw(call: Invocation, slug: str, name: str, role: str) -> None:
     """Take the ROLE from the user NAME. Tokens that were issued before keep its scopes until they expire."""
     async with call.tenant(slug) as (_, store):
-        found = await _find(store, slug, name)
+        found = await find(store, slug, name)
         await store.roles.withdraw(found.id, role)
-        await _tell(store, "user.role_withdrawn", found, role=role)
-    call.output.say(f"{name} in {slug} has no role {role}", name=name, role=role)
+        await tell(store, "user.role_withdrawn", found, role=role)
+    call.output.say(f"{found.name} in {slug} has no role {role}", name=found.name, role=role)
 
 
 @command(user)
-@_tenant
+@tenant_option
 @click.argument("name")
 async def disable(call: Invocation, slug: str, name: str) -> None:
     """Disable the user NAME: logins and tokens are refused everywhere within a second."""
@@ -130,7 +164,7 @@ async def disable(call: Invocation, slug: str, name: str) -> None:
 
 
 @command(user)
-@_tenant
+@tenant_option
 @click.argument("name")
 async def enable(call: Invocation, slug: str, name: str) -> None:
     """Enable the user NAME again. Tokens from before stay refused."""
@@ -139,39 +173,41 @@ async def enable(call: Invocation, slug: str, name: str) -> None:
 
 async def _set_active(call: Invocation, slug: str, name: str, *, active: bool) -> None:
     async with call.tenant(slug) as (_, store):
-        found = await _find(store, slug, name)
+        found = await find(store, slug, name)
         await store.users.set_active(found.id, active)
-        await _tell(store, "user.enabled" if active else "user.disabled", found)
-    call.output.say(f"{'enabled' if active else 'disabled'} user {name} in {slug}", name=name, active=active)
-
-
-async def _tell(store: TenantStore, type_: str, found: User, **details: str | int | bool | list[str]) -> None:
-    told: Details = dict(details)
-    await store.audit.add(
-        Event(
-            type=type_,
-            outcome="success",
-            subject=str(found.id),
-            user_name=found.name,
-            actor=actor(),
-            details=told,
-        )
+        await tell(store, "user.enabled" if active else "user.disabled", found)
+    call.output.say(
+        f"{'enabled' if active else 'disabled'} user {found.name} in {slug}", name=found.name, active=active
     )
-
-
-async def _find(store: TenantStore, slug: str, name: str) -> User:
-    found = await store.users.by_name(name)
-    if found is None:
-        raise Refused(f"there is no user {name!r} in {slug}")
-    return found
 
 
 def _read_password(*, from_stdin: bool) -> str:
     if from_stdin:
-        text = sys.stdin.readline().removesuffix("\n")
-    else:
-        text = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    password = for_setting(text)
-    if isinstance(password, Unacceptable):
-        raise Refused(f"this cannot be a password: {password.reason.removeprefix('password_').replace('_', ' ')}")
-    return password.text
+        return sys.stdin.readline().removesuffix("\n")
+    text: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    return text
+
+
+async def _make_password(
+    call: Invocation, text: str, tenant: Tenant, *, name: str, email: str | None, second_factor: bool
+) -> HashedPassword:
+    """The hash of a password that this user may have.
+
+    Raises:
+        Refused: with what to do instead.
+    """
+    settings = call.settings()
+    async with hashing_pool(settings, helpers=1) as hashing:
+        passwords = NewPasswords(hashing, Breaches.of(settings), common_passwords.load())
+        made = await passwords.make(text, tenant=tenant, user_name=name, email=email, second_factor=second_factor)
+    if isinstance(made, RefusedPassword):
+        raise Refused(made.text)
+    return made
+
+
+def _requires_factor(tenant: Tenant, roles: Iterable[str]) -> bool:
+    """Whether their login needs a second factor, so that a shorter password will do."""
+    return tenant.people.otp == "required" or not set(roles).isdisjoint(tenant.people.otp_roles)
+
+
+user.add_command(import_users)

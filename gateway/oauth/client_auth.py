@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
 from gateway.errors import InvalidClient, InvalidRequest
-from gateway.oauth.form import Form
+from gateway.form import Form
 from tenants.clients import Client
 from tenants.store import TenantStore
 

@@ -8,11 +8,12 @@ from fastapi.responses import JSONResponse
 from starlette.requests import ClientDisconnect
 
 from gateway.audit import Observation
+from gateway.authn.visitor import visitor_of
 from gateway.errors import InvalidRequest, OAuthError, Overloaded, Refusal, TenantNotFound, TooManyAttempts
+from gateway.form import parse_form, read_body
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
 from gateway.oauth import cors, metadata
-from gateway.oauth.form import parse_form, read_body
 from gateway.oauth.pipeline import TokenPipeline
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
@@ -75,7 +76,11 @@ def oauth_router(
             body = await read_body(request.stream(), request.headers.get("content-length"))
             form = parse_form(request.headers.get("content-type"), body)
             answer = await pipeline.run(
-                tenant.id, form, request.headers.getlist("authorization"), context_of(request.scope)
+                tenant.id,
+                form,
+                request.headers.getlist("authorization"),
+                context_of(request.scope),
+                visitor_of(request),
             )
         except OAuthError as error:
             return refused(error, request, tenant)

@@ -1,6 +1,6 @@
 """The token endpoint's pipeline: the security phases in their order, for every grant alike.
 
-    form -> grant -> client -> (load -> prove) -> client again -> issue -> event -> sign -> COMMIT -> answer
+    form -> grant -> client -> load (-> COMMIT -> prove -> client again) -> issue -> event -> sign -> COMMIT -> answer
 
 What a stranger gets wrong before anybody is recognised is an observation, aggregated; what a grant refuses is an event
 of its own in the transaction that refused it.
@@ -14,13 +14,14 @@ from uuid import UUID
 
 from gateway.context import RequestContext
 from gateway.errors import InvalidClient, UnauthorizedClient, UnsupportedGrantType
+from gateway.form import Form
 from gateway.oauth.access_token import TokenResponse, sign
 from gateway.oauth.client_auth import PresentedClient, authenticate_client, presented_client
-from gateway.oauth.form import Form
 from gateway.oauth.grants.grant import Grant, GrantRequest, Issued, Refused
 from gateway.tenancy import step
 from tenants.audit_event import Details, Event
 from tenants.store import Store, TenantStore
+from tenants.visitor import Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class TokenCall:
     form: Form
     presented: PresentedClient
     context: RequestContext
+    visitor: Visitor
 
 
 class TokenPipeline:
@@ -42,7 +44,7 @@ class TokenPipeline:
         self._clock = clock
 
     async def run(
-        self, tenant_id: UUID, form: Form, authorizations: list[str], context: RequestContext
+        self, tenant_id: UUID, form: Form, authorizations: list[str], context: RequestContext, visitor: Visitor
     ) -> TokenResponse:
         """The answer to one call.
 
@@ -52,28 +54,27 @@ class TokenPipeline:
         grant = self._grants.get(form.required("grant_type"))
         if grant is None:
             raise UnsupportedGrantType
-        call = TokenCall(tenant_id, form, presented_client(form, authorizations), context)
-        if not grant.slow:
-            async with step(self._store, tenant_id) as store:
-                request = await self._recognise(store, call, grant.grant_type)
-                return await self._finish(store, call, request, grant, await grant.load(store, request))
-        async with step(self._store, tenant_id, read_only=True) as store:
-            request = await self._recognise(store, call, grant.grant_type)
-            attempt = await grant.load(store, request)
-        attempt = await grant.prove(attempt)
+        call = TokenCall(tenant_id, form, presented_client(form, authorizations), context, visitor)
+        grant.admit()
         async with step(self._store, tenant_id) as store:
-            request = await self._recognise(store, call, grant.grant_type)
+            request = await self._recognise(store, call, grant.carried_by)
+            attempt = await grant.load(store, request)
+            if not grant.slow:
+                return await self._finish(store, call, request, grant, attempt)
+        attempt = await grant.prove(attempt, lambda: step(self._store, tenant_id))
+        async with step(self._store, tenant_id) as store:
+            request = await self._recognise(store, call, grant.carried_by)
             return await self._finish(store, call, request, grant, attempt)
 
-    async def _recognise(self, store: TenantStore, call: TokenCall, grant_type: str) -> GrantRequest:
+    async def _recognise(self, store: TenantStore, call: TokenCall, carried_by: str) -> GrantRequest:
         """Tenant and client, as they are in this transaction."""
         tenant = await store.settings.get()
         if tenant is None or not tenant.active:
             raise InvalidClient(reason="tenant_suspended")
-        client = await authenticate_client(store, call.presented, grant_type=grant_type)
-        if grant_type not in client.grant_types:
+        client = await authenticate_client(store, call.presented, grant_type=carried_by)
+        if carried_by not in client.grant_types:
             raise UnauthorizedClient(reason="grant_type_not_allowed")
-        return GrantRequest(tenant, client, call.form, self._clock())
+        return GrantRequest(tenant, client, call.form, call.visitor, self._clock())
 
     async def _finish(
         self, store: TenantStore, call: TokenCall, request: GrantRequest, grant: Grant[Any], attempt: Any

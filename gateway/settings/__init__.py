@@ -6,6 +6,7 @@
 from gateway.settings.addresses import HostPort, HostSet
 from gateway.settings.compile import compile_routes
 from gateway.settings.load import from_mapping, load
+from gateway.settings.mail import Mail
 from gateway.settings.model import Hashing, Limits, Log, Settings
 from gateway.settings.problem import ConfigError, Problem
 from gateway.settings.routing import Match, Requirement, Route, Upstream
@@ -18,6 +19,7 @@ __all__ = [
     "HostSet",
     "Limits",
     "Log",
+    "Mail",
     "Match",
     "Problem",
     "Requirement",

@@ -9,6 +9,7 @@ from gateway.settings.addresses import DEFAULT_PORTS, HostPort
 from gateway.settings.model import Settings
 from gateway.settings.problem import Path
 from gateway.settings.routing import ANY_TENANT, Route
+from gateway.settings.web_address import WebAddress, may_reach
 
 Finding = tuple[Path, str]
 
@@ -154,6 +155,57 @@ def listeners_differ(facts: Facts) -> Iterator[Finding]:
         yield ("management_listen",), "is the address of `listen`; management must not be reachable with the public"
 
 
+def letters_go_one_way(facts: Facts) -> Iterator[Finding]:
+    mail = facts.settings.mail
+    if mail.smtp_host is not None and mail.directory is not None:
+        yield ("mail", "directory"), "is where letters go instead of a server; drop it, or `smtp_host`"
+
+
+def mail_settings_have_a_server(facts: Facts) -> Iterator[Finding]:
+    mail = facts.settings.mail
+    if mail.smtp_host is not None:
+        return
+    for field in ("smtp_port", "security", "username", "timeout", "unsafe_plain_smtp"):
+        if field in mail.model_fields_set:
+            yield ("mail", field), "has no effect without `smtp_host`"
+
+
+def mail_credentials_go_together(facts: Facts) -> Iterator[Finding]:
+    username, password = facts.settings.mail.username, facts.settings.mail_password
+    if username is not None and password is None and facts.knows("mail_password"):
+        yield ("mail", "username"), "needs `mail_password` beside it (or `YETT_MAIL_PASSWORD_FILE`)"
+    if username is None and password is not None:
+        yield ("mail_password",), "needs `mail.username` beside it"
+
+
+def letters_stay_secret(facts: Facts) -> Iterator[Finding]:
+    mail = facts.settings.mail
+    if (
+        mail.smtp_host is not None
+        and mail.security == "none"
+        and not _is_loopback(mail.smtp_host)
+        and not mail.unsafe_plain_smtp
+    ):
+        yield (
+            ("mail", "security"),
+            "must be starttls or tls (whoever reads a letter can choose the password); on a network that nobody else "
+            "can read, say `unsafe_plain_smtp: true`",
+        )
+
+
+def letters_have_a_sender(facts: Facts) -> Iterator[Finding]:
+    mail = facts.settings.mail
+    if mail.smtp_host is not None and not _is_loopback(mail.smtp_host) and "sender" not in mail.model_fields_set:
+        yield ("mail", "sender"), "is required with `smtp_host`: the address that letters come from"
+
+
+def stolen_passwords_can_be_asked_for(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    address = None if settings.breach_lookup is None else WebAddress.parse(settings.breach_lookup).literal
+    if address is not None and not may_reach(address, settings.outbound_networks):
+        yield ("breach_lookup",), f"{address} is not public: name its network in `outbound_networks` if it is meant"
+
+
 Check = Callable[[Facts], Iterator[Finding]]
 
 # Each with the fields it reads: it is skipped where one of them was refused already.
@@ -170,6 +222,12 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen")),
+    (letters_go_one_way, ("mail",)),
+    (mail_settings_have_a_server, ("mail",)),
+    (mail_credentials_go_together, ("mail",)),
+    (letters_stay_secret, ("mail",)),
+    (letters_have_a_sender, ("mail",)),
+    (stolen_passwords_can_be_asked_for, ("breach_lookup", "outbound_networks")),
 )
 
 

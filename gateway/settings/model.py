@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gateway.settings.addresses import HostPort, HostSet, ListenAddress, Origin, ProxyNetwork
+from gateway.settings.addresses import HostPort, HostSet, ListenAddress, Origin, PrivateNetwork, ProxyNetwork
 from gateway.settings.digest import digest
+from gateway.settings.mail import LookupUrl, Mail
 from gateway.settings.routing import Route, Section, Upstream
 from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
 
@@ -74,6 +75,7 @@ class Limits(Section):
     """Coarse limits per client address, in slowapi's notation."""
 
     token: Rate = "300/minute"  # noqa: S105 - the limit of /token
+    pages: Rate = "300/minute"
     management: Rate = "600/minute"
 
 
@@ -124,6 +126,11 @@ class Settings(BaseSettings):
     drain: Annotated[Duration, within("0s", "10m")] = timedelta(seconds=10)
     hashing: Hashing = Hashing()
     limits: Limits = Limits()
+    mail: Mail = Mail()
+    mail_password: SecretStr | None = None
+    geoip_database: FilePath | None = None
+    breach_lookup: LookupUrl | None = None
+    outbound_networks: tuple[PrivateNetwork, ...] = ()
     log: Log = Log()
     unsafe_plain_http: Flag = False
     unsafe_shared_origin: Flag = False

@@ -10,11 +10,20 @@
 {{- fail (printf "config.%s is a secret and would stand in a ConfigMap: put it into the Secret that database.secretName names" $key) }}
 {{- end }}
 {{- end }}
+{{- if hasKey .Values.config "mail_password" }}
+{{- fail "config.mail_password is a secret and would stand in a ConfigMap: put it into the Secret that mail.secretName names" }}
+{{- end }}
+{{- if and .Values.geoip.claimName (hasKey .Values.config "geoip_database") }}
+{{- fail "config.geoip_database is set by the chart where geoip.claimName is: drop one of the two" }}
+{{- end }}
 {{- range $key := list "listen" "management_listen" "data_dir" "master_key_file" }}
 {{- if hasKey $.Values.config $key }}
 {{- fail (printf "config.%s is set by the chart, so that probes, services and mounts meet it: see bindAddress, service and masterKey" $key) }}
 {{- end }}
 {{- end }}
 {{- $chart := dict "public_url" (include "yett.publicUrl" .) "listen" (printf "%s:8080" .Values.bindAddress) "management_listen" (printf "%s:8081" .Values.bindAddress) }}
+{{- with .Values.geoip.claimName }}
+{{- $_ := set $chart "geoip_database" (printf "/etc/yett/geoip/%s" $.Values.geoip.file) }}
+{{- end }}
 {{- merge $chart .Values.config | toYaml }}
 {{- end }}

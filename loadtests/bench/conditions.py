@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -11,16 +12,17 @@ TOOLS = {"haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"], "wrk": ["wrk", 
 _VERSION = re.compile(r"\d+\.\d+[.\w+~-]*")
 
 
-def conditions() -> dict[str, str]:
-    """Machine and versions."""
-    tools = {name: _version_of(command) for name, command in TOOLS.items()}
-    packages = {name: version(name) for name in ("uvicorn", "uvloop", "httptools")}
+def conditions(
+    tools: Sequence[str] = tuple(TOOLS), packages: Sequence[str] = ("uvicorn", "uvloop", "httptools")
+) -> dict[str, str]:
+    """Machine and versions; of ``TOOLS`` and packages those that had a part in it."""
+    versions = [f"{name} {_version_of(TOOLS[name])}" for name in tools]
     return {
         "CPU": f"{_cpu_model()}, {os.cpu_count()} CPUs, of which two are used",
         "system": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_version()} ({platform.python_compiler()})",
-        "packages": ", ".join(f"{name} {found}" for name, found in packages.items()),
-        "tools": ", ".join(f"{name} {found}" for name, found in tools.items()),
+        "packages": ", ".join(f"{name} {version(name)}" for name in packages),
+        **({"tools": ", ".join(versions)} if versions else {}),
         "load average before": f"{os.getloadavg()[0]:.2f}",
     }
 

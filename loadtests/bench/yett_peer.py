@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 from base64 import urlsafe_b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -86,19 +87,38 @@ class Yett:
         return answer
 
 
+Command = Callable[..., dict[str, Any]]
+"""Runs ``yett`` with arguments on an installation, and gives what it says as JSON. Raises RuntimeError."""
+
+
+Prepare = Callable[[Command, str], None]
+"""What is done with the tenant there and nobody served yet. The text is the audience of the route's API."""
+
+
+def _nothing_more(_command: Command, _audience: str) -> None:
+    return None
+
+
 @contextmanager
-def yett(folder: Path, *, upstream: int, cpu: int) -> Iterator[Yett]:
-    """Install, migrate, create a tenant with a client, and serve."""
+def yett(
+    folder: Path, *, upstream: int, cpu: int, settings: str = "", prepare: Prepare = _nothing_more
+) -> Iterator[Yett]:
+    """Install, migrate, create a tenant with a client, and serve.
+
+    ``settings`` is YAML beside what is configured anyhow.
+    """
     port, management = free_port(), free_port()
     data = folder / "yett"
     audience = f"http://127.0.0.1:{port}"
-    _command(data, "init")
+    command = partial(_command, data)
+    command("init")
     config = _CONFIG.format(port=port, management=management, folder=data, upstream=upstream, audience=audience)
-    (data / "yett.yaml").write_text(config, encoding="utf-8")
-    _command(data, "migrate")
-    _command(data, "tenant", "create", TENANT, "--alg", "ES256")
+    (data / "yett.yaml").write_text(config + settings, encoding="utf-8")
+    command("migrate")
+    command("tenant", "create", TENANT, "--alg", "ES256")
     client = ["--confidential", "--grant", "client_credentials", "--scope", "orders:read", "--audience", audience]
-    made = _command(data, "client", "create", _CLIENT, "--tenant", TENANT, *client)
+    made = command("client", "create", _CLIENT, "--tenant", TENANT, *client)
+    prepare(command, audience)
     with running(
         "yett",
         [_executable(), "serve", "--data", str(data)],

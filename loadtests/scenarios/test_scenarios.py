@@ -5,6 +5,7 @@ import random
 import pytest
 
 from scenarios.answers import Answer, Done, Failed, Wait, judge, tenants_seen
+from scenarios.forms import hidden_fields
 from scenarios.mix import Account, Mix, accounts
 from scenarios.shapes import Shape, users_at
 
@@ -72,3 +73,13 @@ def test_the_echos_tenant_is_found_and_other_answers_have_none() -> None:
     assert [tenants_seen(body) for body in (b"", None, b"[]", b'{"headers": 1}', b'{"headers": [[1, 2]]}')] == [
         None
     ] * 5
+
+
+def test_the_hidden_fields_of_the_first_form_that_is_posted_are_sent_back() -> None:
+    page = b"""<!doctype html><form action="/search"><input type="hidden" name="no" value="1"></form>
+    <form method="post"><input type="hidden" name="form_token" value="a&amp;b"><input name="username" value="alice">
+    <input type="hidden" name="return_to" value="/x"/></form>
+    <form method="post"><input type="hidden" name="form_token" value="another"></form>"""
+
+    assert hidden_fields(page) == {"form_token": "a&b", "return_to": "/x"}
+    assert hidden_fields(b"<p>nothing to send</p>\xff") == {}

@@ -130,7 +130,7 @@ def test_roles_and_users(here: Installation) -> None:
     assert made["roles"] == ["writer"]
     assert made["scopes"] == ["orders:read", "orders:write"]
     _refused(here, "user", "create", *_ACME, "dave", "--password-stdin", says="dave", stdin=PASSWORD)
-    _refused(here, "user", "create", *_ACME, "erin", "--password-stdin", says="this cannot be a password", stdin="\n")
+    _refused(here, "user", "create", *_ACME, "erin", "--password-stdin", says="That password is too short", stdin="\n")
     _refused(here, "user", "create", *_ACME, "erin", "--role", "no", "--password-stdin", says="no", stdin=PASSWORD)
     assert "erin" not in {row["name"] for row in here.does("user", "list", *_ACME)}
     assert here.does("user", "disable", *_ACME, "dave")["active"] is False

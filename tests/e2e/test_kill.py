@@ -56,6 +56,8 @@ def _logins_until_it_is_killed(of: Installation) -> Outcome:
 
     try:
         gateway.wait_until_ready()
+        for name in ("alice", "bob"):  # from a network that an account does not know, only five may be under way
+            gateway.login(name)
         outcome.helpers = gateway.helpers()
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             running = [pool.submit(login, number) for number in range(LOGINS)]
@@ -108,7 +110,7 @@ def test_no_login_is_without_its_event_and_no_event_without_its_login(stricken: 
     assert len(set(told)) == len(told)
     assert sorted(told) == sorted(sessions)
     assert {UUID(claims(token)["sid"]) for token in outcome.tokens} <= set(sessions)
-    assert len(sessions) <= LOGINS + 1
+    assert len(sessions) <= LOGINS + 3
 
 
 def test_what_waits_in_the_outbox_is_listed_without_a_server(stricken: Installation) -> None:

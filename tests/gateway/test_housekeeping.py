@@ -1,21 +1,29 @@
 """What is done now and then for all tenants, on both databases; a second process finds nothing left to do."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from gateway.housekeeping import Housekeeping
+from policies.decision import Allow
 from policies.key_rotation import KeyState
+from policies.throttle import REMEMBERED
+from tenants import throttles
 from tenants.audit_log import AuditLog
 from tenants.clients import Client
 from tenants.database import Database
 from tenants.directory import Directory
+from tenants.people_tables import devices, known_networks, logins, mail_links
+from tenants.people_tables import throttles as throttle_rows
 from tenants.snapshot import FEED_RETENTION, Snapshot
-from tenants.store import Store
+from tenants.store import Store, TenantStore
 from tenants.tables import changes, refresh_families, refresh_tokens, revocations, sessions
 from tenants.tenant import Tenant
+from tenants.visitor import Visitor
 from tests.conftest import Clock
 
 ORDERS = "https://api.example.com/orders"
@@ -196,3 +204,75 @@ async def test_the_feed_is_kept_for_as_long_as_a_process_may_be_behind(
 
 async def test_an_empty_database_is_nothing_to_do(housekeeping: Housekeeping) -> None:
     await run(housekeeping)
+
+
+async def alice(tenant_store: TenantStore) -> UUID:
+    return (await tenant_store.users.create("alice")).id
+
+
+async def begin_login(tenant_store: TenantStore) -> timedelta:
+    lasts = timedelta(minutes=10)
+    await tenant_store.logins.begin("page", await alice(tenant_store), amr=["pwd"], lifetime=lasts, request={})
+    return lasts
+
+
+async def make_link(tenant_store: TenantStore) -> timedelta:
+    lasts = timedelta(days=7)
+    await tenant_store.mail_links.make("invite", lifetime=lasts, email="bob@example.com")
+    return lasts
+
+
+async def fail_to_log_in(tenant_store: TenantStore) -> timedelta:
+    match await tenant_store.throttles.reserve(throttles.account("alice")):
+        case Allow():
+            return REMEMBERED
+        case other:
+            raise AssertionError(other)
+
+
+async def remember_device(tenant_store: TenantStore) -> timedelta:
+    lasts = timedelta(days=180)
+    visitor = Visitor("192.0.2.1", "192.0.2.1/32", "Firefox")
+    user_id = await alice(tenant_store)
+    await tenant_store.devices.remember(user_id, None, visitor=visitor, lifetime=lasts, trusted_for=lasts)
+    return lasts
+
+
+async def remember_network(tenant_store: TenantStore) -> timedelta:
+    await tenant_store.devices.remember_network(await alice(tenant_store), "192.0.2.1/32")
+    return timedelta(days=366)
+
+
+DAY, NOTHING = timedelta(days=1), timedelta()
+
+
+@pytest.mark.parametrize(
+    ("begin", "table", "kept"),
+    [
+        (begin_login, logins, DAY),
+        (make_link, mail_links, DAY),
+        (fail_to_log_in, throttle_rows, NOTHING),
+        (remember_device, devices, NOTHING),
+        (remember_network, known_networks, NOTHING),
+    ],
+    ids=["pending login", "link by mail", "throttle", "device", "network"],
+)
+async def test_what_a_login_leaves_goes_when_it_says_nothing_any_more_and_not_before(
+    begin: Callable[[TenantStore], Awaitable[timedelta]],
+    table: object,
+    kept: timedelta,
+    housekeeping: Housekeeping,
+    store: Store,
+    tenant: Tenant,
+    clock: Clock,
+    database: Database,
+) -> None:
+    async with store.for_tenant(tenant.id) as tenant_store:
+        lasts = await begin(tenant_store)
+    clock.now += lasts + kept - timedelta(seconds=1)
+    await run(housekeeping)
+    before = await rows(database, table)
+    clock.advance(seconds=2)
+    await run(housekeeping)
+
+    assert (before, await rows(database, table)) == (1, 0)

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 import structlog
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from gateway.context import RequestContext
@@ -28,6 +28,15 @@ async def test_every_answer_has_the_requests_own_id_and_the_headers() -> None:
     assert answers[0].headers["x-content-type-options"] == "nosniff"
     assert answers[0].headers["referrer-policy"] == "same-origin"
     assert answers[0].headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+async def test_an_answers_own_policy_is_the_only_one() -> None:
+    own = Response("x", headers={"Content-Security-Policy": "default-src 'self'"})
+    async with calling(WithContext(own, ())) as client:
+        answer = await client.get("/")
+
+    assert answer.headers.get_list("content-security-policy") == ["default-src 'self'"]
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
 
 
 async def test_a_clients_own_request_id_is_not_taken_over() -> None:

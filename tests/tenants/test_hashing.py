@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import psutil
 import pytest
 import uvloop
@@ -20,9 +21,12 @@ from argon2 import extract_parameters
 from blockbuster import blockbuster_ctx
 from hypothesis import given
 from hypothesis import strategies as st
+from pwdlib.hashers.argon2 import Argon2Hasher
 
-from tenants import argon2_hash, cpu_quota, hashing_process, hashing_worker
+from tenants import argon2_hash, cpu_quota, foreign_hash, hashing_process, hashing_worker
 from tenants.argon2_hash import Cost, StoredHash, stored_hash
+from tenants.bcrypt_hash import Bcrypt
+from tenants.foreign_hash import NOBODY
 from tenants.hashing import HashingPool, Mismatch, Verified
 from tenants.hashing_process import HelperDied
 from tenants.hashing_queue import HashingUnavailable, QueueFull
@@ -141,6 +145,98 @@ async def test_a_hash_is_renewed_when_the_setting_has_risen_and_not_when_it_fell
 
 
 @on_both_loops
+async def test_the_mark_of_nobody_matches_nothing_and_is_no_event() -> None:
+    events = Events()
+    async with pool(log=events) as running:
+        for password in (PASSWORD, "", NOBODY):
+            assert await running.verify(NOBODY, password) == Mismatch()
+    assert not events.names
+
+
+@on_both_loops
+async def test_a_foreign_hash_is_verified_as_it_is_and_renewed_as_ours() -> None:
+    foreign = "$2b$04$E8sRRr.uiY9EjWLV3/l5T.mmRhTJD9o8z/HUOM6Z.s2Hyt7DTeklC"  # bcrypt: the first 72 bytes
+    whole = ("0123456789" * 8)[:72]
+    async with pool() as running:
+        result = await running.verify(foreign, whole)
+        assert isinstance(result, Verified)
+        assert result.rehash is not None
+        assert extract_parameters(result.rehash).memory_cost == CHEAP.memory_kib
+        assert await running.verify(foreign, "wrong" + whole) == Mismatch()
+        assert await running.verify(foreign, "") == Mismatch()
+        assert await running.verify(result.rehash, whole) == Verified()
+        assert await running.verify(result.rehash, whole + "0") == Mismatch()  # what bcrypt cut off counts from now on
+
+
+@on_both_loops
+async def test_what_bcrypt_cut_off_does_not_become_part_of_the_password() -> None:
+    cut = "$2b$04$E8sRRr.uiY9EjWLV3/l5T.mmRhTJD9o8z/HUOM6Z.s2Hyt7DTeklC"
+    whole, mistyped = "0123456789" * 9, "0123456789" * 8 + "012345678?"
+    composed = "e\u0301" * 30  # 90 bytes as it was typed, 60 in normal form
+    stored = bcrypt.hashpw(composed.encode()[:72], bcrypt.gensalt(4)).decode()
+    async with pool() as running:
+        assert await running.verify(cut, whole) == Verified(rehash=None)
+        assert await running.verify(cut, mistyped) == Verified(rehash=None)
+        assert await running.verify(stored, composed) == Verified(rehash=None)
+        prehashed = "bcrypt_sha256$" + Bcrypt(4, bytes(16), bytes(23)).text
+        assert not foreign_hash.cuts(prehashed, 90)
+
+
+@on_both_loops
+async def test_a_foreign_hash_of_a_text_that_is_not_nfc_is_verified_and_renewed_in_normal_form() -> None:
+    typed, normal = "cafe\u0301 noir", "caf\u00e9 noir"
+    hasher = Argon2Hasher(time_cost=2, memory_cost=128, parallelism=1)
+    async with pool() as running:
+        for stored in (hasher.hash(typed), bcrypt.hashpw(typed.encode(), bcrypt.gensalt(4)).decode()):
+            result = await running.verify(stored, typed)
+            assert isinstance(result, Verified)
+            assert result.rehash is not None
+            assert await running.verify(stored, normal) == Mismatch()
+            assert await running.verify(stored, typed + "!") == Mismatch()
+            assert await running.verify(result.rehash, normal) == Verified()
+            assert await running.verify(result.rehash, typed) == Verified()
+
+
+@on_both_loops
+async def test_a_hash_of_ours_from_before_the_setting_rose_is_still_of_the_normal_form() -> None:
+    async with pool(Cost(256, 1)) as running:
+        old = await running.hash("caf\u00e9")
+    async with pool(Cost(512, 2)) as running:
+        assert isinstance(await running.verify(old, "cafe\u0301"), Verified)
+
+
+@on_both_loops
+async def test_what_is_too_long_as_typed_is_compared_in_normal_form_only() -> None:
+    typed = "\u1112\u1161\u11ab" * 341  # 3,069 bytes, 1,023 in normal form
+    foreign = Argon2Hasher(time_cost=1, memory_cost=128, parallelism=1).hash(typed)
+    async with pool(Cost(128, 1)) as running:
+        stored = await running.hash(typed)
+    async with pool() as running:
+        assert isinstance(await running.verify(stored, typed), Verified)
+        assert await running.verify(stored, "x" + typed[3:]) == Mismatch()
+        assert await running.verify(foreign, typed) == Mismatch()
+
+
+@on_both_loops
+async def test_no_hash_is_made_for_whom_none_is_to_be_renewed() -> None:
+    async with pool(Cost(128, 1)) as running:
+        stored = await running.hash(PASSWORD)
+    async with pool() as running:
+        assert await running.verify(stored, PASSWORD, renew=False) == Verified(rehash=None)
+        assert await running.verify(stored, "wrong", renew=False) == Mismatch()
+
+
+def test_every_spelling_is_tried_whichever_of_them_matches(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[bytes] = []
+    monkeypatch.setattr(foreign_hash, "matches", lambda _, password: tried.append(password) or password != b"wrong")
+    for normal, typed in ((b"right", b"wrong"), (b"wrong", b"right"), (b"right", b"")):
+        asked = hashing_worker.verification("$scrypt", normal, typed)
+        found = hashing_worker.answer(Argon2Hasher(), hashing_worker.Frame(1, hashing_worker.VERIFY, asked))
+        assert found.kind == hashing_worker.VERIFIED
+    assert tried == [b"right", b"wrong", b"wrong", b"right", b"right"]
+
+
+@on_both_loops
 async def test_what_may_not_be_a_password_matches_nothing_and_is_not_hashed() -> None:
     async with pool() as running:
         stored = await running.hash("")
@@ -158,12 +254,15 @@ async def test_an_unusable_stored_hash_is_a_mismatch_and_an_event_that_shows_not
         "",
         "x",
         "plaintext password",
-        "$2b$12$abcdefghijklmnopqrstuuLAGYSMkjlqsYTJnBTKBHGxpTRQzBmKW",
-        "$argon2i$v=19$m=256,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
+        "$2b$15$abcdefghijklmnopqrstuuLAGYSMkjlqsYTJnBTKBHGxpTRQzBmKW",
+        "$2b$04$abcdefghijklmnopqrstuzLAGYSMkjlqsYTJnBTKBHGxpTRQzBmKW",
+        "$pbkdf2-sha256$i=1000000000$c2FsdHNhbHRzYWx0$" + "A" * 43,
+        "$scrypt$ln=20,r=8,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
+        "$argon2d$v=19$m=256,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
         "$argon2id$v=19$m=99999999,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
-        "$argon2id$v=19$m=65537,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
+        "$argon2id$v=19$m=131073,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
         "$argon2id$v=19$m=256,t=11,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
-        "$argon2id$v=19$m=256,t=1,p=5$c2FsdHNhbHRzYWx0$" + "A" * 43,
+        "$argon2id$v=19$m=256,t=1,p=9$c2FsdHNhbHRzYWx0$" + "A" * 43,
         "$argon2id$v=19$m=4,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43,
         "$argon2id$v=19$m=256,t=1,p=1$c2FsdHNhbHRzYWx0$" + "A" * 42 + "B",
         "$argon2id$v=19$m=256,t=1,p=1$c2FsdHNhbHRzYWx0$é" + "A" * 42,
@@ -189,7 +288,10 @@ async def test_every_check_costs_one_hash() -> None:
             return sum(helper.cpu_times()[:2]) - before
 
         usual = await work(stored, "wrong")
-        for known, password in [(None, "wrong"), (None, ""), (stored, ""), ("broken", "wrong"), (stored, "x" * 10**6)]:
+        for known, password in [
+            *((None, "wrong"), (None, ""), (NOBODY, "wrong"), (stored, "")),
+            *(("broken", "wrong"), (stored, "x" * 10**6)),
+        ]:
             # Half, for the kernel counts in ticks; without the hash nothing would be left.
             assert await work(known, password) > usual / 2
 
@@ -203,7 +305,7 @@ def test_the_hash_of_nobody_costs_what_the_others_do() -> None:
 
 
 def test_the_caps_never_lock_out_the_setting_itself() -> None:
-    dear = Cost(128 * 1024, 12, 8)
+    dear = Cost(256 * 1024, 12, 16)
     text = argon2_hash.unmatchable(dear)
     assert stored_hash(text, dear) == StoredHash(text, weaker=False)
     assert stored_hash(text, Cost()) is None
@@ -228,6 +330,24 @@ async def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None
         assert 1 <= full.value.retry_after <= 60
         resume_helpers(running)
         assert len(set(await asyncio.gather(*asked))) == 3
+
+
+@on_both_loops
+async def test_whether_there_is_room_is_known_before_asking() -> None:
+    async with pool(queue=1) as running:
+        assert running.has_room
+        stop_helpers(running)
+        asked = [asyncio.ensure_future(running.hash(PASSWORD))]
+        await until(lambda: not running.waiting)
+        assert running.has_room
+        asked.append(asyncio.ensure_future(running.hash(PASSWORD)))
+        await until(lambda: running.waiting == 1)
+        assert not running.has_room
+        with pytest.raises(QueueFull):
+            await running.verify(None, PASSWORD)
+        resume_helpers(running)
+        await asyncio.gather(*asked)
+        assert running.has_room
 
 
 @on_both_loops

@@ -7,28 +7,46 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
+import pyotp
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
+from tenants.branding import Branding, Logo
 from tenants.credentials import Password
 from tenants.database import Database
+from tenants.devices import Device
 from tenants.directory import Directory
-from tenants.errors import AlreadyExists, NotFound, StoreError
+from tenants.errors import AlreadyExists, InvalidValue, NotFound, StoreError
+from tenants.import_lines import NewUser
+from tenants.logins import PendingLogin
+from tenants.mail_links import MailLink
+from tenants.mail_outbox import WaitingLetter
+from tenants.people import PeoplePolicy
+from tenants.people_tables import mail_outbox
 from tenants.refresh_tokens import RefreshToken
 from tenants.sealing import Unsealable
 from tenants.sessions import Session
 from tenants.store import Store, TenantStore
 from tenants.tables import metadata
+from tenants.throttles import account, network
+from tenants.totp import Enrolment
+from tenants.user_imports import Import
+from tenants.visitor import Visitor
 from tests.conftest import Clock
 from tests.tenants.conftest import API, an_app, dump, of_tenant
 
 HOUR = timedelta(hours=1)
+SOURCE = b"s" * 32
+HOME = Visitor.of(ip_address("192.0.2.1"), "Firefox")
+NEWCOMER = NewUser(1, "newcomer", "newcomer", None, None, False, True, (), None)
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,19 @@ class Inhabitants:
     refresh_token: str
     found: RefreshToken
     spent: RefreshToken
+    session_secret: str
+    confirmed: Enrolment
+    waiting: Enrolment
+    codes: tuple[str, str]
+    recovery: tuple[str, ...]
+    login_secret: str
+    pending: PendingLogin
+    device: Device
+    device_secret: str
+    link_secret: str
+    link: MailLink
+    letter: WaitingLetter
+    imported: Import
 
 
 async def settle(directory: Directory, store: Store, clock: Clock, number: int) -> Inhabitants:
@@ -54,14 +85,41 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
     slug, issuer = f"tenant-{number}", f"https://auth.example.com/t/tenant-{number}"
     tenant = await directory.create(slug=slug, name="Tenant", issuer=issuer, actor="test")
     async with store.for_tenant(tenant.id) as mine:
-        alice = await mine.users.create("alice")
+        alice = await mine.users.create("alice", email=f"alice@{slug}.example")
         await mine.credentials.set_password(alice.id, f"$argon2id$hash-of-{slug}")
         await mine.roles.create("reader", ["orders:read"])
         await mine.roles.assign(alice.id, "reader")
         await mine.clients.create(an_app())
         secret = await mine.clients.add_secret("app")
         await mine.settings.set_default_client("app")
-        session = await mine.sessions.start(alice.id, acr="urn:yett:acr:pwd", amr=["pwd"], expires_at=clock() + HOUR)
+        device, device_secret, _ = await mine.devices.remember(
+            alice.id, None, visitor=HOME, lifetime=HOUR, trusted_for=HOUR
+        )
+        session, session_secret = await mine.sessions.start_in_browser(
+            alice.id, acr="urn:yett:acr:pwd", amr=["pwd"], expires_at=clock() + HOUR, device_id=uuid4()
+        )
+        shown = {"issuer_name": "Tenant", "account": "alice"}
+        confirmed = await mine.factors.enrol(alice.id, name="Phone", **shown)
+        phone = pyotp.TOTP(confirmed.secret)
+        assert await mine.factors.confirm(alice.id, confirmed.factor_id, phone.at(clock(), counter_offset=-1))
+        waiting = await mine.factors.enrol(alice.id, name="Tablet", **shown)
+        codes = phone.at(clock()), pyotp.TOTP(waiting.secret).at(clock())
+        recovery = await mine.recovery_codes.make(alice.id)
+        login_secret = await mine.logins.begin("page", alice.id, amr=["pwd"], lifetime=HOUR, request={"of": slug})
+        pending = await mine.logins.find("page", login_secret)
+        await mine.devices.remember_network(alice.id, HOME.network)
+        await mine.throttles.reserve(account("alice"), network(HOME.network))
+        await mine.throttles.alarm()
+        link_secret = await mine.mail_links.make(
+            "reset", lifetime=HOUR, user_id=alice.id, email=f"alice@{slug}.example"
+        )
+        link = await mine.mail_links.find("reset", link_secret)
+        await mine.mail_outbox.add("reset", {"identifier": f"alice@{slug}.example"})
+        row = select(mail_outbox.c.id).where(mail_outbox.c.tenant_id == tenant.id)
+        letter_id = (await mine.mail_outbox._connection.execute(row)).scalar_one()
+        letter = await mine.mail_outbox.claim(letter_id, lease=timedelta())  # due still, so that others may claim it
+        imported = await mine.imports.begin(SOURCE, 9)
+        await mine.logos.set(Logo.of("image/png", f"logo-of-{slug}".encode()))
         first = await mine.refresh_tokens.begin_family(
             session.id, "app", scopes=["orders:read"], audiences=[API], idle=HOUR, absolute=HOUR
         )
@@ -76,8 +134,35 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
     assert password is not None
     assert spent is not None
     assert found is not None
+    assert pending is not None
+    assert link is not None
+    assert letter is not None
     return Inhabitants(
-        tenant.id, slug, issuer, alice.id, password, "app", secret, (kids[0], kids[1]), session, second, found, spent
+        tenant.id,
+        slug,
+        issuer,
+        alice.id,
+        password,
+        "app",
+        secret,
+        (kids[0], kids[1]),
+        session,
+        second,
+        found,
+        spent,
+        session_secret,
+        confirmed,
+        waiting,
+        codes,
+        recovery,
+        login_secret,
+        pending,
+        device,
+        device_secret,
+        link_secret,
+        link,
+        letter,
+        imported,
     )
 
 
@@ -169,10 +254,135 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "refresh_tokens.revoke_family": (lambda my, their: my.refresh_tokens.revoke_family(their.found.family_id), unaware),
     "revocations.revoke": (lambda my, their: my.revocations.revoke("session", str(their.session.id)), unaware),
     "revocations.forbid": (lambda my, their: my.revocations.forbid("subject", str(their.user_id)), unaware),
+    "revocations.forbid_all": (lambda my, their: my.revocations.forbid_all("subject", [str(their.user_id)]), unaware),
     "revocations.allow": (lambda my, their: my.revocations.allow("token", f"jti-of-{their.slug}"), unaware),
     "revocations.list": (lambda my, _: my.revocations.list(), unaware),
     "audit.add": (lambda my, _: my.audit.add(Event(type="test", outcome="notice")), unaware),
+    "settings.set_branding": (lambda my, _: my.settings.set_branding(Branding().checked(accent="#123456")), unaware),
+    "settings.set_people": (lambda my, _: my.settings.set_people(PeoplePolicy(sign_up=True)), unaware),
+    "sessions.start_in_browser": (
+        lambda my, their: my.sessions.start_in_browser(
+            their.user_id, acr="urn:yett:acr:mfa", amr=["otp"], expires_at=their.session.expires_at
+        ),
+        _FOREIGN_KEY,
+    ),
+    "sessions.by_secret": (lambda my, their: my.sessions.by_secret(their.session_secret, idle=HOUR), nothing),
+    "sessions.change_secret": (lambda my, their: my.sessions.change_secret(their.session), nothing),
+    "sessions.touch": (lambda my, their: my.sessions.touch(dataclasses.replace(their.session, seen_at=None)), unaware),
+    "sessions.renew": (
+        lambda my, their: my.sessions.renew(their.session, acr="urn:yett:acr:mfa", amr=["pwd", "otp"]),
+        nothing,
+    ),
+    "sessions.end_others": (lambda my, their: my.sessions.end_others(their.user_id, UUID(int=0)), nothing),
+    "sessions.end_of_device": (lambda my, their: my.sessions.end_of_device(their.user_id, device_of(their)), nothing),
+    "factors.enrol": (
+        lambda my, their: my.factors.enrol(their.user_id, name="Mine now", issuer_name="Tenant", account="alice"),
+        refused(NotFound),
+    ),
+    "factors.enrolment": (
+        lambda my, their: my.factors.enrolment(
+            their.user_id, their.waiting.factor_id, issuer_name="Tenant", account="alice"
+        ),
+        nothing,
+    ),
+    "factors.confirm": (
+        lambda my, their: my.factors.confirm(their.user_id, their.waiting.factor_id, their.codes[1]),
+        nothing,
+    ),
+    "factors.of_user": (lambda my, their: my.factors.of_user(their.user_id), nothing),
+    "factors.has_any": (lambda my, their: my.factors.has_any(their.user_id), nothing),
+    "factors.redeem": (lambda my, their: my.factors.redeem(their.user_id, their.codes[0]), nothing),
+    "factors.rename": (
+        lambda my, their: my.factors.rename(their.user_id, their.confirmed.factor_id, "Mine now"),
+        nothing,
+    ),
+    "factors.remove": (lambda my, their: my.factors.remove(their.user_id, their.confirmed.factor_id), nothing),
+    "factors.remove_all": (lambda my, their: my.factors.remove_all(their.user_id), nothing),
+    "recovery_codes.make": (lambda my, their: my.recovery_codes.make(their.user_id), refused(NotFound)),
+    "recovery_codes.redeem": (lambda my, their: my.recovery_codes.redeem(their.user_id, their.recovery[0]), nothing),
+    "recovery_codes.left": (lambda my, their: my.recovery_codes.left(their.user_id), nothing),
+    "recovery_codes.remove_all": (lambda my, their: my.recovery_codes.remove_all(their.user_id), unaware),
+    "logins.begin": (
+        lambda my, their: my.logins.begin("page", their.user_id, amr=["pwd"], lifetime=HOUR, request={}),
+        _FOREIGN_KEY,
+    ),
+    "logins.find": (lambda my, their: my.logins.find("page", their.login_secret), nothing),
+    "logins.count_failure": (lambda my, their: my.logins.count_failure(their.pending), nothing),
+    "logins.consume": (lambda my, their: my.logins.consume(their.pending), nothing),
+    "logins.end_all": (lambda my, their: my.logins.end_all(their.user_id), unaware),
+    "devices.find": (lambda my, their: my.devices.find(their.user_id, their.device_secret), nothing),
+    "devices.remember": (
+        lambda my, their: my.devices.remember(
+            their.user_id, their.device_secret, visitor=HOME, lifetime=HOUR, trusted_for=None
+        ),
+        _FOREIGN_KEY,
+    ),
+    "devices.of_user": (lambda my, their: my.devices.of_user(their.user_id), nothing),
+    "devices.revoke": (lambda my, their: my.devices.revoke(their.user_id, their.device.id), nothing),
+    "devices.revoke_all": (lambda my, their: my.devices.revoke_all(their.user_id), nothing),
+    "devices.knows_network": (
+        lambda my, their: my.devices.knows_network(their.user_id, HOME.network, within=HOUR),
+        nothing,
+    ),
+    "devices.networks_of": (lambda my, their: my.devices.networks_of(their.user_id), nothing),
+    "devices.remember_network": (
+        lambda my, their: my.devices.remember_network(their.user_id, HOME.network),
+        _FOREIGN_KEY,
+    ),
+    "throttles.reserve": (lambda my, _: my.throttles.reserve(account("alice"), network(HOME.network)), unaware),
+    "throttles.refund": (lambda my, _: my.throttles.refund(account("alice"), network(HOME.network)), unaware),
+    "throttles.clear": (lambda my, _: my.throttles.clear(account("alice")), unaware),
+    "throttles.alarm": (lambda my, _: my.throttles.alarm(), unaware),
+    "mail_links.make": (
+        lambda my, their: my.mail_links.make("reset", lifetime=HOUR, user_id=their.user_id),
+        _FOREIGN_KEY,
+    ),
+    "mail_links.find": (lambda my, their: my.mail_links.find("reset", their.link_secret), nothing),
+    "mail_links.consume": (lambda my, their: my.mail_links.consume(their.link), nothing),
+    "mail_links.end": (lambda my, their: my.mail_links.end("reset", their.link_secret), unaware),
+    "mail_links.end_all": (lambda my, their: my.mail_links.end_all(their.user_id, "reset"), unaware),
+    "mail_links.end_for": (lambda my, their: my.mail_links.end_for(f"alice@{their.slug}.example", "reset"), nothing),
+    "mail_outbox.add": (lambda my, _: my.mail_outbox.add("reset", {"identifier": "alice"}), unaware),
+    "mail_outbox.claim": (lambda my, their: my.mail_outbox.claim(their.letter.id, lease=HOUR), nothing),
+    "mail_outbox.open": (lambda my, their: opened(my, their.letter), refused(Unsealable)),
+    "mail_outbox.postpone": (
+        lambda my, their: my.mail_outbox.postpone(their.letter, their.letter.created_at),
+        unaware,
+    ),
+    "mail_outbox.remove": (lambda my, their: my.mail_outbox.remove(their.letter), nothing),
+    "activity.of": (lambda my, their: my.activity.of(their.user_id, types=["login.succeeded"], limit=9), nothing),
+    "credentials.stand_in": (lambda my, _: my.credentials.stand_in("alice"), unaware),
+    "imports.begin": (lambda my, _: my.imports.begin(SOURCE, 1), unaware),
+    "imports.get": (lambda my, their: my.imports.get(their.imported.id), nothing),
+    "imports.unfinished": (lambda my, _: my.imports.unfinished(b"t" * 32), nothing),
+    "imports.taken": (lambda my, _: my.imports.taken([NEWCOMER]), unaware),
+    "imports.write": (lambda my, their: my.imports.write(their.imported, [NEWCOMER]), refused(InvalidValue)),
+    "imports.begin_undo": (lambda my, their: my.imports.begin_undo(their.imported.id), nothing),
+    "imports.undo": (lambda my, their: my.imports.undo(their.imported.id), unaware),
+    "logos.get": (lambda my, _: my.logos.get(), unaware),
+    "logos.set": (lambda my, _: my.logos.set(Logo.of("image/png", b"mine")), unaware),
+    "logos.remove": (lambda my, _: my.logos.remove(), unaware),
+    "users.by_email": (lambda my, their: my.users.by_email(f"alice@{their.slug}.example"), nothing),
+    "users.by_login": (lambda my, their: my.users.by_login(f"alice@{their.slug}.example"), nothing),
+    "users.set_email": (
+        lambda my, their: my.users.set_email(their.user_id, "new@example.com", verified=True),
+        refused(NotFound),
+    ),
+    "users.confirm_email": (
+        lambda my, their: my.users.confirm_email(their.user_id, f"alice@{their.slug}.example"),
+        nothing,
+    ),
+    "clients.redirect_uris": (lambda my, _: my.clients.redirect_uris(), unaware),
 }
+
+
+async def opened(my: TenantStore, letter: WaitingLetter) -> Mapping[str, str]:
+    return my.mail_outbox.open(letter)
+
+
+def device_of(their: Inhabitants) -> UUID:
+    assert their.session.device_id is not None
+    return their.session.device_id
 
 
 async def successor(my: TenantStore, token: RefreshToken) -> str:
@@ -300,6 +510,13 @@ async def test_what_a_tenant_does_to_its_own_leaves_those_of_the_same_names_alon
         await my.keys.rotate("ES256")
         await my.keys.advance("ES256")
         await my.keys.revoke(me.kids[1], "ES256")
+        await my.factors.remove_all(me.user_id)
+        await my.recovery_codes.make(me.user_id)
+        await my.recovery_codes.remove_all(me.user_id)
+        await my.logins.end_all(me.user_id)
+        await my.sessions.renew(me.session, acr="urn:yett:acr:mfa", amr=["pwd", "otp"])
+        await my.sessions.end_others(me.user_id, UUID(int=0))
+        await my.settings.set_people(PeoplePolicy(sign_up=True))
         await my.sessions.end(me.session.id)
         await my.users.set_active(me.user_id, False)
         await my.clients.set_active("app", False)

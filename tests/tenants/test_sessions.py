@@ -1,18 +1,25 @@
-"""Sessions begin with a login and end once."""
+"""Sessions begin with a login and end once; a browser's is found by its cookie's secret, and by the newest only."""
 
 import asyncio
 from datetime import timedelta
-from uuid import uuid4
+from ipaddress import ip_address
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants import sessions
 from tenants.database import Database
 from tenants.directory import Directory
-from tenants.sessions import Session
+from tenants.sessions import MOST_SESSIONS, Session
 from tenants.store import Store
+from tenants.visitor import Visitor
 from tests.conftest import Clock
-from tests.tenants.conftest import API, Household
+from tests.tenants.conftest import API, Household, dump
 
 HOUR = timedelta(hours=1)
+IDLE, ABSOLUTE = timedelta(hours=12), timedelta(days=30)
+PASSWORD, MFA = "urn:yett:acr:pwd", "urn:yett:acr:mfa"
 
 
 async def started(store: Store, household: Household, clock: Clock, lifetime: timedelta = HOUR) -> Session:
@@ -128,3 +135,220 @@ async def test_ending_all_of_a_users_sessions_ends_expired_ones_too(
         kept = await mine.sessions.get(other.id)
         assert kept is not None
         assert kept.ended_at is None
+
+
+async def in_browser(
+    store: Store, household: Household, clock: Clock, *, device_id: UUID | None = None
+) -> tuple[Session, str]:
+    async with store.for_tenant(household.tenant.id) as mine:
+        return await mine.sessions.start_in_browser(
+            household.user_id, acr=PASSWORD, amr=["pwd"], expires_at=clock() + ABSOLUTE, device_id=device_id
+        )
+
+
+async def by_secret(store: Store, household: Household, secret: str) -> Session | None:
+    async with store.for_tenant(household.tenant.id, read_only=True) as mine:
+        return await mine.sessions.by_secret(secret, idle=IDLE)
+
+
+async def touch(store: Store, household: Household, session: Session) -> None:
+    async with store.for_tenant(household.tenant.id) as mine:
+        await mine.sessions.touch(session)
+
+
+async def renew(store: Store, household: Household, session: Session) -> tuple[Session, str] | None:
+    async with store.for_tenant(household.tenant.id) as mine:
+        return await mine.sessions.renew(session, acr=MFA, amr=["otp", "pwd", "mfa"])
+
+
+@pytest.mark.parametrize("address", ["203.0.113.7", "2001:db8:1:2:3:4:5:6"])
+async def test_a_browsers_session_is_found_by_its_secret_as_it_began(
+    store: Store, household: Household, clock: Clock, address: str
+) -> None:
+    visitor = Visitor.of(ip_address(address), "Mozilla/5.0 (X11)")
+    async with store.for_tenant(household.tenant.id) as mine:
+        session, secret = await mine.sessions.start_in_browser(
+            household.user_id,
+            acr=PASSWORD,
+            amr=["pwd"],
+            expires_at=clock() + ABSOLUTE,
+            visitor=visitor,
+            device_id=uuid4(),
+            factor_waived=True,
+        )
+    assert secret.startswith("yss_")
+    assert session.visitor == visitor
+    assert (session.created_at, session.seen_at, session.auth_time) == (clock(), clock(), clock())
+    assert await by_secret(store, household, secret) == session
+    async with store.for_tenant(household.tenant.id, read_only=True) as mine:
+        assert await mine.sessions.get(session.id) == session
+
+
+async def test_only_the_whole_string_is_the_secret(store: Store, household: Household, clock: Clock) -> None:
+    _, secret = await in_browser(store, household, clock)
+    for unverified in (
+        secret[:-1],
+        secret + "=",
+        secret.upper(),
+        "ylg_" + secret[4:],
+        "",
+        "\0",
+        "\ud800",
+        "x" * 100_000,
+    ):
+        assert await by_secret(store, household, unverified) is None
+
+
+async def test_a_secret_is_stored_as_a_hash_only(
+    store: Store, household: Household, clock: Clock, superuser: AsyncEngine
+) -> None:
+    session, first = await in_browser(store, household, clock)
+    renewed = await renew(store, household, session)
+    assert renewed is not None
+    rows = str(await dump(superuser))
+    for secret in (first, renewed[1]):
+        assert secret.removeprefix("yss_") not in rows
+        assert secret not in repr(renewed[0])
+
+
+async def test_a_session_without_a_browser_has_no_secret(
+    store: Store, household: Household, clock: Clock, superuser: AsyncEngine
+) -> None:
+    for _ in range(2):  # and two of them do not collide by that
+        await started(store, household, clock)
+    assert len((await dump(superuser))["sessions"]) == 2
+    assert await by_secret(store, household, "") is None
+
+
+async def test_a_session_that_nobody_uses_ends_and_one_that_is_used_goes_on(
+    store: Store, household: Household, clock: Clock
+) -> None:
+    session, secret = await in_browser(store, household, clock)
+    for _ in range(3):
+        clock.advance(hours=12, seconds=-1)
+        found = await by_secret(store, household, secret)
+        assert found is not None
+        assert found.auth_time == session.auth_time  # to be seen is not to authenticate
+        await touch(store, household, found)
+    clock.advance(hours=12)
+    assert await by_secret(store, household, secret) is None
+
+
+async def test_no_use_carries_a_session_past_its_absolute_age(store: Store, household: Household, clock: Clock) -> None:
+    session, secret = await in_browser(store, household, clock)
+    for _ in range(59):
+        clock.advance(hours=12, seconds=-1)
+        await touch(store, household, session)
+    clock.advance(seconds=59 + 12 * 3600 - 1)
+    renewed = await renew(store, household, session)
+    assert renewed is not None
+    session, secret = renewed
+    assert await by_secret(store, household, secret) is not None
+    clock.advance(seconds=1)
+    assert clock() == session.expires_at
+    assert await by_secret(store, household, secret) is None
+    assert await renew(store, household, session) is None
+
+
+async def test_a_page_view_within_a_minute_of_another_writes_nothing(
+    store: Store, household: Household, clock: Clock
+) -> None:
+    session, secret = await in_browser(store, household, clock)
+    began = clock()
+    for seconds, seen_at in ((59, began), (1, began + timedelta(minutes=1))):
+        clock.advance(seconds=seconds)
+        await touch(store, household, session)
+        found = await by_secret(store, household, secret)
+        assert found is not None
+        assert found.seen_at == seen_at
+
+
+async def test_a_step_up_renews_the_secret_and_the_old_one_is_worthless(
+    store: Store, household: Household, clock: Clock
+) -> None:
+    session, old = await in_browser(store, household, clock)
+    clock.advance(hours=1)
+    renewed = await renew(store, household, session)
+    assert renewed is not None
+    stepped_up, new = renewed
+    assert new.startswith("yss_")
+    assert (stepped_up.id, stepped_up.expires_at, stepped_up.created_at) == (
+        session.id,
+        session.expires_at,
+        session.created_at,
+    )
+    assert (stepped_up.acr, stepped_up.amr, stepped_up.auth_time) == (MFA, frozenset({"pwd", "otp", "mfa"}), clock())
+    assert await by_secret(store, household, old) is None
+    assert await by_secret(store, household, new) == stepped_up
+
+
+async def test_of_twenty_parallel_step_ups_one_secret_is_good(store: Store, household: Household, clock: Clock) -> None:
+    session, old = await in_browser(store, household, clock)
+    outcomes = await asyncio.gather(*(renew(store, household, session) for _ in range(20)))
+    good = [await by_secret(store, household, outcome[1]) for outcome in outcomes if outcome is not None]
+    assert sum(found is not None for found in good) == 1
+    assert await by_secret(store, household, old) is None
+
+
+async def test_what_has_ended_is_neither_found_nor_seen_nor_renewed(
+    store: Store, household: Household, clock: Clock
+) -> None:
+    session, secret = await in_browser(store, household, clock)
+    async with store.for_tenant(household.tenant.id) as mine:
+        assert await mine.sessions.end(session.id)
+    clock.advance(minutes=2)
+    await touch(store, household, session)
+    assert await by_secret(store, household, secret) is None
+    assert await renew(store, household, session) is None
+    async with store.for_tenant(household.tenant.id, read_only=True) as mine:
+        found = await mine.sessions.get(session.id)
+    assert found is not None
+    assert (found.seen_at, found.acr) == (session.seen_at, PASSWORD)
+
+
+async def test_all_others_are_ended_and_their_tokens_with_them(
+    store: Store, household: Household, clock: Clock
+) -> None:
+    here, secret = await in_browser(store, household, clock)
+    others = [(await in_browser(store, household, clock))[0], await started(store, household, clock)]
+    async with store.for_tenant(household.tenant.id) as mine:
+        bob = await mine.users.create("bob")
+        bobs = await mine.sessions.start(bob.id, acr=PASSWORD, amr=["pwd"], expires_at=clock() + HOUR)
+        assert await mine.sessions.end_others(household.user_id, here.id) == 2
+        assert await mine.sessions.end_others(household.user_id, here.id) == 0
+        assert [session.id for session in await mine.sessions.of_user(household.user_id)] == [here.id]
+        assert [session.id for session in await mine.sessions.of_user(bob.id)] == [bobs.id]
+        refused = {entry.value for entry in await mine.revocations.list() if entry.kind == "session"}
+    assert refused == {str(session.id) for session in others}
+    assert await by_secret(store, household, secret) == here
+
+
+async def test_the_sessions_of_a_device_end_with_it(store: Store, household: Household, clock: Clock) -> None:
+    lost, kept = uuid4(), uuid4()
+    gone = [await in_browser(store, household, clock, device_id=lost) for _ in range(2)]
+    stays = [await in_browser(store, household, clock, device_id=device_id) for device_id in (kept, None)]
+    async with store.for_tenant(household.tenant.id) as mine:
+        bob = await mine.users.create("bob")
+        assert await mine.sessions.end_of_device(bob.id, lost) == 0
+        assert await mine.sessions.end_of_device(household.user_id, lost) == 2
+        refused = {entry.value for entry in await mine.revocations.list()}
+    assert refused == {str(session.id) for session, _ in gone}
+    assert [await by_secret(store, household, secret) for _, secret in gone] == [None, None]
+    assert [await by_secret(store, household, secret) for _, secret in stays] == [session for session, _ in stays]
+
+
+async def test_of_too_many_sessions_the_oldest_ends(store: Store, household: Household, clock: Clock) -> None:
+    acme = household.tenant
+    started = []
+    for _ in range(MOST_SESSIONS + 2):
+        clock.advance(seconds=1)
+        async with store.for_tenant(acme.id) as mine:
+            session = await mine.sessions.start(
+                household.user_id, acr="urn:yett:acr:pwd", amr=["pwd"], expires_at=clock() + timedelta(days=30)
+            )
+        started.append(session.id)
+    async with store.for_tenant(acme.id) as mine:
+        living = {session.id for session in await mine.sessions.of_user(household.user_id)}
+        refused = {entry.value for entry in await mine.revocations.list()}
+    assert living == set(started[2:])
+    assert refused == {str(session_id) for session_id in started[:2]}

@@ -88,7 +88,7 @@ async def test_writers_wait_for_each_other_instead_of_failing(store: Store, acme
     async def read_and_write(number: int) -> None:
         async with store.for_tenant(acme.id) as mine:
             await mine.users.list()
-            await mine.users.create(f"user {number}")
+            await mine.users.create(f"user-{number}")
             await mine.clients.create(an_app(f"app-{number}"))
 
     await asyncio.gather(*(read_and_write(number) for number in range(40)))

@@ -42,6 +42,26 @@ def test_a_lifetime_has_its_limits(seconds: dict[str, int]) -> None:
         Lifetimes.from_seconds(seconds)
 
 
+@pytest.mark.parametrize(
+    ("name", "longest"),
+    [
+        ("login", timedelta(hours=1)),
+        ("mfa_token", timedelta(hours=1)),
+        ("reset_link", timedelta(days=1)),
+        ("verification_link", timedelta(days=7)),
+        ("invitation", timedelta(days=90)),
+        ("trusted_device", timedelta(days=366)),
+        ("known_device", timedelta(days=366)),
+        ("known_network", timedelta(days=366)),
+    ],
+)
+def test_what_lets_somebody_in_is_good_for_no_longer_than_makes_sense(name: str, longest: timedelta) -> None:
+    seconds = int(longest.total_seconds())
+    assert getattr(Lifetimes.from_seconds({name: seconds}), name) == longest
+    with pytest.raises(InvalidValue, match="at most"):
+        Lifetimes.from_seconds({name: seconds + 1})
+
+
 async def test_lifetimes_are_replaced_as_a_whole(store: Store, acme: Tenant) -> None:
     for seconds in ({"access_token": 60, "session": 3600}, {"refresh_idle": 7200}, {}):
         async with store.for_tenant(acme.id) as mine:

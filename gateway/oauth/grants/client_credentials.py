@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from gateway.authn.password_attempt import Step
 from gateway.errors import InvalidScope, InvalidTarget
 from gateway.oauth.access_token import AccessGrant, audiences_for
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
@@ -15,7 +16,11 @@ class ClientCredentialsGrant:
     """The client's own scopes, for its own subject. That the client is confidential is checked when it is stored."""
 
     grant_type: str = "client_credentials"
+    carried_by: str = "client_credentials"
     slow: bool = False
+
+    def admit(self) -> None:
+        """There is always room for it."""
 
     async def load(self, store: TenantStore, request: GrantRequest) -> Granted | Deny:  # noqa: ARG002 - the protocol's
         """What may be granted of what is asked; a client that asks for nothing gets its default scopes."""
@@ -27,7 +32,7 @@ class ClientCredentialsGrant:
             user_scopes=None,
         )
 
-    async def prove(self, attempt: Granted | Deny) -> Granted | Deny:
+    async def prove(self, attempt: Granted | Deny, step: Step) -> Granted | Deny:  # noqa: ARG002 - the protocol's
         """Nothing is slow here."""
         return attempt
 

@@ -4,12 +4,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
+from gateway.authn.password_attempt import Step
 from gateway.errors import OAuthError
+from gateway.form import Form
 from gateway.oauth.access_token import AccessGrant
-from gateway.oauth.form import Form
 from tenants.clients import Client
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
+from tenants.visitor import Visitor
 
 Attempt = TypeVar("Attempt")
 
@@ -21,6 +23,7 @@ class GrantRequest:
     tenant: Tenant
     client: Client
     form: Form
+    visitor: Visitor
     now: datetime
 
 
@@ -55,18 +58,29 @@ class Grant(Protocol[Attempt]):
         """The value of the parameter ``grant_type``."""
 
     @property
+    def carried_by(self) -> str:
+        """The grant type that a client has to carry to use it: its own, but for the second half of another."""
+
+    @property
     def slow(self) -> bool:
         """Whether ``prove`` has to run, with no transaction open."""
 
-    async def load(self, store: TenantStore, request: GrantRequest) -> Attempt:
-        """Read the form and the facts; nothing is written.
+    def admit(self) -> None:
+        """Refuse at once, before anything is read, where there is no room for it.
 
         Raises:
-            OAuthError: the request is malformed for this grant.
+            Overloaded: with the time after which to try again.
         """
 
-    async def prove(self, attempt: Attempt) -> Attempt:
-        """The slow part: the attempt, and what is known now."""
+    async def load(self, store: TenantStore, request: GrantRequest) -> Attempt:
+        """Read the form and the facts; what is written is the count of the attempt, where attempts are counted.
+
+        Raises:
+            OAuthError: the request is malformed for this grant, or there were too many before it.
+        """
+
+    async def prove(self, attempt: Attempt, step: Step) -> Attempt:
+        """The slow part: the attempt, and what is known now. No transaction is open; ``step`` opens one."""
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: Attempt) -> Issued | Refused:
         """Decide on facts that are true in this transaction, then write. All checks come before the first write."""

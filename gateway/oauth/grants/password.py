@@ -1,48 +1,38 @@
 """``grant_type=password`` (RFC 6749 section 4.3), the form of FastAPI's ``OAuth2PasswordBearer``, word for word."""
 
-from dataclasses import dataclass, field, replace
-from uuid import UUID
+from dataclasses import dataclass
 
-from gateway.errors import BadCredentials, InvalidRequest, InvalidScope, InvalidTarget, Overloaded
-from gateway.oauth.access_token import AccessGrant, audiences_for
+from gateway.authn.completion import factor_facts
+from gateway.authn.password_attempt import PasswordAttempt, PasswordCheck, Step, WrongPassword
+from gateway.errors import BadCredentials, EnrolmentRequired, InvalidRequest, MfaRequired, OAuthError
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
-from policies import acr, login
-from policies.decision import Allow, Deny
+from gateway.oauth.grants.user_login import Asked, issue_for, wanted
+from policies import login
+from policies.decision import Allow, Challenge, Deny
 from policies.password import Unacceptable, normalise
-from policies.scope import Granted, granted
-from tenants.credentials import Password
-from tenants.hashing import HashingPool, Mismatch, Verified
-from tenants.hashing_queue import HashingUnavailable
 from tenants.store import TenantStore
 from tenants.users import User
-
-_NOBODY = UUID(int=0)
-"""Looked up in place of an unknown user, so that the number of queries does not tell who exists."""
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordAttempt:
-    """A name and a password; ``outcome`` once it was hashed. An unknown user has no ``stored`` hash."""
-
-    user: User | None
-    stored: Password | None
-    unverified_password: str = field(repr=False)
-    outcome: Verified | Mismatch | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordGrant:
-    """Logs a user in and starts a session. The helpers of ``hashing`` do the work that no transaction may wait for."""
+    """Proves a password; who has a second factor gets an ``mfa_token`` to bring it with (rule 9)."""
 
-    hashing: HashingPool
+    check: PasswordCheck
     grant_type: str = "password"
+    carried_by: str = "password"
     slow: bool = True
 
+    def admit(self) -> None:
+        """Refuse while as many passwords wait to be hashed as may wait."""
+        self.check.require_room()
+
     async def load(self, store: TenantStore, request: GrantRequest) -> PasswordAttempt:
-        """The user of that name and their hash.
+        """Count the attempt, and find the hash to compare with.
 
         Raises:
             InvalidRequest: user name or password is missing, or cannot be one. An empty one is an attempt like any.
+            TooManyLogins: too many attempts before it.
         """
         name, password = request.form.text("username"), request.form.text("password")
         if name is None or password is None:
@@ -50,90 +40,47 @@ class PasswordGrant:
         normal = normalise(password)
         if isinstance(normal, Unacceptable):
             raise InvalidRequest(reason=normal.reason)
-        user = await store.users.by_name(name)
-        stored = await store.credentials.password(_id(user))
-        return PasswordAttempt(user, stored, normal.text)
+        return await self.check.begin(
+            store, request.tenant, name=name, password=password, visitor=request.visitor, trust_network=True
+        )
 
-    async def prove(self, attempt: PasswordAttempt) -> PasswordAttempt:
+    async def prove(self, attempt: PasswordAttempt, step: Step) -> PasswordAttempt:
         """Hash and compare, at one price for every kind of user.
 
         Raises:
-            Overloaded: more logins are waiting than can be served soon.
+            HashingBusy: more logins are waiting than can be served soon.
         """
-        stored_hash = None if attempt.stored is None else attempt.stored.hash
-        try:
-            return replace(attempt, outcome=await self.hashing.verify(stored_hash, attempt.unverified_password))
-        except HashingUnavailable as unavailable:
-            raise Overloaded(reason="hashing_unavailable", retry_after=unavailable.retry_after) from unavailable
+        return await self.check.prove(attempt, step)
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: PasswordAttempt) -> Issued | Refused:
-        """Re-read what the login stands on, decide, start the session."""
-        user = await store.users.get(_id(attempt.user), hold=True)
-        current = await store.credentials.password(_id(user), hold=True)
-        facts = login.LoginFacts(
-            user_known=user is not None,
-            user_active=user is not None and user.active,
-            tenant_active=request.tenant.active,
-            password_matched=isinstance(attempt.outcome, Verified),
-            verified_version=None if attempt.stored is None else attempt.stored.version,
-            credential_version=None if current is None else current.version,
-        )
-        match login.complete(facts):
-            case Deny(reason):
-                return _refused(BadCredentials(reason=reason), user)
+        """Decide, then start the session or ask for the second factor."""
+        proved = await self.check.conclude(store, request.tenant, attempt)
+        if isinstance(proved, WrongPassword):
+            return _refused(BadCredentials(reason=proved.reason), proved.user)
+        user = proved.user
+        asked = Asked.of(request.form)
+        found = await wanted(store, request, user, asked)
+        if isinstance(found, OAuthError):
+            return _refused(found, user)
+        facts = await factor_facts(store, request.tenant, user, proved={"pwd"}, now=request.now)
+        match login.next_step(facts, request.now):
             case Allow():
-                pass
-        if user is None:
-            raise AssertionError("a login without a user was allowed")
-        scopes = granted(
-            request.form.optional("scope"),
-            client_scopes=request.client.scopes,
-            default_scopes=request.client.default_scopes,
-            user_scopes=await store.roles.scopes_of(user.id),
-        )
-        match scopes:
-            case Deny(reason):
-                return _refused(InvalidScope(reason=reason), user)
-            case Granted():
-                try:
-                    audiences = audiences_for(request.client, request.form.many("resource"))
-                except InvalidTarget as error:
-                    return _refused(error, user)
-                return await self._start(store, request, attempt, user, scopes.scopes, audiences)
-
-    async def _start(
-        self,
-        store: TenantStore,
-        request: GrantRequest,
-        attempt: PasswordAttempt,
-        user: User,
-        scopes: frozenset[str],
-        audiences: tuple[str, ...],
-    ) -> Issued:
-        if isinstance(attempt.outcome, Verified) and attempt.outcome.rehash is not None and attempt.stored is not None:
-            await store.credentials.rehash(attempt.stored, attempt.outcome.rehash)
-        lifetimes = request.tenant.lifetimes
-        session = await store.sessions.start(
-            user.id, acr=acr.PASSWORD, amr=["pwd"], expires_at=request.now + lifetimes.session
-        )
-        refresh_token = None
-        if "refresh_token" in request.client.grant_types:
-            refresh_token = await store.refresh_tokens.begin_family(
-                session.id,
-                request.client.client_id,
-                scopes=scopes,
-                audiences=audiences,
-                idle=lifetimes.refresh_idle,
-                absolute=lifetimes.refresh_absolute,
-            )
-        access = AccessGrant(str(user.id), request.client.client_id, scopes, audiences, session)
-        return Issued(access, "login.succeeded", user_name=user.name, refresh_token=refresh_token)
+                return await issue_for(store, request, user, found, proved=facts.proved)
+            case Challenge(login.CODE_STEP):
+                token = await store.logins.begin(
+                    "token",
+                    user.id,
+                    amr=facts.proved,
+                    lifetime=request.tenant.lifetimes.mfa_token,
+                    request=asked.stored(),
+                    password_version=proved.version,
+                    client_id=request.client.client_id,
+                )
+                return _refused(MfaRequired(mfa_token=token), user, "login.challenged")
+            case Challenge() | Deny():
+                return _refused(EnrolmentRequired(), user)
 
 
-def _id(user: User | None) -> UUID:
-    return _NOBODY if user is None else user.id
-
-
-def _refused(error: BadCredentials | InvalidScope | InvalidTarget, user: User | None) -> Refused:
+def _refused(error: OAuthError, user: User | None, event: str = "login.refused") -> Refused:
     known = {} if user is None else {"subject": str(user.id), "user_name": user.name}
-    return Refused(error, "login.refused", **known)
+    return Refused(error, event, **known)

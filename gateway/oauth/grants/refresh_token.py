@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass, field
 
+from gateway.authn.completion import session_facts
+from gateway.authn.password_attempt import Step
 from gateway.errors import InvalidGrant, InvalidScope, InvalidTarget
 from gateway.oauth.access_token import AccessGrant
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
-from policies import refresh
-from policies.decision import Deny
+from policies import login, refresh
+from policies.decision import Allow, Deny
 from tenants.refresh_tokens import RefreshToken
+from tenants.sessions import Session
 from tenants.store import TenantStore
 from tenants.users import User
 
@@ -22,6 +25,7 @@ class RefreshAttempt:
     unverified_token: str = field(repr=False)
     token: RefreshToken | None
     user: User | None
+    session: Session | None = None
     user_scopes: frozenset[str] = frozenset()
 
 
@@ -30,7 +34,11 @@ class RefreshTokenGrant:
     """Spends a refresh token for a new access token and a successor. It never moves ``auth_time``."""
 
     grant_type: str = "refresh_token"
+    carried_by: str = "refresh_token"
     slow: bool = False
+
+    def admit(self) -> None:
+        """There is always room for it."""
 
     async def load(self, store: TenantStore, request: GrantRequest) -> RefreshAttempt:
         """The stored token, and what its user may have today.
@@ -43,16 +51,17 @@ class RefreshTokenGrant:
         if token is None:
             return RefreshAttempt(unverified_token, None, None)
         user = await store.users.get(token.user_id)
-        return RefreshAttempt(unverified_token, token, user, await store.roles.scopes_of(token.user_id))
+        session = await store.sessions.get(token.session_id)
+        return RefreshAttempt(unverified_token, token, user, session, await store.roles.scopes_of(token.user_id))
 
-    async def prove(self, attempt: RefreshAttempt) -> RefreshAttempt:
+    async def prove(self, attempt: RefreshAttempt, step: Step) -> RefreshAttempt:  # noqa: ARG002 - the protocol's
         """Nothing is slow here."""
         return attempt
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: RefreshAttempt) -> Issued | Refused:
         """Rotate, repeat the successor for a lost answer, or end a family whose token came back."""
-        token, user = attempt.token, attempt.user
-        if token is None or user is None:
+        token, user, session = attempt.token, attempt.user, attempt.session
+        if token is None or user is None or session is None:
             # Nobody's, so anybody can make any number of these: observed and counted, not an event each.
             raise InvalidGrant(reason="refresh_token_unknown")
         if not user.active:
@@ -68,6 +77,12 @@ class RefreshTokenGrant:
             now=request.now,
             grace=request.tenant.lifetimes.refresh_grace,
         )
+        if isinstance(decision, refresh.Rotate | refresh.ReplaySuccessor):
+            match login.may_go_on(await session_facts(store, request.tenant, user, session), request.now):
+                case Deny(reason):
+                    return _refuse(InvalidGrant(reason=reason), token, user)
+                case Allow():
+                    pass
         match decision:
             case Deny("invalid_scope"):
                 return _refuse(InvalidScope(reason="scope_not_granted"), token, user)
@@ -84,7 +99,6 @@ class RefreshTokenGrant:
                 if spent is None:  # a parallel request was faster: what the token earns now is decided anew
                     return await self.issue(store, request, await self.load(store, request))
                 successor = spent
-        session = await store.sessions.get(token.session_id)
         access = AccessGrant(str(user.id), request.client.client_id, scopes, audiences, session)
         return Issued(access, _EVENT, user_name=user.name, refresh_token=successor)
 

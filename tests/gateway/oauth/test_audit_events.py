@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from tests.gateway.oauth.world import World
+from tests.gateway.world import World
 
 SECRETS = ("hunter2-password", "yrt_hunter2refresh", "ycs_hunter2secret", "hunter2-bearer")
 

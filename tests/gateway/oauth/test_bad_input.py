@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway.oauth.form import MAX_BODY, Form
-from tests.gateway.oauth.world import ADDRESS, World
+from gateway.form import MAX_BODY, Form
+from tests.gateway.world import ADDRESS, World
 
 FORM = "application/x-www-form-urlencoded"
 

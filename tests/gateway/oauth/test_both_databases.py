@@ -5,8 +5,8 @@ import asyncio
 from sqlalchemy import make_url
 
 from tests.conftest import administer, make_postgresql_database
-from tests.gateway.oauth.conftest import OpenWorld
-from tests.gateway.oauth.world import World
+from tests.gateway.conftest import OpenWorld
+from tests.gateway.world import World
 
 
 async def test_login_refresh_reuse_and_their_events(each_world: World) -> None:
@@ -53,12 +53,14 @@ async def test_two_tenants_with_the_same_names_stay_strangers(each_world: World)
 
 
 async def test_logins_at_once_have_an_event_each(each_world: World) -> None:
+    """From a network that the account knows: from anywhere else, five may be under way at a time."""
     world = each_world
+    first = world.claims((await world.login())["access_token"])["sid"]
     answers = await asyncio.gather(*(world.post(world.acme.form()) for _ in range(20)))
 
     assert {answer.status_code for answer in answers} == {200}
     sessions = {world.claims(answer.json()["access_token"])["sid"] for answer in answers}
-    assert sessions == {event["session_id"] for event in await world.events()}
+    assert sessions | {first} == {event["session_id"] for event in await world.events()}
     assert len(sessions) == 20
 
 

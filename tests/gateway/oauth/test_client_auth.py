@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tenants.clients import Client
-from tests.gateway.oauth.world import ORDERS, World
+from tests.gateway.world import ORDERS, World
 
 CHALLENGE = 'Basic realm="token", charset="UTF-8"'
 

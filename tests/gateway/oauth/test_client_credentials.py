@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.gateway.oauth.world import INVOICES, World
+from tests.gateway.world import INVOICES, World
 
 
 def form(world: World, **more: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from gateway.oauth import cors
-from tests.gateway.oauth.world import World
+from tests.gateway.world import World
 
 HEADERS = "authorization,x-requested-with"
 LISTED = [

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.errors import TenantNotFound
 from policies.key_rotation import KeyState, jwks_max_age
-from tests.gateway.oauth.world import World
+from tests.gateway.world import World
 
 DISCOVERY = ["/t/acme/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/t/acme"]
 

@@ -5,7 +5,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from tenants.hashing import HashingPool
-from tests.gateway.oauth.world import INVOICES, ORDERS, World
+from tests.gateway.world import INVOICES, ORDERS, World
 
 CLAIMS = {"iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope", "sid", "auth_time", "acr", "amr"}
 EMPTY = {"scope": "", "client_id": "", "client_secret": ""}

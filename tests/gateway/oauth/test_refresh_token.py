@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.gateway.oauth.conftest import OpenWorld
-from tests.gateway.oauth.world import INVOICES, ORDERS, World
+from tests.gateway.conftest import OpenWorld
+from tests.gateway.world import INVOICES, ORDERS, World
 
 
 async def both(world: World, scope: str = "orders:read orders:write") -> str:

@@ -8,8 +8,11 @@ from sqlalchemy import event as engine_event
 
 from tenants.hashing import HashingPool, Mismatch, Verified
 from tenants.hashing_queue import QueueFull
-from tests.gateway.oauth.conftest import OpenWorld
-from tests.gateway.oauth.world import World
+from tests.gateway.conftest import OpenWorld
+from tests.gateway.world import World
+
+BCRYPT = "$2b$04$5hNUTlyEFUx92SmZaP4X8ucWFDJIUjVEJWbayenSfquTLkofN17lq"
+"""Of ``x``."""
 
 
 @dataclass
@@ -20,16 +23,22 @@ class SeamPool:
     meanwhile: Callable[[], Awaitable[object]] | None = None
     full: bool = False
     calls: list[str | None] = field(default_factory=list)
+    outcomes: list[Verified | Mismatch] = field(default_factory=list)
 
     @property
     def pids(self) -> tuple[int, ...]:
         return self.pool.pids
 
-    async def verify(self, stored: str | None, password: str) -> Verified | Mismatch:
+    @property
+    def has_room(self) -> bool:
+        return self.pool.has_room
+
+    async def verify(self, stored: str | None, password: str, *, renew: bool = True) -> Verified | Mismatch:
         self.calls.append(stored)
         if self.full:
             raise QueueFull("full", retry_after=7)
-        outcome = await self.pool.verify(stored, password)
+        outcome = await self.pool.verify(stored, password, renew=renew)
+        self.outcomes.append(outcome)
         if self.meanwhile is not None:
             await self.meanwhile()
         return outcome
@@ -86,12 +95,32 @@ async def test_all_reasons_have_one_answer_and_each_costs_one_hash(open_world: O
         ]
 
 
+async def test_the_right_password_of_a_disabled_user_is_not_hashed_a_second_time(
+    open_world: OpenWorld, hashing: HashingPool
+) -> None:
+    """The time for a new hash in place of an imported one would tell that the password was right."""
+    seam = SeamPool(hashing)
+    async with open_world(hashing_pool=seam) as world:
+        async with world.store() as store:
+            for user in ("alice", "bob"):
+                await store.credentials.set_password(world.acme.users[user], BCRYPT)
+        await disable(world, "bob")
+        refused = await world.post(world.acme.form(username="bob", password="x"))
+        accepted = await world.post(world.acme.form(password="x"))
+
+        assert (refused.status_code, accepted.status_code) == (400, 200)
+        assert seam.outcomes[0] == Verified(rehash=None)
+        assert isinstance(seam.outcomes[1], Verified)
+        assert seam.outcomes[1].rehash is not None
+
+
 async def test_the_database_is_asked_as_often_whoever_it_is(world: World) -> None:
     """Beside a hash of 17 ms a query is small, and over 200 tries it is seen."""
     asked: list[str] = []
     engine = world.installation.database.app.sync_engine
     engine_event.listen(engine, "before_cursor_execute", lambda *call: asked.append(call[2]))
     await disable(world, "bob")
+    await world.post(world.acme.form(username="first", password="wrong"))  # whoever it is: this one counts the schemes
     statements = []
     for username in ("alice", "nobody", "bob", "keyless"):
         asked.clear()

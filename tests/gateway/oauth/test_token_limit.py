@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.gateway.oauth.conftest import OpenWorld
-from tests.gateway.oauth.world import World
+from tests.gateway.conftest import OpenWorld
+from tests.gateway.world import World
 
 LIMITS = {"token": "3/hour", "management": "100000/minute"}
 

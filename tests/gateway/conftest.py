@@ -1,4 +1,4 @@
-"""One event loop and one hashing process for all tests of this folder, a new database for each."""
+"""One event loop and one hashing process for all tests that open a world, a new database for each."""
 
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,14 +15,15 @@ from tenants import migrate
 from tenants.hashing import HashingPool
 from tenants.sealing import MasterKeys
 from tests.conftest import Clock, DatabaseUrls, drop_postgresql_database, make_postgresql_database
-from tests.gateway.oauth.world import PASSWORDS, PUBLIC_URL, Seeded, World, opened, seed
+from tests.gateway.world import PASSWORDS, PUBLIC_URL, Seeded, World, opened, seed
 
 OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
+        of_a_world = isinstance(item, pytest.Function) and "hashing" in item.fixturenames
+        if of_a_world and Path(__file__).parent in item.path.parents and pytest_asyncio.is_async_test(item):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
@@ -32,7 +33,8 @@ def settings_for(folder: Path, **values: Any) -> Settings:
         "public_url": PUBLIC_URL,
         "data_dir": str(folder),
         "hashing": {"memory": "7MiB", "iterations": 5, "helpers": 1},
-        "limits": {"token": "100000/minute", "management": "100000/minute"},
+        "limits": {"token": "100000/minute", "management": "100000/minute", "pages": "100000/minute"},
+        "mail": {"directory": str(folder / "mail")},
     }
     return from_mapping({**defaults, **values}, source="test")
 

@@ -16,7 +16,10 @@ from starlette.types import ASGIApp
 from gateway import urls
 from gateway.app import Service, compose
 from gateway.audit import Recorder
+from gateway.breach import Breaches
 from gateway.installation import Installation, open_installation
+from gateway.mail.configured import configured_mailer
+from gateway.place import Places
 from gateway.settings import Settings
 from tenants.clients import Client
 from tenants.hashing import HashingPool
@@ -111,6 +114,15 @@ class World:
             yield store
         await self.snapshot.poll()
 
+    async def deliver(self) -> None:
+        """Write and send every letter that waits."""
+        mailer = configured_mailer(
+            self.installation.settings, self.installation.database, self.installation.store, self.clock
+        )
+        assert mailer is not None
+        while await mailer.deliver():
+            pass
+
     async def events(self, fixture: Fixture | None = None) -> list[dict[str, Any]]:
         """The tenant's audit log, without its making. None of acme or globex: ``platform_events``."""
         return await self._log((fixture or self.acme).id)
@@ -148,7 +160,9 @@ async def opened(settings: Settings, hashing: HashingPool, seeded: Seeded, clock
         snapshot = Snapshot(installation.database, clock=clock, monotonic=clock.monotonic)
         await snapshot.load()
         recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=clock)
-        service = compose(installation, snapshot, recorder, hashing, {})
+        service = compose(
+            installation, snapshot, recorder, hashing, {}, Breaches.of(settings), Places(settings.geoip_database)
+        )
         yield World(installation, snapshot, recorder, service, clock, acme, globex)
 
 

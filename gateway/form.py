@@ -1,4 +1,4 @@
-"""The request body of OAuth endpoints: a form, read strictly (RFC 6749 section 3.2 and appendix B)."""
+"""The form in a request's body or query, read strictly (RFC 6749 section 3.2 and appendix B)."""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -72,8 +72,21 @@ def parse_form(content_type: str | None, body: bytes) -> Form:
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise InvalidRequest(reason="form_expected", detail=media_type[:100])
+    return _parse(body)
+
+
+def parse_query(query: bytes) -> Form:
+    """The parameters of a query string, as strictly.
+
+    Raises:
+        InvalidRequest: as ``parse_form``.
+    """
+    return _parse(query)
+
+
+def _parse(encoded: bytes) -> Form:
     fields: dict[str, tuple[str, ...]] = {}
-    pairs = [pair for pair in body.split(b"&") if pair]
+    pairs = [pair for pair in encoded.split(b"&") if pair]
     if len(pairs) > _MAX_FIELDS:
         raise InvalidRequest(reason="too_many_parameters")
     for pair in pairs:

@@ -1,0 +1,199 @@
+"""What all pages of a tenant go through, in this order: tenant, limit, form, forgery check, the page, its cookies.
+
+A page is an ``async`` function from a ``Visit`` to an ``Answer``; it cannot forget any of these. Owns them, and how
+refusals look to a person. Not what any page shows.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Literal
+
+import structlog
+from fastapi import APIRouter
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+
+from gateway.audit import Observation
+from gateway.errors import InvalidRequest, Overloaded, Refusal, TenantNotFound, TooManyRequests, Unavailable
+from gateway.form import Form, parse_form, parse_query, read_body
+from gateway.limits import AddressLimit
+from gateway.middleware import context_of
+from gateway.pages import forgery
+from gateway.pages.cookies import Cookies
+from gateway.pages.page import Page
+from gateway.pages.renderer import Renderer
+from gateway.pages.visit import Answer, Show, Visit
+from gateway.tenancy import step
+from gateway.web import problem_response
+from tenants.database import DATABASE_ERRORS
+from tenants.snapshot import Snapshot, TenantFacts
+from tenants.store import Store, TenantStore
+from tenants.tenant import Tenant
+from tenants.visitor import Visitor
+
+_log = structlog.get_logger("yett.pages")
+_NO_FORM = Form({})
+_DEVICE_AGE = 180 * 24 * 3600  # the row that it stands for has an age of its own
+
+Handler = Callable[[Visit], Awaitable[Answer]]
+Endpoint = Callable[[str, Request], Awaitable[Response]]
+BoundTo = Literal["login", "session"]
+
+
+class Site:
+    """The parts that pages share. ``public_url`` is the only source of our own origin."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Snapshot,
+        store: Store,
+        renderer: Renderer,
+        cookies: Cookies,
+        limit: AddressLimit,
+        observe: Callable[[Observation], None],
+        clock: Callable[[], datetime],
+        public_url: str,
+    ) -> None:
+        self._snapshot = snapshot
+        self._store = store
+        self._renderer = renderer
+        self._cookies = cookies
+        self._limit = limit
+        self._observe = observe
+        self._public_url = public_url
+        self.now = clock
+
+    def step(self, visit: Visit, *, read_only: bool = False) -> AbstractAsyncContextManager[TenantStore]:
+        """One transaction for the tenant that is visited."""
+        return step(self._store, visit.tenant_id, read_only=read_only)
+
+    def endpoint(self, handler: Handler, *, bound_to: BoundTo) -> Endpoint:
+        """The page as a route's function. A POST has to carry the form token of the cookie that it is bound to."""
+
+        async def endpoint(slug: str, request: Request) -> Response:
+            tenant = self.tenant_of(slug, request)
+            try:
+                visit = await self._visit(tenant, request)
+                if request.method == "POST":
+                    secret = visit.login_secret if bound_to == "login" else visit.session_secret
+                    forgery.check(
+                        request,
+                        public_origin=self._public_url,
+                        secret=secret,
+                        presented=visit.form.text("form_token"),
+                    )
+                answer = await handler(visit)
+            except Refusal as refusal:
+                return await self._refused(refusal, request, tenant)
+            except ClientDisconnect:  # nobody reads the answer; it is no fault of ours either
+                return await self._refused(InvalidRequest(reason="body_incomplete"), request, tenant)
+            except DATABASE_ERRORS as error:
+                _log.warning("database_unavailable", error=type(error).__name__)
+                return await self._refused(Overloaded(reason="database_unavailable", retry_after=1), request, tenant)
+            return self._response(answer, slug)
+
+        return endpoint
+
+    def tell(self, visit: Visit, refusal: Refusal) -> None:
+        """Observe a refusal that a page shows in its form: strangers decide how many there are of these."""
+        self._observe(_observation(refusal, visit.request, self._snapshot.by_id(visit.tenant_id)))
+
+    def add(self, router: APIRouter, path: str, show: Handler, submit: Handler, *, bound_to: BoundTo) -> None:
+        """Route a page: ``show`` answers GET and HEAD, ``submit`` POST. One route, so that a 405 names all of them."""
+
+        async def page(visit: Visit) -> Answer:
+            return await (submit if visit.request.method == "POST" else show)(visit)
+
+        router.add_api_route(
+            f"/t/{{slug}}{path}",
+            self.endpoint(page, bound_to=bound_to),
+            methods=["GET", "HEAD", "POST"],
+            response_model=None,
+        )
+
+    def tenant_of(self, slug: str, request: Request) -> TenantFacts:
+        """The tenant of the path. A suspended one is refused in the same words as one that is not there."""
+        tenant = self._snapshot.by_slug(slug)
+        if tenant is not None and tenant.active:
+            return tenant
+        refusal = TenantNotFound(reason=None if tenant is None else "tenant_suspended")
+        self._observe(_observation(refusal, request, tenant))
+        raise refusal
+
+    async def _visit(self, tenant: TenantFacts, request: Request) -> Visit:
+        seconds = await self._limit.refused_for(request)
+        if seconds is not None:
+            raise TooManyRequests(reason="address_limit", retry_after=seconds)
+        form = _NO_FORM
+        if request.method == "POST":
+            body = await read_body(request.stream(), request.headers.get("content-length"))
+            form = parse_form(request.headers.get("content-type"), body)
+        context = context_of(request.scope)
+        return Visit(
+            tenant_id=tenant.id,
+            slug=tenant.slug,
+            base=f"/t/{tenant.slug}",
+            request=request,
+            form=form,
+            query=parse_query(request.scope["query_string"]),
+            visitor=Visitor.of(context.address, request.headers.get("user-agent", "")),
+            request_id=context.request_id,
+            session_secret=self._cookies.read(request, tenant.slug, "session"),
+            login_secret=self._cookies.read(request, tenant.slug, "login"),
+            device_secret=self._cookies.read(request, tenant.slug, "device"),
+        )
+
+    def _response(self, answer: Answer, slug: str) -> Response:
+        if isinstance(answer, Show):
+            token = forgery.form_token(answer.form_secret) if answer.form_secret else ""
+            response = self._renderer.response(
+                answer.page, tenant=answer.tenant, form_token=token, form_origins=answer.form_origins
+            )
+        else:
+            response = RedirectResponse(answer.to, status_code=303, headers={"Cache-Control": "no-store"})
+        for kind, value in answer.cookies.items():
+            if value is None:
+                self._cookies.clear(response, slug, kind)
+            else:
+                self._cookies.set(response, slug, kind, value, max_age=_DEVICE_AGE if kind == "device" else None)
+        return response
+
+    async def _refused(self, refusal: Refusal, request: Request, tenant: TenantFacts) -> Response:
+        """A page that says what is wrong; without a database, the bare problem."""
+        if not refusal.told:
+            self._observe(_observation(refusal, request, tenant))
+        if isinstance(refusal, TooManyRequests):  # the limit is there to protect the database, too
+            return problem_response(request, refusal)
+        found: Tenant | None = None
+        try:
+            async with step(self._store, tenant.id, read_only=True) as store:
+                found = await store.settings.get()
+        except DATABASE_ERRORS as error:
+            _log.warning("database_unavailable", error=type(error).__name__)
+        if found is None:
+            return problem_response(request, Unavailable(retry_after=refusal.retry_after))
+        context = {
+            "heading": refusal.heading,
+            "text": refusal.public,
+            "request_id": context_of(request.scope).request_id,
+        }
+        page = Page("error.html", "Error", context, refusal.status, refusal.headers())
+        return self._renderer.response(page, tenant=found)
+
+
+def _observation(refusal: Refusal, request: Request, tenant: TenantFacts | None) -> Observation:
+    context = context_of(request.scope)
+    return Observation(
+        outcome="refused",
+        event="page",
+        reason=refusal.reason,
+        status=refusal.status,
+        route=None,
+        method=request.method,
+        path=request.scope["path"],
+        request_id=context.request_id,
+        address=str(context.address),
+        tenant_id=None if tenant is None else tenant.id,
+    )

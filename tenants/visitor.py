@@ -1,0 +1,25 @@
+"""Where a login comes from, as it is stored beside what it starts."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_network
+
+_LONGEST_USER_AGENT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """``address`` as text; ``user_agent`` is what the client says of itself, cut at 300 characters."""
+
+    address: str
+    network: str
+    user_agent: str
+
+    @classmethod
+    def of(cls, address: IPv4Address | IPv6Address, user_agent: str) -> "Visitor":
+        """``network`` is the IPv4 address, or the /64 that an IPv6 client has all to itself (rule 11)."""
+        prefix = 64 if isinstance(address, IPv6Address) else 32
+        printable = "".join(sign for sign in user_agent[:_LONGEST_USER_AGENT] if sign.isprintable())
+        return cls(str(address), str(ip_network((address, prefix), strict=False)), printable)
+
+
+UNKNOWN = Visitor("", "", "")

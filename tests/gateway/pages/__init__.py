@@ -1,0 +1,1 @@
+"""Tests of the hosted pages\x27 look and safety."""
