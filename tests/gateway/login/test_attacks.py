@@ -877,3 +877,27 @@ async def test_a_strangers_codes_do_not_stop_the_owner_at_the_api(world: World) 
     world.clock.advance(seconds=30)
     assert [await bring("000000", "198.51.100.9") for _ in range(6)] == [400] * 5 + [429]
     assert await bring(code(world, secret), "203.0.113.7") == 200
+
+
+async def test_every_reason_against_a_login_looks_the_same(world: World) -> None:
+    """L01: status, body and header fields, but for the form's token and the request's id."""
+    async with world.store() as store:
+        await store.users.set_active(world.acme.users["bob"], False)
+        await store.users.create("imported")
+        imported = await store.users.by_name("imported")
+        assert imported is not None
+        await store.credentials.set_password(imported.id, "$2b$04$" + "a" * 53)
+    answers = []
+    tries = [("alice", "wrong"), ("nobody", "wrong"), ("bob", None), ("keyless", "wrong"), ("imported", "wrong")]
+    for name, password in [*tries, ("alice", ""), ("nobody", ""), ("a\u200bb", "wrong")]:
+        async with Browser(world) as browser:
+            await browser.log_in(name, password)
+            page = browser.page
+            token = browser.forms[0].fields["form_token"]
+            text = page.text.replace(token, "").replace(f'value="{name}"', "")
+            headers = sorted(
+                (key, value) for key, value in page.headers.items() if key not in ("x-request-id", "content-length")
+            )
+            answers.append((page.status_code, text, headers))
+    assert answers == [answers[0]] * len(answers)
+    assert answers[0][0] == 400
