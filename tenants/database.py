@@ -16,7 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-_BUSY_TIMEOUT_MS = 10_000
+from tenants.prepared import Connection
+from tenants.sqlite import BUSY_TIMEOUT_MS, DRIVER, SqliteConnection
+
 _STATEMENT_TIMEOUT_MS = 30_000
 
 
@@ -70,13 +72,15 @@ class Database:
         async with self._turn_to_write(not read_only), self.app.connect() as connection:
             await connection.execution_options(postgresql_readonly=read_only, yett_read_only=read_only)
             async with connection.begin():
-                yield connection
+                yield Connection(self.app, connection.sync_connection)
 
     @asynccontextmanager
     async def system_step(self) -> AsyncIterator[AsyncConnection]:
         """One transaction that sees all tenants. For the named exceptions only."""
-        async with self._turn_to_write(True), self.system.begin() as connection:
-            yield connection
+        async with self._turn_to_write(True), self.system.connect() as connection:
+            await connection.execution_options(yett_in_thread=True)
+            async with connection.begin():
+                yield Connection(self.system, connection.sync_connection)
 
     @asynccontextmanager
     async def system_snapshot(self) -> AsyncIterator[AsyncConnection]:
@@ -85,9 +89,9 @@ class Database:
             if not self.is_sqlite:  # a SQLite read transaction is a snapshot already
                 await connection.execution_options(isolation_level="REPEATABLE READ")
             else:
-                await connection.execution_options(yett_read_only=True)
+                await connection.execution_options(yett_read_only=True, yett_in_thread=True)
             async with connection.begin():
-                yield connection
+                yield Connection(self.system, connection.sync_connection)
 
     @asynccontextmanager
     async def _turn_to_write(self, wanted: bool) -> AsyncIterator[None]:
@@ -100,7 +104,7 @@ class Database:
             yield
             return
         try:
-            async with asyncio.timeout(_BUSY_TIMEOUT_MS / 1000):
+            async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
                 await self._turn.acquire()
         except TimeoutError as error:
             raise PoolTimeout("the database was busy writing for too long") from error
@@ -157,29 +161,35 @@ class Database:
 
 
 def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
-    """An aiosqlite engine whose every transaction says how it begins: writers immediately, read-only ones not."""
+    """An engine whose every transaction says how it begins, writers immediately and read-only ones not, and where its
+    statements run: those of all tenants, which may take long, in a thread.
+    """
     engine = create_async_engine(
-        url, pool_size=pool_size, max_overflow=0, pool_timeout=_BUSY_TIMEOUT_MS / 1000, hide_parameters=True
+        make_url(url).set(drivername=DRIVER),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=BUSY_TIMEOUT_MS / 1000,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")
-    def _prepare(dbapi_connection: Any, _record: ConnectionPoolEntry) -> None:
+    def _prepare(dbapi_connection: SqliteConnection, _record: ConnectionPoolEntry) -> None:
         dbapi_connection.isolation_level = None  # the driver must not begin transactions of its own
-        cursor = dbapi_connection.cursor()
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA synchronous=FULL")  # an answered change survives a power cut, not only a crash
-        cursor.close()
+        dbapi_connection.execute("PRAGMA foreign_keys=ON")
+        dbapi_connection.execute("PRAGMA journal_mode=WAL")
+        dbapi_connection.execute("PRAGMA synchronous=FULL")  # an answered change survives a power cut, not only a crash
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Any) -> None:
+        options = connection.get_execution_options()
+        driver: SqliteConnection = connection.connection.dbapi_connection
+        driver.in_thread = options.get("yett_in_thread", False)
         # A deferred BEGIN that reads and then writes fails with "locked" under load, whatever the timeout; so one that
         # said it only reads is kept to it.
-        read_only = connection.get_execution_options().get("yett_read_only", False)
-        if connection.info.get("yett_query_only", False) != read_only:
+        read_only = options.get("yett_read_only", False)
+        if driver.query_only != read_only:
             connection.exec_driver_sql(f"PRAGMA query_only={int(read_only)}")
-            connection.info["yett_query_only"] = read_only
+            driver.query_only = read_only
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine

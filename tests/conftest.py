@@ -190,7 +190,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file, to be copied."""
     path = tmp_path_factory.mktemp("template") / "yett.db"
     with ThreadPoolExecutor(1) as elsewhere:  # a fixture that is not asynchronous may find a loop running
-        elsewhere.submit(asyncio.run, migrate.upgrade(f"sqlite+aiosqlite:///{path}")).result()
+        elsewhere.submit(asyncio.run, migrate.upgrade(f"sqlite:///{path}")).result()
     return path
 
 
@@ -199,7 +199,7 @@ async def database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Async
     """Each test that asks for it runs on both databases, and finds them empty."""
     if request.param == "sqlite":
         template = request.getfixturevalue("sqlite_template")
-        yield DatabaseUrls(f"sqlite+aiosqlite:///{shutil.copy(template, tmp_path / 'yett.db')}")
+        yield DatabaseUrls(f"sqlite:///{shutil.copy(template, tmp_path / 'yett.db')}")
         return
     admin_url, free = request.getfixturevalue("postgresql_admin_url"), request.getfixturevalue("free_databases")
     urls = free.urls.pop() if free.urls else await make_postgresql_database(admin_url)

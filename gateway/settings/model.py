@@ -8,13 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from gateway.settings.addresses import HostPort, HostSet, ListenAddress, Origin, PrivateNetwork, ProxyNetwork
+from gateway.settings.addresses import (
+    HostPort,
+    HostSet,
+    ListenAddress,
+    Origin,
+    PageOrigin,
+    PrivateNetwork,
+    ProxyNetwork,
+)
 from gateway.settings.digest import digest
 from gateway.settings.mail import LookupUrl, Mail
 from gateway.settings.routing import Route, Section, Upstream
 from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
 
-_SQLITE = ("sqlite+aiosqlite", "sqlite")
+_SQLITE = ("sqlite", "sqlite+aiosqlite")  # the second is what 0.1.0 named
 _POSTGRESQL = ("postgresql+psycopg", "postgresql")
 _MIB = 1024 * 1024
 
@@ -31,7 +39,7 @@ def _database(value: SecretStr) -> SecretStr:
             if family is _SQLITE and rest.partition("?")[0] in ("/", "/:memory:"):
                 raise ValueError("must name a file: in memory every connection would have a database of its own")
             return SecretStr(f"{family[0]}://{rest}")
-    raise ValueError("must be a URL with postgresql+psycopg:// or sqlite+aiosqlite:///")
+    raise ValueError("must be a URL with postgresql+psycopg:// or sqlite:///")
 
 
 def _postgresql(value: SecretStr) -> SecretStr:
@@ -79,6 +87,12 @@ class Limits(Section):
     management: Rate = "600/minute"
 
 
+class Cors(Section):
+    """Which pages of other origins may call the APIs. Without any, what upstreams say of origins is passed on."""
+
+    origins: tuple[PageOrigin, ...] = ()
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -122,6 +136,7 @@ class Settings(BaseSettings):
     api_hosts: tuple[HostPort, ...] = ()
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
+    cors: Cors = Cors()
     revocation_staleness: Annotated[Duration, within("1s", "1d")] = timedelta(seconds=60)
     drain: Annotated[Duration, within("0s", "10m")] = timedelta(seconds=10)
     hashing: Hashing = Hashing()

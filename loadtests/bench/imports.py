@@ -130,7 +130,7 @@ def _measure(folder: Path, users: int, bar: float, wait_bar: float) -> tuple[Map
         "undo": f"{undone.seconds:,.1f} s",
         "machine": f"{_cpu()}, {os.cpu_count()} CPUs, {platform.system()} {platform.release()}",
         "versions": f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "
-        f"SQLAlchemy {version('sqlalchemy')}, aiosqlite {version('aiosqlite')}",
+        f"SQLAlchemy {version('sqlalchemy')}",
         "load average at the end": f"{os.getloadavg()[0]:.2f}",
     }
     return rows, bars_missed(imported.seconds, waits, bar, wait_bar)

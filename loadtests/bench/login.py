@@ -75,7 +75,7 @@ def main() -> int:
     if shutil.which("nginx") is None or len(cpus) < 2:
         print("nginx (on Debian: apt-get install nginx) and two CPUs are needed.", file=sys.stderr)
         return 2
-    where = conditions(("nginx",), ("uvloop", "httptools", "argon2-cffi", "sqlalchemy", "aiosqlite"))
+    where = conditions(("nginx",), ("uvloop", "httptools", "argon2-cffi", "sqlalchemy"))
     try:
         with _bench(options, helper_cpu=cpus[0], else_cpu=cpus[1]) as bench:
             figures = _measure(bench, options)

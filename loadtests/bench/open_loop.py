@@ -10,6 +10,7 @@ import gc
 import math
 import select
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ def _run(target: Target, rate: float | None, seconds: float) -> Latencies:
 class _Loop:
     def __init__(self, request: bytes, connections: Sequence[Connection], rate: float | None) -> None:
         self._request, self._rate = request, rate
-        self._free = list(connections)
+        self._free = deque(connections)  # all in turn: the gateway closes a connection on which nothing was asked
         self._by_fd = {connection.socket.fileno(): connection for connection in connections}
         self._due: dict[Connection, tuple[float, float]] = {}
         self._done: list[tuple[float, float, float]] = []
@@ -111,7 +112,7 @@ class _Loop:
             self._ended = until
 
     def _send(self, due: float) -> None:
-        connection = self._free.pop()
+        connection = self._free.popleft()
         self._due[connection] = (due, time.perf_counter())
         connection.send(self._request)
 

@@ -95,7 +95,7 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped then, too
     where = {
-        **conditions((), ("uvloop", "argon2-cffi", "bcrypt", "sqlalchemy", "aiosqlite")),
+        **conditions((), ("uvloop", "argon2-cffi", "bcrypt", "sqlalchemy")),
         "attempts": f"{options.attempts:,} of each kind in each run, at the {_ENDPOINTS[options.endpoint]}",
     }
     native, imported = stored_hash(PASSWORD), bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(_BCRYPT_COST)).decode()

@@ -12,7 +12,7 @@ from tests.gateway.asgi import request_with_context
 
 
 async def admitted(limit: AddressLimit, address: str, count: int = 1) -> list[bool]:
-    return [await limit.refused_for(await request_with_context(address)) is None for _ in range(count)]
+    return [limit.refused_for(await request_with_context(address)) is None for _ in range(count)]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ async def test_what_is_over_the_rate_is_refused_and_told_when_to_come_again() ->
     limit = AddressLimit("2/minute")
     assert await admitted(limit, "203.0.113.7", 2) == [True, True]
 
-    seconds = await limit.refused_for(await request_with_context("203.0.113.7"))
+    seconds = limit.refused_for(await request_with_context("203.0.113.7"))
     assert seconds is not None
     assert 1 <= seconds <= 60
 
@@ -65,7 +65,7 @@ async def test_each_limit_counts_for_itself() -> None:
 async def test_a_window_that_is_over_counts_no_more() -> None:
     limit = AddressLimit("1/second")
     await admitted(limit, "203.0.113.7")
-    refused = await limit.refused_for(await request_with_context("203.0.113.7"))
+    refused = limit.refused_for(await request_with_context("203.0.113.7"))
 
     assert refused in (None, 1)
 
@@ -77,7 +77,7 @@ async def test_the_answer_of_one_request_is_asked_once_for_each_request_not_each
     for _ in range(2):
         request = await request_with_context("203.0.113.7")
         request.scope["state"] = state.copy()  # what a server hands to each request of a lifespan
-        refusals.append(await limit.refused_for(Request(request.scope)))
+        refusals.append(limit.refused_for(Request(request.scope)))
 
     assert refusals[0] is None
     assert refusals[1] is not None

@@ -1,0 +1,60 @@
+"""Group commit: events that are all that a request writes share a transaction with those of others (rule 7).
+
+Whoever records an event goes on when it is on the disk, as with a transaction of one's own. What fails fails alone: an
+event is encoded before it joins the others, and after that only the database can refuse them, all together.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from gateway.errors import Overloaded
+from tenants import audit_outbox
+from tenants.audit_event import Event
+
+_MOST_WAITING = 4096
+
+Append = Callable[[Sequence[Mapping[str, object]]], Awaitable[None]]
+
+
+class Journal:
+    """``append`` writes outbox rows of any tenants in one transaction; there is one at a time."""
+
+    def __init__(self, append: Append, clock: Callable[[], datetime]) -> None:
+        self._append = append
+        self._clock = clock
+        self._waiting: list[tuple[Mapping[str, object], asyncio.Future[None]]] = []
+        self._writing: asyncio.Task[None] | None = None
+
+    async def record(self, tenant_id: UUID, event: Event) -> None:
+        """Return when the event is committed. It is written even where the caller does not wait for it.
+
+        Raises:
+            Overloaded: as many wait as may wait.
+            DATABASE_ERRORS: it could not be written.
+        """
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Overloaded(reason="audit_queue_full", retry_after=1)
+        row = audit_outbox.row(event, tenant_id, self._clock())
+        committed = asyncio.get_running_loop().create_future()
+        self._waiting.append((row, committed))
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        await committed
+
+    async def _write(self) -> None:
+        """Until nobody waits: all that came while the last transaction was written go into the next."""
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            try:
+                await self._append([row for row, _ in batch])
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is told to everybody who waits for it
+                for _, committed in batch:
+                    if not committed.done():
+                        committed.set_exception(error)
+            else:
+                for _, committed in batch:
+                    if not committed.done():
+                        committed.set_result(None)
+        self._writing = None

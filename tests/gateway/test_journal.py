@@ -1,0 +1,113 @@
+"""Group commit: one transaction for all who wait, one answer for each."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from uuid import UUID, uuid4
+
+import pytest
+
+from gateway.errors import Overloaded
+from gateway.journal import Journal
+from tenants.audit_event import Event
+from tests.conftest import Clock
+
+ACME = uuid4()
+MOST = 4096
+
+
+class Outbox:
+    """What was written, and when it is let go on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[UUID]] = []
+        self.gate = asyncio.Event()
+        self.away: Exception | None = None
+
+    async def append(self, rows: Sequence[Mapping[str, object]]) -> None:
+        await self.gate.wait()
+        if self.away is not None:
+            raise self.away
+        self.batches.append([row["tenant_id"] for row in rows if isinstance(row["tenant_id"], UUID)])
+
+
+@pytest.fixture
+async def outbox() -> Outbox:
+    return Outbox()
+
+
+@pytest.fixture
+def journal(outbox: Outbox, clock: Clock) -> Journal:
+    return Journal(outbox.append, clock)
+
+
+def issued(reason: str | None = None) -> Event:
+    return Event(type="token.issued", outcome="success", reason=reason)
+
+
+async def settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def test_who_records_goes_on_when_it_is_committed(outbox: Outbox, journal: Journal) -> None:
+    recording = asyncio.create_task(journal.record(ACME, issued()))
+    await settle()
+    assert not recording.done()
+    outbox.gate.set()
+    await recording
+    assert outbox.batches == [[ACME]]
+
+
+async def test_all_that_came_meanwhile_share_the_next_transaction(outbox: Outbox, journal: Journal) -> None:
+    first = asyncio.create_task(journal.record(ACME, issued()))
+    await settle()
+    others = [asyncio.create_task(journal.record(uuid4(), issued())) for _ in range(50)]
+    await settle()
+    outbox.gate.set()
+    await asyncio.gather(first, *others)
+    assert [len(batch) for batch in outbox.batches] == [1, 50]
+
+
+async def test_a_failure_of_the_database_is_told_to_all_and_the_next_are_written(
+    outbox: Outbox, journal: Journal
+) -> None:
+    outbox.away = ConnectionError()
+    outbox.gate.set()
+    answers = await asyncio.gather(*(journal.record(ACME, issued()) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [ConnectionError] * 3
+    outbox.away = None
+    await journal.record(ACME, issued())
+    assert outbox.batches == [[ACME]]
+
+
+async def test_an_event_that_cannot_be_written_fails_alone(outbox: Outbox, journal: Journal) -> None:
+    outbox.gate.set()
+    bad = Event(type="token.issued", outcome="success", details={"ratio": 0.5})  # type: ignore[dict-item]  # no floats
+    answers = await asyncio.gather(
+        journal.record(ACME, issued()),
+        journal.record(ACME, bad),
+        journal.record(ACME, issued()),
+        return_exceptions=True,
+    )
+    assert [answer is None for answer in answers] == [True, False, True]
+    assert sum(len(batch) for batch in outbox.batches) == 2
+
+
+async def test_who_is_cancelled_takes_nobody_along(outbox: Outbox, journal: Journal) -> None:
+    leaving, staying = (asyncio.create_task(journal.record(ACME, issued())) for _ in range(2))
+    await settle()
+    leaving.cancel()
+    outbox.gate.set()
+    await staying
+    assert sum(len(batch) for batch in outbox.batches) == 2
+
+
+async def test_no_more_wait_than_may_wait(outbox: Outbox, journal: Journal) -> None:
+    first = asyncio.create_task(journal.record(ACME, issued()))
+    await settle()
+    waiting = [asyncio.create_task(journal.record(ACME, issued())) for _ in range(MOST)]
+    await settle()
+    with pytest.raises(Overloaded):
+        await journal.record(ACME, issued())
+    outbox.gate.set()
+    await asyncio.gather(first, *waiting)

@@ -1,0 +1,163 @@
+"""Issuers in memory: as the database has them within a change of the feed, and never another tenant's."""
+
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import event
+
+from tenants.clients import Client, RegisteredClient
+from tenants.database import Database
+from tenants.directory import Directory
+from tenants.issuers import Issuers
+from tenants.keys import NoActiveKey
+from tenants.snapshot import Snapshot
+from tenants.store import Store
+from tenants.tenant import Tenant
+from tests.conftest import Clock
+from tests.tenants.conftest import an_app
+
+
+@pytest.fixture
+async def snapshot(database: Database, clock: Clock) -> Snapshot:
+    return Snapshot(database, clock=clock, monotonic=clock.monotonic)
+
+
+@pytest.fixture
+def issuers(store: Store, snapshot: Snapshot) -> Issuers:
+    return Issuers(store, snapshot)
+
+
+class Reads:
+    """How many transactions were begun."""
+
+    def __init__(self, database: Database) -> None:
+        self.count = 0
+        event.listen(database.app.sync_engine, "begin", self._one_more)
+
+    def _one_more(self, _: object) -> None:
+        self.count += 1
+
+
+async def test_an_issuer_is_read_once_and_again_after_a_change(
+    database: Database, store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant
+) -> None:
+    await snapshot.load()
+    reads = Reads(database)
+    first = await issuers.get(acme.id)
+    assert first is not None
+    assert first.tenant == acme
+    assert await issuers.get(acme.id) is first
+    assert reads.count == 1
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app())
+    await snapshot.poll()
+    second = await issuers.get(acme.id)
+    assert second is not None
+    assert set(second.clients) == {"app"}
+
+
+@pytest.mark.parametrize("change", ["suspended", "secret", "secrets ended", "client disabled", "key revoked", "people"])
+async def test_every_change_is_known_once_it_is_heard(
+    change: str, store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, clock: Clock
+) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app())
+        secret = await mine.clients.add_secret("app")
+        kid = (await mine.keys.signing()).kid
+    await snapshot.load()
+    before = await issuers.get(acme.id)
+    assert before is not None
+    async with store.for_tenant(acme.id) as mine:
+        match change:
+            case "suspended":
+                await mine.settings.set_active(False)
+            case "secret":
+                await mine.clients.add_secret("app")
+            case "secrets ended":
+                await mine.clients.end_secrets("app")
+            case "client disabled":
+                await mine.clients.set_active("app", False)
+            case "key revoked":
+                await mine.keys.revoke(kid, "ES256")
+            case "people":
+                await mine.settings.set_people(acme.people.changed(clock(), sign_up=True))
+    assert await issuers.get(acme.id) is before
+    await snapshot.poll()
+    now = await issuers.get(acme.id)
+    assert now is not None
+    app = now.clients["app"]
+    assert (
+        now.tenant.active,
+        len(app.secrets),
+        app.has_secret(secret, clock()),
+        app.client.active,
+        now.signing_key().kid == kid,
+        now.tenant.people == acme.people,
+    ) == (
+        change != "suspended",
+        {"secret": 2, "secrets ended": 0}.get(change, 1),
+        change != "secrets ended",
+        change != "client disabled",
+        change != "key revoked",
+        change != "people",
+    )
+
+
+async def test_a_process_that_hears_nothing_reads_each_time(
+    store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, clock: Clock
+) -> None:
+    await snapshot.load()
+    assert await issuers.get(acme.id) is not None
+    clock.advance(seconds=6)
+    async with store.for_tenant(acme.id) as mine:
+        await mine.settings.set_active(False)
+    deaf = await issuers.get(acme.id)
+    assert deaf is not None
+    assert not deaf.tenant.active
+
+
+async def test_what_one_tenant_has_is_not_anothers(
+    store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, globex: Tenant
+) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app())
+    await snapshot.load()
+    here, there = await issuers.get(acme.id), await issuers.get(globex.id)
+    assert here is not None
+    assert there is not None
+    assert set(there.clients) == set()
+    assert here.signing_key().kid != there.signing_key().kid
+    assert await issuers.get(uuid4()) is None
+
+
+async def test_memory_is_bounded_by_the_clients_that_are_kept(
+    database: Database, store: Store, snapshot: Snapshot, directory: Directory, acme: Tenant, globex: Tenant
+) -> None:
+    for tenant in (acme, globex):
+        async with store.for_tenant(tenant.id) as mine:
+            for number in range(3):
+                await mine.clients.create(an_app(f"app-{number}"))
+    await snapshot.load()
+    issuers = Issuers(store, snapshot, most_clients=5)
+    first = await issuers.get(acme.id)
+    await issuers.get(globex.id)
+    reads = Reads(database)
+    await issuers.get(globex.id)
+    assert reads.count == 0  # the newest is kept
+    assert await issuers.get(acme.id) is not first
+    assert reads.count == 1
+
+
+async def test_without_a_key_nothing_is_signed(snapshot: Snapshot, issuers: Issuers, acme: Tenant) -> None:
+    await snapshot.load()
+    issuer = await issuers.get(acme.id)
+    assert issuer is not None
+    keyless = type(issuer)(issuer.tenant, issuer.clients, None)
+    with pytest.raises(NoActiveKey):
+        keyless.signing_key()
+
+
+def test_a_secret_is_not_shown(acme: Tenant) -> None:
+    client = Client("app", "App", True, frozenset(), frozenset(), ("https://api.example.com",))
+
+    assert "digest" not in repr(RegisteredClient(client, {b"digest": None}))
