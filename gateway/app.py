@@ -12,6 +12,9 @@ from gateway import urls
 from gateway.account.router import account_router
 from gateway.audit import Recorder
 from gateway.authn.bearer import Bearer
+from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
+from gateway.authn.dpop_nonce import DpopNonces
+from gateway.authn.id_token_hint import IdTokenHints
 from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
@@ -21,36 +24,58 @@ from gateway.health import health_router
 from gateway.housekeeping import Housekeeping
 from gateway.installation import Installation, hashing_pool
 from gateway.jobs import Job, Jobs
+from gateway.journal import Journal
 from gateway.limits import AddressLimit
 from gateway.login.router import login_router
 from gateway.mail.configured import configured_mailer
 from gateway.management import ManagementGuard
 from gateway.middleware import WithContext
+from gateway.oauth.authorize import AuthorizePages, authorize_router
+from gateway.oauth.backchannel import BackChannel
+from gateway.oauth.client_auth import ClientAuth
+from gateway.oauth.client_jwks import ClientJwks
+from gateway.oauth.device_endpoint import DeviceEndpoint
+from gateway.oauth.dpop import DpopProofs
+from gateway.oauth.endpoint import Endpoints
 from gateway.oauth.endpoints import oauth_router
+from gateway.oauth.grants.authorization_code import AuthorizationCodeGrant
 from gateway.oauth.grants.client_credentials import ClientCredentialsGrant
+from gateway.oauth.grants.device_code import DeviceCodeGrant
 from gateway.oauth.grants.mfa_otp import MfaOtpGrant
 from gateway.oauth.grants.password import PasswordGrant
 from gateway.oauth.grants.refresh_token import RefreshTokenGrant
+from gateway.oauth.grants.token_exchange import TokenExchangeGrant
+from gateway.oauth.introspection import Introspection
+from gateway.oauth.par import PushedAuthorization
 from gateway.oauth.pipeline import TokenPipeline
+from gateway.oauth.registration import Registration
+from gateway.oauth.request_object import RequestObjects
+from gateway.oauth.revocation import Revocation
+from gateway.oauth.userinfo import UserInfo
+from gateway.oauth.verified_token import PresentedTokens
 from gateway.pages.assets import assets_router
 from gateway.pages.cookies import Cookies
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from gateway.place import Places
+from gateway.proxy.cross_origin import CrossOrigin
 from gateway.proxy.plane import DataPlane, PlaneConfig
 from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.resource_metadata import Resources
 from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings, compile_routes
 from gateway.web import CanonicalPath, application, nowhere
 from tenants.common_passwords import load as common_passwords
 from tenants.database import DATABASE_ERRORS
 from tenants.hashing import HashingPool
+from tenants.issuers import Issuers
 from tenants.snapshot import Snapshot
 
 _log = structlog.get_logger("yett.app")
 _FEED_INTERVAL = 0.2
 _AUDIT_INTERVAL = 0.25
 _LETTERS_INTERVAL = 0.5
+_NOTICES_INTERVAL = 0.5
 _HOUSEKEEPING_INTERVAL = 30.0
 
 
@@ -112,20 +137,54 @@ def compose(
         return snapshot.silent_for() <= staleness
 
     check = PasswordCheck(hashing)
-    grants = (PasswordGrant(check), MfaOtpGrant(), ClientCredentialsGrant(), RefreshTokenGrant())
-    pipeline = TokenPipeline(installation.store, grants, installation.clock)
+    issuers = Issuers(installation.store, snapshot)
+    client_jwks = ClientJwks.of(settings, installation.clock)
+    clients = ClientAuth(issuers, installation.store, client_jwks, installation.clock)
+    bearer = Bearer(snapshot, TokenTable(), lambda: installation.clock().timestamp())
+    tokens = PresentedTokens(bearer.authenticate, feed_fresh)
+    proofs = _proof_check(installation)
+    possession = Possession(proofs, SeenProofs(), lambda: installation.clock().timestamp())
+    dpop = DpopProofs(proofs, installation.store)
+    objects = RequestObjects(installation.store, client_jwks, installation.clock)
+    pipeline = TokenPipeline(
+        installation.store,
+        clients,
+        Journal(installation.audit_log.append, installation.clock),
+        dpop,
+        grants=(
+            PasswordGrant(check),
+            MfaOtpGrant(),
+            AuthorizationCodeGrant(),
+            RefreshTokenGrant(),
+            DeviceCodeGrant(),
+            TokenExchangeGrant(tokens),
+        ),
+        immediate=(ClientCredentialsGrant(),),
+    )
+    hints = IdTokenHints(snapshot)
     passwords = NewPasswords(hashing, breaches, common_passwords())
     site = _site(installation, snapshot, recorder)
     mail = settings.mail.configured
     identity = application(
-        oauth_router(snapshot, pipeline, AddressLimit(settings.limits.token), recorder.observe),
-        login_router(site, check, passwords, mail=mail),
+        oauth_router(
+            Endpoints(snapshot, AddressLimit(settings.limits.token), recorder.observe, proofs.nonce),
+            pipeline,
+            UserInfo(installation.store, issuers, tokens, possession),
+            Introspection(installation.store, clients, tokens, recorder.observe),
+            Revocation(installation.store, clients, tokens, recorder.observe),
+            DeviceEndpoint(installation.store, clients),
+            PushedAuthorization(installation.store, clients, objects, dpop),
+            Registration(installation.store),
+        ),
+        authorize_router(AuthorizePages(site, issuers, objects, hints)),
+        login_router(site, check, passwords, places, hints, mail=mail),
         account_router(site, check, passwords, places, mail=mail),
         assets_router(site.tenant_of, installation.store, AddressLimit(settings.limits.pages)),
     )
     data_plane = DataPlane(
-        PlaneConfig(compile_routes(settings), upstreams),
+        _plane_config(settings, upstreams, snapshot),
         authenticate=Bearer(snapshot, TokenTable(), time.time).authenticate,
+        possession=possession,
         feed_fresh=feed_fresh,
         observe=recorder.observe,
         trusted_proxies=settings.trusted_proxies,
@@ -143,6 +202,25 @@ def compose(
         limit=AddressLimit(settings.limits.management),
     )
     return Service(edge, WithContext(management, settings.trusted_proxies))
+
+
+def _plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snapshot: Snapshot) -> PlaneConfig:
+    def issuer_of(slug: str) -> str | None:
+        tenant = snapshot.by_slug(slug)
+        return tenant.issuer if tenant is not None and tenant.active else None
+
+    table = compile_routes(settings)
+    audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
+    resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
+    cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
+    return PlaneConfig(table, upstreams, resources, cross_origin)
+
+
+def _proof_check(installation: Installation) -> ProofCheck:
+    def seconds() -> float:
+        return installation.clock().timestamp()
+
+    return ProofCheck(DpopNonces(installation.master_keys.derived("dpop nonce"), seconds), seconds)
 
 
 def _site(installation: Installation, snapshot: Snapshot, recorder: Recorder) -> Site:
@@ -168,6 +246,7 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, pl
         installation.clock,
         place_of=places.of,
     )
+    notices = BackChannel.of(installation.settings, installation.database, installation.store, installation.clock)
     letters = [] if mailer is None else [Job("letters", _LETTERS_INTERVAL, mailer.deliver)]
     return [
         Job("feed", _FEED_INTERVAL, snapshot.poll),
@@ -175,6 +254,7 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, pl
         Job("sequencer", _AUDIT_INTERVAL, installation.audit_log.sequence),
         Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
+        Job("logouts", _NOTICES_INTERVAL, notices.deliver),
         *letters,
     ]
 

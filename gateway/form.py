@@ -1,6 +1,6 @@
 """The form in a request's body or query, read strictly (RFC 6749 section 3.2 and appendix B)."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
@@ -9,7 +9,7 @@ from gateway.errors import InvalidRequest, RequestTooLarge
 MAX_BODY = 64 * 1024
 _MAX_FIELDS = 50
 _MAX_DIGITS = 20
-_REPEATABLE = frozenset({"resource"})  # RFC 8707 section 2
+_REPEATABLE = frozenset({"resource", "audience"})  # RFC 8707 section 2, RFC 8693 section 2.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,20 @@ class Form:
         """All values of a parameter that may be repeated, empty ones left out."""
         return tuple(value for value in self._fields.get(name, ()) if value)
 
+    @classmethod
+    def from_stored(cls, parameters: Mapping[str, Sequence[str]]) -> "Form":
+        """What ``stored`` gave."""
+        return cls({name: tuple(values) for name, values in parameters.items()})
+
+    def stored(self) -> dict[str, list[str]]:
+        """All of it as JSON, to be read again later."""
+        return {name: list(values) for name, values in self._fields.items()}
+
     def __repr__(self) -> str:
         return f"Form({', '.join(sorted(self._fields))})"  # names only: the values are secrets
+
+
+NO_FORM = Form({})
 
 
 async def read_body(chunks: AsyncIterator[bytes], content_length: str | None) -> bytes:

@@ -11,14 +11,21 @@ import structlog
 
 from policies.throttle import REMEMBERED
 from tenants import (
+    authorization_codes,
+    authorization_requests,
+    begun_requests,
     changes,
+    device_codes,
     devices,
     key_schedule,
     logins,
+    logout_notices,
     mail_links,
     mail_outbox,
     refresh_tokens,
+    registration_tokens,
     revocations,
+    seen_ids,
     sessions,
     throttles,
 )
@@ -31,6 +38,7 @@ from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
 _log = structlog.get_logger("yett.housekeeping")
 _ENDED_KEPT = timedelta(days=1)
 _LETTERS_KEPT = timedelta(days=2)  # longer than the mailer goes on trying
+_NOTICES_KEPT = timedelta(days=2)  # likewise
 
 
 class Housekeeping:
@@ -71,7 +79,14 @@ class Housekeeping:
             await throttles.prune(connection, now - REMEMBERED)
             await devices.prune_devices(connection, now)
             await devices.prune_networks(connection, now - LONGEST_KNOWN_NETWORK)
+            await authorization_requests.prune(connection, now)
+            await begun_requests.prune(connection, now)
+            await authorization_codes.prune(connection, now - _ENDED_KEPT)  # one that comes again tells of a theft
+            await device_codes.prune(connection, now - _ENDED_KEPT)
+            await seen_ids.prune(connection, now)
             await mail_outbox.prune(connection, now - _LETTERS_KEPT)
+            await logout_notices.prune(connection, now - _NOTICES_KEPT)
+            await registration_tokens.prune(connection, now - _ENDED_KEPT)
             await revocations.prune(connection, now)
             await changes.prune(connection, now - FEED_RETENTION)
         self._snapshot.forget_expired()

@@ -29,7 +29,7 @@ class ManagementGuard:
             if self._hosts.find(request.headers.get("host", "").lower()) is None:
                 await problem_response(request, Misdirected())(scope, receive, send)
                 return
-            seconds = await self._limit.refused_for(request)
+            seconds = self._limit.refused_for(request)
             if seconds is not None:
                 refusal = TooManyRequests(reason="address_limit", retry_after=seconds)
                 await problem_response(request, refusal)(scope, receive, send)

@@ -10,10 +10,11 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import ip_address
+from urllib.parse import urlencode
 
 import httpcore
 
@@ -77,6 +78,21 @@ class Outbound:
             OutboundFailed: ``name_unknown``, ``unreachable``, ``timed_out``, ``answer_malformed``,
                 ``answer_too_large``.
         """
+        return await self._call("GET", url, headers or {})
+
+    async def post_form(self, url: str, fields: Mapping[str, str]) -> OutboundAnswer:
+        """Send a form to ``url``, once: a call that fails may have arrived all the same.
+
+        Raises:
+            OutboundRefused: as ``get``.
+            OutboundFailed: as ``get``.
+        """
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return await self._call("POST", url, headers, urlencode(fields).encode())
+
+    async def _call(
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+    ) -> OutboundAnswer:
         try:
             there = WebAddress.parse(url)
         except ValueError as error:
@@ -93,7 +109,8 @@ class Outbound:
                 backend = _Guard(self._addresses, opened)
                 pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend)
                 await opened.enter_async_context(pool)
-                return await self._exchange(pool, target, {**(headers or {}), **sent})
+                asked = pool.stream(method, target, headers=list({**headers, **sent}.items()), content=content)
+                return await self._exchange(asked)
         except TimeoutError as error:
             raise OutboundFailed("timed_out") from error
         except (httpcore.NetworkError, httpcore.TimeoutException) as error:
@@ -101,11 +118,9 @@ class Outbound:
         except httpcore.ProtocolError as error:
             raise OutboundFailed("answer_malformed") from error
 
-    async def _exchange(
-        self, pool: httpcore.AsyncConnectionPool, target: httpcore.URL, headers: Mapping[str, str]
-    ) -> OutboundAnswer:
+    async def _exchange(self, asked: AbstractAsyncContextManager[httpcore.Response]) -> OutboundAnswer:
         body = bytearray()
-        async with pool.stream("GET", target, headers=list(headers.items())) as response:
+        async with asked as response:
             async for chunk in response.aiter_stream():
                 body += chunk
                 if len(body) > self._max_bytes:

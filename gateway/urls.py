@@ -21,9 +21,6 @@ def may_be_named(slug: str) -> bool:
     return is_slug(slug) and slug not in RESERVED_SLUGS
 
 
-def jwks(issuer: str) -> str:
-    return f"{issuer}/jwks"
-
-
-def token(issuer: str) -> str:
-    return f"{issuer}/token"
+def below(issuer: str, path: str) -> str:
+    """An endpoint of an issuer."""
+    return f"{issuer}/{path}"

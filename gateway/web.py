@@ -3,6 +3,7 @@
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import (
@@ -27,6 +28,7 @@ def application(*routers: APIRouter) -> ASGIApp:
     app = FastAPI(title="Yett", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     for router in routers:
         app.include_router(router)
+    app.state.routes = [route for router in routers for route in router.routes if isinstance(route, Route)]
     app.add_exception_handler(Refusal, _refusal)
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _bug)
@@ -72,10 +74,17 @@ async def _refusal(request: Request, refusal: Exception) -> Response:
 async def _http_exception(request: Request, error: Exception) -> Response:
     """The router's own: no such address, no such method."""
     if isinstance(error, HTTPException) and error.status_code == MethodNotAllowed.status:
-        return problem_response(request, MethodNotAllowed(), dict(error.headers or {}))
+        return problem_response(request, MethodNotAllowed(), {"Allow": ", ".join(_methods_at(request))})
     if isinstance(error, HTTPException) and error.status_code == NotFound.status:
         return problem_response(request, NotFound())
     raise error
+
+
+def _methods_at(request: Request) -> list[str]:
+    """What every route of this address answers (RFC 9110 section 10.2.1): two may share one, each with its methods."""
+    routes: list[Route] = request.app.state.routes
+    there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in there for method in route.methods or ()})
 
 
 async def _bug(request: Request, _error: Exception) -> Response:

@@ -10,7 +10,7 @@ revocation.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NoReturn, TypeGuard
@@ -26,8 +26,10 @@ MAX_TEXT = 1024
 """Characters of a name in a claim. Ours are far shorter; these go into headers and logs."""
 
 _TYPES = frozenset({"at+jwt", "application/at+jwt"})
+ID_TOKEN_TYPES = frozenset({"jwt"})
 # Parameters by which a token would name its own key, or change what is signed. We never issue and never follow them.
 _UNTRUSTED = frozenset({"crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c"})
+_THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
 # Controls would break out of the header or log line that carries the name; a lone surrogate cannot be encoded at all.
 _NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -77,13 +79,17 @@ class AccessClaims:
     auth_time: int | None
     acr: str | None
     amr: frozenset[str]
+    confirmation: str | None
     all: Mapping[str, Any] = field(repr=False)
 
 
-def header(unverified: Mapping[str, Any]) -> TokenHeader | Refused:
-    """Key and algorithm. Reasons: ``token_type``, ``token_header``, ``key_id_missing``, ``alg_mismatch``."""
+def header(unverified: Mapping[str, Any], *, types: Collection[str] = _TYPES) -> TokenHeader | Refused:
+    """Key and algorithm of a token of one of these types, in lower case; an access token's are the default.
+
+    Reasons: ``token_type``, ``token_header``, ``key_id_missing``, ``alg_mismatch``.
+    """
     typ = unverified.get("typ")
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+    if not isinstance(typ, str) or typ.lower() not in types:
         return Refused("token_type", "typ")
     if not _UNTRUSTED.isdisjoint(unverified):
         return Refused("token_header", sorted(_UNTRUSTED.intersection(unverified))[0])
@@ -135,6 +141,9 @@ def access_claims(claims: Mapping[str, Any], *, now: float, leeway: int = 0) -> 
         return Refused("claims_invalid", "amr")
     if granted is None:
         return Refused("claims_invalid", "scope")
+    confirmation = _confirmation(claims["cnf"]) if "cnf" in claims else None
+    if isinstance(confirmation, Refused):
+        return confirmation
     return AccessClaims(
         issuer=unproved.issuer,
         subject=claims["sub"],
@@ -148,6 +157,7 @@ def access_claims(claims: Mapping[str, Any], *, now: float, leeway: int = 0) -> 
         auth_time=claims.get("auth_time"),
         acr=claims.get("acr"),
         amr=amr,
+        confirmation=confirmation,
         all=claims,
     )
 
@@ -164,6 +174,17 @@ def _untimely(claims: Mapping[str, Any], expires_at: int, now: float, leeway: in
         if claims["nbf"] > now + leeway:
             return Refused("token_not_yet_valid", "nbf")
     return None
+
+
+def _confirmation(value: object) -> str | Refused:
+    """The thumbprint of ``cnf`` (RFC 9449 section 6.1). A way to confirm that is not known here cannot be ignored: the
+    token would count for anybody who holds it (RFC 7800 section 3.1 leaves that to the profile).
+    """
+    if isinstance(value, dict) and value.keys() == {"jkt"}:
+        thumbprint = value["jkt"]
+        if isinstance(thumbprint, str) and _THUMBPRINT.fullmatch(thumbprint):
+            return thumbprint
+    return Refused("claims_invalid", "cnf")
 
 
 def _is_time(value: object) -> TypeGuard[int]:

@@ -14,6 +14,8 @@ class Principal:
     """A caller whose token was verified. Times are integer seconds since the epoch (RFC 7519 NumericDate).
 
     ``session_id`` is None for a client that acts for itself (client credentials), whose ``subject`` is its client id.
+    ``confirmation`` is the thumbprint of the key that the token is bound to (RFC 9449 section 6.1): who cannot prove to
+    hold it is not this caller.
     """
 
     tenant_id: UUID
@@ -29,4 +31,5 @@ class Principal:
     auth_time: int | None = None
     acr: str | None = None
     amr: frozenset[str] = frozenset()
+    confirmation: str | None = None
     claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS, hash=False, compare=False)

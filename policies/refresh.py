@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from policies import scope as scopes
-from policies.decision import Deny
+from policies.decision import Allow, Deny
+from policies.dpop import holder
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshFacts:
     """A stored refresh token and its family. A family is every token that descends from one login; ``granted`` is what
-    that login granted.
+    that login granted. ``bound_to`` is the thumbprint of the key that who spends it has to hold (RFC 9449 section 5).
     """
 
     client_id: str
@@ -27,6 +28,7 @@ class RefreshFacts:
     consumed_at: datetime | None = None
     successor_kept: bool = False
     successor_consumed: bool = False
+    bound_to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +63,26 @@ def decide(
     permitted: frozenset[str],
     now: datetime,
     grace: timedelta,
+    shown: str | None = None,
 ) -> RefreshDecision:
     """What the token earns when ``client_id`` presents it and asks for the scopes ``asked`` (None or empty: the whole
     grant).
 
     ``grace`` is how long the successor of a consumed token is given again, for an answer that was lost on the way.
     ``permitted`` is what client and user may have today; a scope taken from either since the login is not granted
-    again. Denials: ``client_mismatch``, ``family_revoked``, ``session_ended``, ``family_expired``, ``refresh_expired``,
-    and ``invalid_scope``, which is the only one that is not ``invalid_grant`` to the client.
+    again. ``shown`` is the thumbprint of the key that the request proved to hold. Denials: ``client_mismatch``,
+    ``dpop_key_mismatch``, ``family_revoked``, ``session_ended``, ``family_expired``, ``refresh_expired``; and two that
+    are not ``invalid_grant`` to the client: ``dpop_proof_missing`` and ``invalid_scope``.
     """
     if token.client_id != client_id:
         # The family is left alone: who holds neither the client's secret nor its name should not be able to end its
         # sessions.
         return Deny("client_mismatch")
+    match holder(token.bound_to, shown):
+        case Allow():
+            pass
+        case Deny() as denied:  # the family is left alone here as well: this is what the binding is for
+            return denied
     if token.family_revoked:
         return Deny("family_revoked")
     if token.session_ended:

@@ -169,6 +169,17 @@ class Not:
 Rule = Anonymous | Scopes | Claims | Amr | Acr | MaxAge | ClientIs | SourceIp | All | Any | Not
 
 
+def scopes_asked_for(rule: Rule) -> frozenset[str]:
+    """Every scope that helps somebody to pass; none that keeps somebody out."""
+    match rule:
+        case Scopes(scopes):
+            return scopes
+        case All(rules) | Any(rules):
+            return frozenset().union(*map(scopes_asked_for, rules))
+        case _:
+            return frozenset()
+
+
 def _refuse_empty(name: str, values: object) -> None:
     if not values:
         raise ValueError(f"{name} must not be empty: it would say nothing")

@@ -7,8 +7,12 @@ Owns the grammar and the intersection. Not which scopes a route requires (access
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from policies.decision import Deny
+
+OPENID: Final = frozenset({"openid", "profile", "email", "offline_access", "groups", "roles"})
+"""What a user gives of themselves (OpenID Connect Core sections 5.4 and 11): no role has to hold these."""
 
 MAX_LENGTH = 4096
 """Characters. A longer list is no request that any client of ours makes, and a token could not carry it."""
@@ -42,6 +46,11 @@ def is_scope_token(name: str) -> bool:
 def canonical(scopes: Iterable[str]) -> str:
     """The one spelling of a set of scopes: sorted, separated by a space; the empty set is the empty string."""
     return " ".join(sorted(set(scopes)))
+
+
+def of_user(role_scopes: frozenset[str]) -> frozenset[str]:
+    """What a user may have: the scopes of their roles, and those of OpenID Connect."""
+    return role_scopes | OPENID
 
 
 def granted(

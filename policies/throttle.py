@@ -70,7 +70,12 @@ LETTERS = Curve(free=3, first=timedelta(minutes=10), longest=timedelta(hours=1),
 """Letters to one address that anybody may ask for. Enough for who mistook a letter for spam, and 28 on the worst day.
 The longest wait is no longer, because it holds the owner up as well."""
 
-REMEMBERED = max(curve.forget_after for curve in (ACCOUNT, NETWORK, KNOWN, FACTOR, LETTERS))
+USER_CODE = Curve(free=5, first=timedelta(seconds=30), longest=timedelta(hours=1), forget_after=timedelta(days=1))
+"""What one person types as the code that a device shows (RFC 8628 section 5.1). A right one gives its attempt back and
+clears nothing: anybody can have a device show codes, and would type one of those between two guesses. A day's guesses,
+34, find one of a thousand codes that wait at a time with a chance of one in seven hundred thousand."""
+
+REMEMBERED = max(curve.forget_after for curve in (ACCOUNT, NETWORK, KNOWN, FACTOR, LETTERS, USER_CODE))
 """A counter that was quiet for so long says nothing any more, whatever its curve."""
 
 

@@ -6,13 +6,13 @@ Each entry carries its RFC 9162 leaf hash from the first event on. As ``yett_sys
 
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, insert, select, text, update
+from sqlalchemy import Row, Select, bindparam, delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.merkle import entry_hash, leaf_hash
@@ -25,6 +25,15 @@ from tenants.tables import audit_outbox as outbox
 _LOCK = 0x79657474_61756474  # "yettaudt"
 _BATCH = 1000
 _LONGEST_SUBJECT = 254
+
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+_ANY_PENDING = select(outbox.c.seq).limit(1)
+_PENDING = select(outbox).order_by(outbox.c.seq).limit(_BATCH)
+_FORGET_PENDING = delete(outbox).where(outbox.c.seq.in_(bindparam("p_seqs", expanding=True)))
+_SIZE = select(audit_heads.c.size).where(audit_heads.c.tenant_id == bindparam("p_tenant_id"))
+_INSERT_HEAD = insert(audit_heads)
+_GROW = update(audit_heads).where(audit_heads.c.tenant_id == bindparam("p_tenant_id"))
+_APPEND = insert(audit_events)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +54,17 @@ class AuditLog:
         self._database = database
 
     async def observe(self, events: Sequence[tuple[UUID, datetime, Event]]) -> None:
-        """Put a batch of observations, of whatever tenants, into the outbox. A tenant that is gone loses its own."""
+        """Put a batch of observations, of whatever tenants, into the outbox."""
+        await self.append([audit_outbox.row(event, tenant_id, at) for tenant_id, at, event in events])
+
+    async def append(self, rows: Sequence[Mapping[str, object]]) -> None:
+        """Put rows that ``audit_outbox.row`` made into the outbox. A tenant that is gone loses its own."""
         async with self._database.system_step() as connection:
-            asked = {tenant_id for tenant_id, _, _ in events}
+            asked = {row["tenant_id"] for row in rows}
             living = set((await connection.execute(select(tenants.c.id).where(tenants.c.id.in_(asked)))).scalars())
-            rows = [audit_outbox.row(event, tenant_id, at) for tenant_id, at, event in events if tenant_id in living]
-            if rows:
-                await connection.execute(insert(outbox), rows)
+            kept = [row for row in rows if row["tenant_id"] in living]
+            if kept:
+                await connection.execute(insert(outbox), kept)
 
     async def sequence(self) -> int:
         """Move one batch from the outbox into the logs and say how many events it was.
@@ -59,14 +72,14 @@ class AuditLog:
         One transaction, and one sequencer at a time: a second one finds the lock taken and does nothing.
         """
         async with self._database.system_snapshot() as connection:  # asked first: a write lock is not free on SQLite
-            if (await connection.execute(select(outbox.c.seq).limit(1))).scalar_one_or_none() is None:
+            if (await connection.execute(_ANY_PENDING)).scalar_one_or_none() is None:
                 return 0
         async with self._database.system_step() as connection:
             if not self._database.is_sqlite:  # SQLite has one writer at a time by itself
-                locked = await connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _LOCK})
+                locked = await connection.execute(_TRY_LOCK, {"key": _LOCK})
                 if not locked.scalar_one():
                     return 0
-            pending = (await connection.execute(select(outbox).order_by(outbox.c.seq).limit(_BATCH))).all()
+            pending = (await connection.execute(_PENDING)).all()
             if not pending:
                 return 0
             by_tenant: dict[UUID, list[Row[Any]]] = defaultdict(list)
@@ -74,20 +87,19 @@ class AuditLog:
                 by_tenant[row.tenant_id].append(row)
             for tenant_id, rows in by_tenant.items():
                 await self._append(connection, tenant_id, rows)
-            await connection.execute(delete(outbox).where(outbox.c.seq.in_([row.seq for row in pending])))
+            await connection.execute(_FORGET_PENDING, {"p_seqs": [row.seq for row in pending]})
             return len(pending)
 
     async def _append(self, connection: AsyncConnection, tenant_id: UUID, rows: Sequence[Row[Any]]) -> None:
-        mine = audit_heads.c.tenant_id == tenant_id
-        size = (await connection.execute(select(audit_heads.c.size).where(mine))).scalar_one_or_none()
+        mine = {"p_tenant_id": tenant_id}
+        size = (await connection.execute(_SIZE, mine)).scalar_one_or_none()
         if size is None:
             size = 0
-            await connection.execute(insert(audit_heads).values(tenant_id=tenant_id, size=0))
+            await connection.execute(_INSERT_HEAD, {"tenant_id": tenant_id, "size": 0})
         await connection.execute(
-            insert(audit_events),
-            [_entry_row(row, tenant_id, position) for position, row in enumerate(rows, start=size)],
+            _APPEND, [_entry_row(row, tenant_id, position) for position, row in enumerate(rows, start=size)]
         )
-        await connection.execute(update(audit_heads).where(mine).values(size=size + len(rows)))
+        await connection.execute(_GROW, mine | {"size": size + len(rows)})
 
     async def export(self, tenant_id: UUID) -> AsyncIterator[Entry]:
         """A tenant's whole log in order, in constant memory."""

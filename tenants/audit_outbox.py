@@ -10,6 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenants.audit_event import Event, encode
 from tenants.tables import audit_outbox
 
+# inline: without RETURNING, which needs a right to read that ``yett_app`` does not have here.
+_INSERT = insert(audit_outbox).inline()
+
 
 class AuditOutbox:
     """One tenant's way into its log. Reading is ``audit_log``'s."""
@@ -21,9 +24,7 @@ class AuditOutbox:
 
     async def add(self, event: Event) -> None:
         """Tell of a change. Both are there after a crash, or neither."""
-        # inline: without RETURNING, which needs a right to read that ``yett_app`` does not have here.
-        told = insert(audit_outbox).inline().values(row(event, self._tenant_id, self._now))
-        await self._connection.execute(told)
+        await self._connection.execute(_INSERT, row(event, self._tenant_id, self._now))
 
 
 def row(event: Event, tenant_id: UUID, at: datetime) -> dict[str, object]:

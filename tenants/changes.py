@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import Integer, bindparam, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.tables import changes
@@ -19,6 +19,17 @@ ChangeKind = Literal["tenant", "revocation"]
 
 _LOCK = 0x79657474_66656564  # "yettfeed"
 BATCH = 10_000
+
+_TAKE_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+# inline: without RETURNING, which needs a right to read that ``yett_app`` does not have here.
+_INSERT = insert(changes).inline()
+_NEWEST = select(func.max(changes.c.seq))
+_SINCE = (
+    select(changes.c.seq, changes.c.tenant_id, changes.c.kind, changes.c.ref)
+    .where(changes.c.seq >= bindparam("p_seq"))
+    .order_by(changes.c.seq)
+    .limit(bindparam("p_limit", type_=Integer))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +60,16 @@ class ChangeWriter:
         if not self._pending:
             return
         if self._locked:
-            await self._connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await self._connection.execute(_TAKE_LOCK, {"key": _LOCK})
         rows = [{"tenant_id": self._tenant_id, "kind": kind, "ref": ref, "at": now} for kind, ref in self._pending]
         for row in rows:  # one by one: a multi-row insert does not promise sequence numbers in this order
-            # inline: without RETURNING, which needs a right to read that ``yett_app`` does not have here.
-            await self._connection.execute(insert(changes).inline().values(row))
+            await self._connection.execute(_INSERT, row)
         self._pending.clear()
 
 
 async def position(connection: AsyncConnection) -> int:
     """The newest number of the feed, 0 when it is empty. As ``yett_system``."""
-    newest: int | None = (await connection.execute(select(func.max(changes.c.seq)))).scalar_one()
+    newest: int | None = (await connection.execute(_NEWEST)).scalar_one()
     return newest or 0
 
 
@@ -69,8 +79,7 @@ async def since(connection: AsyncConnection, seq: int, *, limit: int = BATCH) ->
     None where number ``seq`` itself is not there (any more): the database was restored, or a fail-over lost it, and
     numbers that were heard once will mean other changes. Or it was pruned. All has to be loaded anew.
     """
-    query = select(changes.c.seq, changes.c.tenant_id, changes.c.kind, changes.c.ref)
-    rows = await connection.execute(query.where(changes.c.seq >= seq).order_by(changes.c.seq).limit(limit + 1))
+    rows = await connection.execute(_SINCE, {"p_seq": seq, "p_limit": limit + 1})
     found = [Change(row.seq, row.tenant_id, row.kind, row.ref) for row in rows]
     if seq == 0:
         return found[:limit]
@@ -79,5 +88,5 @@ async def since(connection: AsyncConnection, seq: int, *, limit: int = BATCH) ->
 
 async def prune(connection: AsyncConnection, before: datetime) -> None:
     """Forget what every living process has heard, but never the newest row: it is the position. As ``yett_system``."""
-    newest = select(func.max(changes.c.seq)).scalar_subquery()
+    newest = _NEWEST.scalar_subquery()
     await connection.execute(delete(changes).where(changes.c.at < before, changes.c.seq < newest))

@@ -1,51 +1,32 @@
-"""OAuth clients (RFC 6749 section 2) and their secrets."""
+"""OAuth clients and their secrets: one tenant's rows."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.changes import ChangeWriter
+from tenants.client import GRANT_TYPES as GRANT_TYPES
+from tenants.client import Client as Client
+from tenants.client import RegisteredClient as RegisteredClient
+from tenants.client import checked_row, client_of
+from tenants.client_options import SECRET_METHODS
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
-from tenants.names import (
-    checked_audience,
-    checked_name,
-    checked_origin,
-    checked_redirect_uri,
-    checked_scopes,
-    checked_title,
-    is_name,
-)
+from tenants.names import is_name
 from tenants.revocations import Revocations
-from tenants.tables import client_secrets, clients, refresh_families
+from tenants.tables import client_secrets, clients, refresh_families, tenants
 
-GRANT_TYPES = frozenset({"password", "client_credentials", "refresh_token"})
-
-
-@dataclass(frozen=True, slots=True)
-class Client:
-    """An application that asks for tokens. ``audiences`` are the APIs that it may ask for, the default one first.
-
-    ``origins`` are the web origins whose pages may call the token endpoint (CORS).
-    """
-
-    client_id: str
-    name: str
-    confidential: bool
-    grant_types: frozenset[str]
-    scopes: frozenset[str]
-    audiences: tuple[str, ...]
-    default_scopes: frozenset[str] = frozenset()
-    redirect_uris: tuple[str, ...] = ()
-    origins: tuple[str, ...] = ()
-    active: bool = True
-    created_at: datetime | None = field(default=None, compare=False)
+_GET = select(clients).where(
+    clients.c.tenant_id == bindparam("p_tenant_id"), clients.c.client_id == bindparam("p_client_id")
+)
+_REDIRECT_URIS = select(clients.c.redirect_uris).where(
+    clients.c.tenant_id == bindparam("p_tenant_id"), clients.c.active
+)
 
 
 class Clients:
@@ -72,7 +53,7 @@ class Clients:
             AlreadyExists: the tenant has a client of this id.
             InvalidValue: a field is malformed, or fields contradict each other.
         """
-        row = _checked_row(client)
+        row = checked_row(client)
         try:
             async with self._connection.begin_nested():
                 await self._connection.execute(
@@ -86,8 +67,8 @@ class Clients:
         """By id; what cannot be one is nobody's."""
         if not is_name(client_id):
             return None
-        query = select(clients).where(clients.c.tenant_id == self._tenant_id, clients.c.client_id == client_id)
-        row = (await self._connection.execute(query)).one_or_none()
+        named = {"p_tenant_id": self._tenant_id, "p_client_id": client_id}
+        row = (await self._connection.execute(_GET, named)).one_or_none()
         return None if row is None else client_of(row)
 
     async def list(self) -> Sequence[Client]:
@@ -95,10 +76,77 @@ class Clients:
         query = select(clients).where(clients.c.tenant_id == self._tenant_id).order_by(clients.c.client_id)
         return [client_of(row) for row in await self._connection.execute(query)]
 
+    async def registered(self) -> dict[str, RegisteredClient]:
+        """All of them by id, with their living secrets."""
+        query = select(client_secrets).where(
+            client_secrets.c.tenant_id == self._tenant_id,
+            or_(client_secrets.c.expires_at.is_(None), client_secrets.c.expires_at > self._now),
+        )
+        secrets: dict[str, dict[bytes, datetime | None]] = defaultdict(dict)
+        for row in await self._connection.execute(query):
+            secrets[row.client_id][row.digest] = row.expires_at
+        return {
+            client.client_id: RegisteredClient(client, secrets.get(client.client_id, {}))
+            for client in await self.list()
+        }
+
     async def redirect_uris(self) -> frozenset[str]:
         """All that the clients in use have registered, exactly as they stand there."""
-        query = select(clients.c.redirect_uris).where(clients.c.tenant_id == self._tenant_id, clients.c.active)
-        return frozenset(uri for listed in (await self._connection.execute(query)).scalars() for uri in listed)
+        found = await self._connection.execute(_REDIRECT_URIS, {"p_tenant_id": self._tenant_id})
+        return frozenset(uri for listed in found.scalars() for uri in listed)
+
+    async def replace(self, client: Client) -> None:
+        """Everything that it registered, anew; its secrets, and whether it is active, stay.
+
+        Raises:
+            NotFound: no such client in this tenant.
+            InvalidValue: a field is malformed, or fields contradict each other.
+        """
+        if not await self._replace(client):
+            raise NotFound("client", client.client_id)
+
+    async def replace_registered(self, client: Client, *, digest: bytes) -> bool:
+        """As ``replace``, by whoever holds the registration access token of this digest (RFC 7592 section 2.2).
+
+        False where the token was changed meanwhile: another request was first.
+
+        Raises:
+            InvalidValue: a field is malformed, or fields contradict each other.
+        """
+        return await self._replace(client, clients.c.registration_digest == digest)
+
+    async def _replace(self, client: Client, *conditions: ColumnElement[bool]) -> bool:
+        row = checked_row(client)
+        del row["active"]
+        mine = clients.c.tenant_id == self._tenant_id, clients.c.client_id == row.pop("client_id")
+        changed = await self._connection.execute(update(clients).where(*mine, *conditions).values(row))
+        if changed.rowcount == 0:
+            return False
+        self._changes.note("tenant")
+        return True
+
+    async def registered_themselves(self) -> int:
+        """How many did (RFC 7591). Two that ask at once ask one after the other: what they add is counted, too."""
+        own = select(tenants.c.id).where(tenants.c.id == self._tenant_id)
+        await self._connection.execute(own.with_for_update(key_share=True))
+        query = select(func.count()).where(
+            clients.c.tenant_id == self._tenant_id, clients.c.registration_digest.is_not(None)
+        )
+        return int((await self._connection.execute(query)).scalar_one())
+
+    async def delete(self, client_id: str) -> None:
+        """With all that it was granted; its tokens are refused at once. It stands in for no other any longer.
+
+        Raises:
+            NotFound: no such client in this tenant.
+        """
+        mine = clients.c.tenant_id == self._tenant_id, clients.c.client_id == client_id
+        if not is_name(client_id) or (await self._connection.execute(delete(clients).where(*mine))).rowcount == 0:
+            raise NotFound("client", client_id)
+        stood_in = tenants.c.id == self._tenant_id, tenants.c.default_client_id == client_id
+        await self._connection.execute(update(tenants).where(*stood_in).values(default_client_id=None))
+        await self._revocations.revoke("client", client_id)
+        self._changes.note("tenant")
 
     async def set_active(self, client_id: str, active: bool) -> None:
         """Disable (refusing every token at once, refresh tokens for good) or enable again.
@@ -134,8 +182,8 @@ class Clients:
         client = await self.get(client_id)
         if client is None:
             raise NotFound("client", client_id)
-        if not client.confidential:
-            raise InvalidValue("a public client has no secret")
+        if client.method not in SECRET_METHODS:
+            raise InvalidValue(f"a client that proves itself by {client.method} has no secret")
         secret = opaque.new("ycs_")
         await self._connection.execute(
             insert(client_secrets).values(
@@ -147,7 +195,26 @@ class Clients:
                 expires_at=expires_at,
             )
         )
+        self._changes.note("tenant")
         return secret
+
+    async def has_secret(self, client_id: str, unverified_secret: str) -> bool:
+        """Whether this is one of the client's living secrets."""
+        query = select(client_secrets.c.id).where(
+            client_secrets.c.tenant_id == self._tenant_id,
+            client_secrets.c.client_id == client_id,
+            client_secrets.c.digest == opaque.digest(unverified_secret),
+            or_(client_secrets.c.expires_at.is_(None), client_secrets.c.expires_at > self._now),
+        )
+        return (await self._connection.execute(query)).first() is not None
+
+    async def secrets_for(self, client: Client, *, before: Client) -> tuple[str | None, int]:
+        """Make its secrets fit how it proves itself now: a new one, shown this once, where it had none before; how many
+        were ended where it is to have none any longer.
+        """
+        had, has = before.method in SECRET_METHODS, client.method in SECRET_METHODS
+        ended = await self.end_secrets(client.client_id) if had and not has else 0
+        return (await self.add_secret(client.client_id) if has and not had else None), ended
 
     async def end_secrets(self, client_id: str) -> int:
         """End every secret that lives, at once; says how many. Tokens got with them go on until they expire."""
@@ -160,72 +227,5 @@ class Clients:
             )
             .values(expires_at=self._now)
         )
+        self._changes.note("tenant")
         return ended.rowcount
-
-    async def has_secret(self, client_id: str, unverified_secret: str) -> bool:
-        """Whether this is one of the client's living secrets.
-
-        The look-up is by the hash of 256 random bits, which tells an observer of its time nothing.
-        """
-        if not is_name(client_id):
-            return False
-        query = select(client_secrets.c.expires_at).where(
-            client_secrets.c.tenant_id == self._tenant_id,
-            client_secrets.c.client_id == client_id,
-            client_secrets.c.digest == opaque.digest(unverified_secret),
-        )
-        row = (await self._connection.execute(query)).one_or_none()
-        return row is not None and (row.expires_at is None or row.expires_at > self._now)
-
-
-def client_of(row: Row[Any]) -> Client:
-    """A row of the table as a value."""
-    return Client(
-        client_id=row.client_id,
-        name=row.name,
-        confidential=row.confidential,
-        grant_types=frozenset(row.grant_types),
-        scopes=frozenset(row.scopes),
-        audiences=tuple(row.audiences),
-        default_scopes=frozenset(row.default_scopes),
-        redirect_uris=tuple(row.redirect_uris),
-        origins=tuple(row.origins),
-        active=row.active,
-        created_at=row.created_at,
-    )
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _checked_row(client: Client) -> dict[str, Any]:
-    unknown = client.grant_types - GRANT_TYPES
-    if unknown:
-        raise InvalidValue(
-            f"unknown grant types: {', '.join(sorted(unknown))}; known are {', '.join(sorted(GRANT_TYPES))}"
-        )
-    if "client_credentials" in client.grant_types and not client.confidential:
-        raise InvalidValue("client_credentials needs a confidential client (RFC 6749 section 4.4)")
-    if not client.default_scopes <= client.scopes:
-        raise InvalidValue("default scopes are a part of the client's scopes")
-    if not client.audiences:
-        raise InvalidValue("a client needs an audience: the API that its tokens are for")
-    if _is_uuid(client.client_id):
-        raise InvalidValue("a client id is no UUID: users have those, and a token's subject may be either (RFC 9068)")
-    return {
-        "client_id": checked_name("client", client.client_id),
-        "name": checked_title("client", client.name),
-        "confidential": client.confidential,
-        "active": client.active,
-        "grant_types": sorted(client.grant_types),
-        "scopes": sorted(checked_scopes(client.scopes)),
-        "default_scopes": sorted(client.default_scopes),
-        "audiences": [checked_audience(audience) for audience in client.audiences],
-        "redirect_uris": [checked_redirect_uri(uri) for uri in client.redirect_uris],
-        "origins": [checked_origin(origin) for origin in client.origins],
-    }

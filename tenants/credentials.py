@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +25,20 @@ _MOST_SCHEMES = 32
 """That stand in for unknown users, those of most passwords first. A tenant may have imported any number, and each draw
 goes through all of them.
 """
+_OF_TENANT = passwords.c.tenant_id == bindparam("p_tenant_id")
+_OF_USER = _OF_TENANT, passwords.c.user_id == bindparam("p_user_id")
+_FIND = select(passwords.c.hash, passwords.c.version, passwords.c.stands_alone).where(*_OF_USER)
+_FIND_HELD = _FIND.with_for_update(key_share=True)
+_REHASH = update(passwords).where(*_OF_USER, passwords.c.version == bindparam("p_version"))
+# Any secret would do that all processes know and nobody else: this one is there since the first start.
+_SECRET = select(installation.c.master_key_check)
+_SCHEMES = (
+    select(passwords.c.scheme, func.count())
+    .where(_OF_TENANT)
+    .group_by(passwords.c.scheme)
+    .order_by(func.count().desc(), passwords.c.scheme)
+    .limit(_MOST_SCHEMES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +74,8 @@ class Credentials:
         ``hold`` keeps anybody from changing it until this transaction ends: a login and a new password meet in one
         order or the other, never half way.
         """
-        query = select(passwords.c.hash, passwords.c.version, passwords.c.stands_alone).where(
-            passwords.c.tenant_id == self._tenant_id, passwords.c.user_id == user_id
-        )
-        if hold:
-            query = query.with_for_update(key_share=True)
-        row = (await self._connection.execute(query)).one_or_none()
+        mine = {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
+        row = (await self._connection.execute(_FIND_HELD if hold else _FIND, mine)).one_or_none()
         return None if row is None else Password(user_id, row.hash, row.version, row.stands_alone)
 
     async def set_password(self, user_id: UUID, hash_: str, *, stands_alone: bool = False) -> None:
@@ -95,15 +105,9 @@ class Credentials:
 
     async def rehash(self, password: Password, hash_: str) -> None:
         """The same password under today's parameters: same version, and only if it is still the one that was read."""
-        await self._connection.execute(
-            update(passwords)
-            .where(
-                passwords.c.tenant_id == self._tenant_id,
-                passwords.c.user_id == password.user_id,
-                passwords.c.version == password.version,
-            )
-            .values(hash=hash_, scheme=foreign_hash.scheme(hash_))
-        )
+        read = {"p_tenant_id": self._tenant_id, "p_user_id": password.user_id, "p_version": password.version}
+        values = {"hash": hash_, "scheme": foreign_hash.scheme(hash_)}
+        await self._connection.execute(_REHASH, read | values)
 
     async def stand_in(self, name: str) -> str:
         """What to verify for the user of this name if there is none, or none with a password.
@@ -119,14 +123,7 @@ class Credentials:
         return foreign_hash.unmatchable(shares.drawn(look_up_key(name) or name))
 
     async def _shares(self) -> Shares:
-        # Any secret would do that all processes know and nobody else: this one is there since the first start.
-        secret = (await self._connection.execute(select(installation.c.master_key_check))).scalar_one_or_none()
-        counted = await self._connection.execute(
-            select(passwords.c.scheme, func.count())
-            .where(passwords.c.tenant_id == self._tenant_id)
-            .group_by(passwords.c.scheme)
-            .order_by(func.count().desc(), passwords.c.scheme)
-            .limit(_MOST_SCHEMES)
-        )
+        secret = (await self._connection.execute(_SECRET)).scalar_one_or_none()
+        counted = await self._connection.execute(_SCHEMES, {"p_tenant_id": self._tenant_id})
         key = hmac.digest(secret or b"", b"stand-ins of " + self._tenant_id.bytes, "sha256")
         return Shares(key, [(scheme, count) for scheme, count in counted])

@@ -4,13 +4,13 @@ Owns the rows. A browser has one secret, in its cookie, and a row for each user 
 gives a login its own budget of attempts (``tenants.throttles``); what trust is worth is decided by ``policies.login``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import Delete, Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -21,6 +21,56 @@ from tenants.visitor import Visitor
 
 MOST_DEVICES = 50
 """Per user; the one that was seen longest ago is forgotten. Who logs in without cookies makes a new one each time."""
+
+_OF_USER = devices.c.tenant_id == bindparam("p_tenant_id"), devices.c.user_id == bindparam("p_user_id")
+_NETWORKS_OF_USER = (
+    known_networks.c.tenant_id == bindparam("p_tenant_id"),
+    known_networks.c.user_id == bindparam("p_user_id"),
+)
+_FIND = select(devices).where(
+    *_OF_USER, devices.c.digest == bindparam("p_digest"), devices.c.expires_at > bindparam("p_now")
+)
+_LIST = (
+    select(devices)
+    .where(*_OF_USER, devices.c.expires_at > bindparam("p_now"))
+    .order_by(devices.c.seen_at.desc(), devices.c.id)
+)
+_INSERT = insert(devices)
+_RENEW = update(devices).where(*_OF_USER, devices.c.id == bindparam("p_id"))
+_CHANGE_SECRET = update(devices).where(
+    devices.c.tenant_id == bindparam("p_tenant_id"), devices.c.digest == bindparam("p_digest")
+)
+_FORGET_PRESENTED = delete(devices).where(*_OF_USER, devices.c.digest == bindparam("p_digest"))
+_FORGET = delete(devices).where(*_OF_USER, devices.c.id == bindparam("p_id"))
+_FORGET_ALL = delete(devices).where(*_OF_USER)
+
+
+def _forget_oldest() -> Delete:
+    others = select(devices.c.id).where(*_OF_USER, devices.c.id != bindparam("p_id"))
+    surplus = others.order_by(devices.c.seen_at.desc(), devices.c.id).offset(MOST_DEVICES - 1)
+    # A login beside this one that forgets the same device is not waited for: so no two wait for each other.
+    free = select(devices.c.id).where(*_OF_USER, devices.c.id.in_(surplus)).with_for_update(skip_locked=True)
+    return delete(devices).where(*_OF_USER, devices.c.id.in_(free))
+
+
+_FORGET_OLDEST = _forget_oldest()
+_NETWORKS = select(known_networks.c.network).where(*_NETWORKS_OF_USER)
+_KNOWS_NETWORK = select(known_networks.c.succeeded_at).where(
+    *_NETWORKS_OF_USER,
+    known_networks.c.network == bindparam("p_network"),
+    known_networks.c.succeeded_at > bindparam("p_since"),
+)
+_INSERT_NETWORK: Mapping[str, Any] = {
+    "sqlite": sqlite_insert(known_networks),
+    "postgresql": postgresql_insert(known_networks),
+}
+_REMEMBER_NETWORK = {
+    dialect: insert_network.on_conflict_do_update(
+        index_elements=["tenant_id", "user_id", "network"],
+        set_={"succeeded_at": insert_network.excluded.succeeded_at},
+    )
+    for dialect, insert_network in _INSERT_NETWORK.items()
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +99,13 @@ class Devices:
         self._now = now
 
     async def find(self, user_id: UUID, unverified_secret: str | None) -> Device | None:
-        """The user's device that this cookie stands for, until it expires. One query, for nobody's id as well."""
-        secret = "" if unverified_secret is None else unverified_secret  # no device's: all have a prefix
-        query = select(devices).where(*self._of(user_id), *self._presented(secret))
-        row = (await self._connection.execute(query)).one_or_none()
+        """The user's device that this cookie stands for, until it expires. One query, for nobody's id as well; without
+        a cookie none, whoever it is.
+        """
+        if unverified_secret is None:
+            return None
+        presented = self._of(user_id) | {"p_digest": opaque.digest(unverified_secret), "p_now": self._now}
+        row = (await self._connection.execute(_FIND, presented)).one_or_none()
         return None if row is None else _device(row)
 
     async def remember(
@@ -74,10 +127,10 @@ class Devices:
         before = await self.find(user_id, unverified_secret)
         secret = opaque.new("ydv_") if before is None or unverified_secret is None else unverified_secret
         if before is None and unverified_secret is not None:
-            presented = devices.c.digest == opaque.digest(unverified_secret)
-            await self._connection.execute(delete(devices).where(*self._of(user_id), presented))  # expired
-            others = update(devices).where(devices.c.tenant_id == self._tenant_id, presented)
-            await self._connection.execute(others.values(digest=opaque.digest(secret)))
+            presented = opaque.digest(unverified_secret)
+            await self._connection.execute(_FORGET_PRESENTED, self._of(user_id) | {"p_digest": presented})  # expired
+            others = {"p_tenant_id": self._tenant_id, "p_digest": presented}
+            await self._connection.execute(_CHANGE_SECRET, others | {"digest": opaque.digest(secret)})
         device = Device(
             id=uuid4() if before is None else before.id,
             user_id=user_id,
@@ -95,45 +148,41 @@ class Devices:
             "trusted_until": device.trusted_until,
         }
         if before is not None:
-            mine = *self._of(user_id), devices.c.id == device.id
-            await self._connection.execute(update(devices).where(*mine).values(values))
+            await self._connection.execute(_RENEW, self._of(user_id) | {"p_id": device.id} | values)
             return device, secret, False
-        row = {"id": device.id, "user_id": user_id, "digest": opaque.digest(secret), "created_at": self._now}
-        await self._connection.execute(insert(devices).values(tenant_id=self._tenant_id, **row, **values))
-        await self._forget_oldest(user_id, but=device.id)
+        row = {
+            "tenant_id": self._tenant_id,
+            "id": device.id,
+            "user_id": user_id,
+            "digest": opaque.digest(secret),
+            "created_at": self._now,
+        }
+        await self._connection.execute(_INSERT, row | values)
+        await self._connection.execute(_FORGET_OLDEST, self._of(user_id) | {"p_id": device.id})
         return device, secret, True
 
     async def of_user(self, user_id: UUID) -> Sequence[Device]:
         """Those that have not expired, the last seen first."""
-        query = select(devices).where(*self._of(user_id), devices.c.expires_at > self._now)
-        rows = await self._connection.execute(query.order_by(devices.c.seen_at.desc(), devices.c.id))
+        rows = await self._connection.execute(_LIST, self._of(user_id) | {"p_now": self._now})
         return [_device(row) for row in rows]
 
     async def revoke(self, user_id: UUID, device_id: UUID) -> bool:
         """Forget a device of the user. Its sessions are not ended by this. False where there is none."""
-        gone = await self._connection.execute(delete(devices).where(*self._of(user_id), devices.c.id == device_id))
+        gone = await self._connection.execute(_FORGET, self._of(user_id) | {"p_id": device_id})
         return gone.rowcount == 1
 
     async def revoke_all(self, user_id: UUID) -> int:
         """Forget every device of the user. Says how many there were, expired ones among them."""
-        return (await self._connection.execute(delete(devices).where(*self._of(user_id)))).rowcount
+        return (await self._connection.execute(_FORGET_ALL, self._of(user_id))).rowcount
 
     async def knows_network(self, user_id: UUID, network: str, *, within: timedelta) -> bool:
         """Whether the user has logged in from this network so short a time ago. One query, for nobody's id as well."""
-        query = select(known_networks.c.succeeded_at).where(
-            known_networks.c.tenant_id == self._tenant_id,
-            known_networks.c.user_id == user_id,
-            known_networks.c.network == network,
-            known_networks.c.succeeded_at > self._now - within,
-        )
-        return (await self._connection.execute(query)).one_or_none() is not None
+        recent = self._of(user_id) | {"p_network": network, "p_since": self._now - within}
+        return (await self._connection.execute(_KNOWS_NETWORK, recent)).one_or_none() is not None
 
     async def networks_of(self, user_id: UUID) -> Sequence[str]:
         """Those from which the user has logged in without a browser."""
-        query = select(known_networks.c.network).where(
-            known_networks.c.tenant_id == self._tenant_id, known_networks.c.user_id == user_id
-        )
-        return list((await self._connection.execute(query)).scalars())
+        return list((await self._connection.execute(_NETWORKS, self._of(user_id))).scalars())
 
     async def remember_network(self, user_id: UUID, network: str) -> None:
         """A login of the user from there has succeeded.
@@ -143,35 +192,16 @@ class Devices:
         """
         if not network:
             raise ValueError("a network that is not named cannot be known")
-        table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
-        row = table_insert(known_networks).values(
-            tenant_id=self._tenant_id, user_id=user_id, network=network, succeeded_at=self._now
-        )
-        await self._connection.execute(
-            row.on_conflict_do_update(
-                index_elements=["tenant_id", "user_id", "network"], set_={"succeeded_at": row.excluded.succeeded_at}
-            )
-        )
+        row = {"tenant_id": self._tenant_id, "user_id": user_id, "network": network, "succeeded_at": self._now}
+        await self._connection.execute(_REMEMBER_NETWORK[self._connection.dialect.name], row)
 
     def _trusted_until(self, before: Device | None, trusted_for: timedelta | None) -> datetime | None:
         if trusted_for is not None:
             return self._now + trusted_for
         return before.trusted_until if before is not None and before.trusted_at(self._now) else None
 
-    async def _forget_oldest(self, user_id: UUID, *, but: UUID) -> None:
-        """A login beside this one that forgets the same device is not waited for: so no two wait for each other."""
-        others = select(devices.c.id).where(*self._of(user_id), devices.c.id != but)
-        surplus = others.order_by(devices.c.seen_at.desc(), devices.c.id).offset(MOST_DEVICES - 1)
-        free = select(devices.c.id).where(*self._of(user_id), devices.c.id.in_(surplus))
-        await self._connection.execute(
-            delete(devices).where(*self._of(user_id), devices.c.id.in_(free.with_for_update(skip_locked=True)))
-        )
-
-    def _of(self, user_id: UUID) -> tuple[ColumnElement[bool], ...]:
-        return devices.c.tenant_id == self._tenant_id, devices.c.user_id == user_id
-
-    def _presented(self, unverified_secret: str) -> tuple[ColumnElement[bool], ...]:
-        return devices.c.digest == opaque.digest(unverified_secret), devices.c.expires_at > self._now
+    def _of(self, user_id: UUID) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
 
 
 async def prune_devices(connection: AsyncConnection, now: datetime) -> None:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.login import MAX_CODES
@@ -19,6 +19,21 @@ from tenants.people_tables import logins
 
 Kind = Literal["page", "token"]
 _PREFIXES: Mapping[Kind, opaque.Prefix] = {"page": "ylg_", "token": "ymt_"}
+
+_OF_TENANT = logins.c.tenant_id == bindparam("p_tenant_id")
+_LIVE = (
+    _OF_TENANT,
+    logins.c.consumed_at.is_(None),
+    logins.c.expires_at > bindparam("p_now"),
+    logins.c.failures < MAX_CODES,
+)
+_INSERT = insert(logins)
+_FIND = select(logins).where(*_LIVE, logins.c.digest == bindparam("p_digest"), logins.c.kind == bindparam("p_kind"))
+_CONSUME = update(logins).where(*_LIVE, logins.c.id == bindparam("p_id"))
+_COUNT_FAILURE = _CONSUME.values(failures=logins.c.failures + 1)
+_CONSUME_ALL = update(logins).where(
+    _OF_TENANT, logins.c.user_id == bindparam("p_user_id"), logins.c.consumed_at.is_(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,35 +77,34 @@ class Logins:
         """A pending login; its secret is shown this once."""
         secret = opaque.new(_PREFIXES[kind])
         await self._connection.execute(
-            insert(logins).values(
-                tenant_id=self._tenant_id,
-                id=uuid4(),
-                kind=kind,
-                digest=opaque.digest(secret),
-                user_id=user_id,
-                session_id=session_id,
-                client_id=client_id,
-                password_version=password_version,
-                amr=sorted(amr),
-                request=dict(request),
-                failures=0,
-                created_at=self._now,
-                expires_at=self._now + lifetime,
-            )
+            _INSERT,
+            {
+                "tenant_id": self._tenant_id,
+                "id": uuid4(),
+                "kind": kind,
+                "digest": opaque.digest(secret),
+                "user_id": user_id,
+                "session_id": session_id,
+                "client_id": client_id,
+                "password_version": password_version,
+                "amr": sorted(amr),
+                "request": dict(request),
+                "failures": 0,
+                "created_at": self._now,
+                "expires_at": self._now + lifetime,
+            },
         )
         return secret
 
     async def find(self, kind: Kind, unverified_secret: str) -> PendingLogin | None:
         """The one that this secret stands for, while it may be gone on with."""
-        query = select(logins).where(
-            logins.c.tenant_id == self._tenant_id,
-            logins.c.digest == opaque.digest(unverified_secret),
-            logins.c.kind == kind,
-            logins.c.consumed_at.is_(None),
-            logins.c.expires_at > self._now,
-            logins.c.failures < MAX_CODES,
-        )
-        row = (await self._connection.execute(query)).one_or_none()
+        presented = {
+            "p_tenant_id": self._tenant_id,
+            "p_now": self._now,
+            "p_digest": opaque.digest(unverified_secret),
+            "p_kind": kind,
+        }
+        row = (await self._connection.execute(_FIND, presented)).one_or_none()
         if row is None:
             return None
         return PendingLogin(
@@ -107,31 +121,21 @@ class Logins:
 
     async def count_failure(self, login: PendingLogin) -> bool:
         """A wrong code; at the fifth the login is over. False where it was over already: the code does not count."""
-        counted = await self._connection.execute(
-            update(logins).where(*self._live(login)).values(failures=logins.c.failures + 1)
-        )
+        counted = await self._connection.execute(_COUNT_FAILURE, self._live(login))
         return counted.rowcount == 1
 
     async def consume(self, login: PendingLogin) -> bool:
         """Use it up, once. False where another request was first, or where it is over."""
-        consumed = await self._connection.execute(
-            update(logins).where(*self._live(login)).values(consumed_at=self._now)
-        )
+        consumed = await self._connection.execute(_CONSUME, self._live(login) | {"consumed_at": self._now})
         return consumed.rowcount == 1
 
     async def end_all(self, user_id: UUID) -> None:
         """End every pending login of a user: the password has changed, or the user is to be gone."""
-        mine = logins.c.tenant_id == self._tenant_id, logins.c.user_id == user_id, logins.c.consumed_at.is_(None)
-        await self._connection.execute(update(logins).where(*mine).values(consumed_at=self._now))
+        mine = {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
+        await self._connection.execute(_CONSUME_ALL, mine | {"consumed_at": self._now})
 
-    def _live(self, login: PendingLogin) -> tuple[Any, ...]:
-        return (
-            logins.c.tenant_id == self._tenant_id,
-            logins.c.id == login.id,
-            logins.c.consumed_at.is_(None),
-            logins.c.expires_at > self._now,
-            logins.c.failures < MAX_CODES,
-        )
+    def _live(self, login: PendingLogin) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_now": self._now, "p_id": login.id}
 
 
 async def prune(connection: AsyncConnection, expired_before: datetime) -> None:

@@ -34,6 +34,8 @@ LetterKind = Literal[
     "email_changed",
 ]
 
+_INSERT = insert(mail_outbox)
+
 
 @dataclass(frozen=True, slots=True)
 class WaitingLetter:
@@ -60,15 +62,16 @@ class MailOutbox:
         letter_id = uuid4()
         sealed = self._master_keys.seal(json.dumps(dict(fields)).encode(), **self._place(letter_id))
         await self._connection.execute(
-            insert(mail_outbox).values(
-                tenant_id=self._tenant_id,
-                id=letter_id,
-                kind=kind,
-                sealed_fields=sealed,
-                created_at=self._now,
-                next_at=self._now,
-                attempts=0,
-            )
+            _INSERT,
+            {
+                "tenant_id": self._tenant_id,
+                "id": letter_id,
+                "kind": kind,
+                "sealed_fields": sealed,
+                "created_at": self._now,
+                "next_at": self._now,
+                "attempts": 0,
+            },
         )
 
     async def claim(self, letter_id: UUID, *, lease: timedelta) -> WaitingLetter | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
+from policies import redirect_uri
 from policies.scope import is_scope_token
 from tenants.errors import InvalidValue
 
@@ -108,6 +109,8 @@ def checked_redirect_uri(uri: str) -> str:
             good = _is_host(parts) and parts.hostname in _LOOPBACK_HOSTS
         case own:
             good = "." in own
+    if redirect_uri.carries_answer(uri):
+        raise InvalidValue(f"{uri!r} has a parameter in it that only an answer has, such as code, state or iss")
     if not good:
         raise InvalidValue(
             f"{uri!r} is not a redirect URI: https, http to a loopback host, or an app's own scheme with a dot in it"

@@ -8,8 +8,13 @@ import hashlib
 import secrets
 from typing import Literal
 
-Prefix = Literal["yrt_", "ycs_", "yss_", "ylg_", "ymt_", "ydv_", "ypr_", "yvf_", "yic_"]
-"""Refresh token, client secret; session, pending login, mfa_token, device; links of a reset, a proof, an invitation."""
+People = Literal["yss_", "ylg_", "ymt_", "ydv_", "ypr_", "yvf_", "yic_"]
+"""Session, pending login, mfa_token, device; links of a reset, a proof, an invitation."""
+
+Prefix = People | Literal["yrt_", "ycs_", "yac_", "yar_", "ybg_", "ydc_", "yrg_", "yia_"]
+"""Refresh token, client secret; authorization code, pushed request, a request that waits, device code; registration and
+initial access token.
+"""
 
 
 def new(prefix: Prefix) -> str:

@@ -7,9 +7,10 @@ Owns the rows and the one conditional UPDATE that spends a token. What a present
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.refresh import RefreshFacts
@@ -17,10 +18,72 @@ from tenants import opaque
 from tenants.sealing import MasterKeys
 from tenants.tables import refresh_families, refresh_tokens, sessions
 
+PREFIX: Final = "yrt_"
+
+
+def _find() -> Select[Any]:
+    token, family, session, successor = refresh_tokens, refresh_families, sessions, refresh_tokens.alias("successor")
+    return (
+        select(
+            token,
+            family.c.session_id,
+            family.c.client_id,
+            family.c.scopes,
+            family.c.audiences,
+            family.c.request,
+            family.c.expires_at.label("family_expires_at"),
+            family.c.revoked_at,
+            family.c.dpop_jkt,
+            session.c.user_id,
+            session.c.ended_at,
+            successor.c.consumed_at.label("successor_consumed_at"),
+        )
+        .join(family, (family.c.tenant_id == token.c.tenant_id) & (family.c.id == token.c.family_id))
+        .join(session, (session.c.tenant_id == family.c.tenant_id) & (session.c.id == family.c.session_id))
+        .outerjoin(
+            successor,
+            (successor.c.tenant_id == token.c.tenant_id) & (successor.c.digest == token.c.successor_digest),
+        )
+        .where(token.c.tenant_id == bindparam("p_tenant_id"), token.c.digest == bindparam("p_digest"))
+    )
+
+
+_FIND = _find()
+_INSERT = insert(refresh_tokens)
+_INSERT_FAMILY = insert(refresh_families)
+_SPEND = update(refresh_tokens).where(
+    refresh_tokens.c.tenant_id == bindparam("p_tenant_id"),
+    refresh_tokens.c.digest == bindparam("p_digest"),
+    refresh_tokens.c.consumed_at.is_(None),
+)
+_REVOKE_FAMILY = update(refresh_families).where(
+    refresh_families.c.tenant_id == bindparam("p_tenant_id"),
+    refresh_families.c.id == bindparam("p_id"),
+    refresh_families.c.revoked_at.is_(None),
+)
+_REVOKE_OF_CLIENT = update(refresh_families).where(
+    refresh_families.c.tenant_id == bindparam("p_tenant_id"),
+    refresh_families.c.client_id == bindparam("p_client_id"),
+    refresh_families.c.revoked_at.is_(None),
+    refresh_families.c.session_id.in_(
+        select(sessions.c.id).where(
+            sessions.c.tenant_id == bindparam("p_tenant_id"), sessions.c.user_id == bindparam("p_user_id")
+        )
+    ),
+)
+_BIND_FAMILY = update(refresh_families).where(
+    refresh_families.c.tenant_id == bindparam("p_tenant_id"),
+    refresh_families.c.id == bindparam("p_id"),
+    refresh_families.c.dpop_jkt.is_(None),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A stored token with what it descends from; ``facts`` is what the decision reads."""
+    """A stored token with what it descends from; ``facts`` is what the decision reads.
+
+    ``id_token_claims`` are those that the authorization request wanted in ID tokens, by name.
+    """
 
     digest: bytes
     family_id: UUID
@@ -29,6 +92,7 @@ class RefreshToken:
     audiences: tuple[str, ...]
     facts: RefreshFacts
     sealed_successor: bytes | None
+    id_token_claims: frozenset[str] = frozenset()
 
 
 class RefreshTokens:
@@ -49,45 +113,71 @@ class RefreshTokens:
         audiences: Iterable[str],
         idle: timedelta,
         absolute: timedelta,
+        id_token_claims: Iterable[str] = (),
+        dpop_jkt: str | None = None,
+        family_id: UUID | None = None,
     ) -> str:
-        """The first token of a new family. It is shown this once."""
-        family_id = uuid4()
+        """The first token of a new family. It is shown this once. ``dpop_jkt`` is the thumbprint of the key that it is
+        bound to; ``family_id`` an id that the caller has drawn for it.
+        """
+        family_id = family_id or uuid4()
         expires_at = self._now + absolute
         await self._connection.execute(
-            insert(refresh_families).values(
-                tenant_id=self._tenant_id,
-                id=family_id,
-                session_id=session_id,
-                client_id=client_id,
-                scopes=sorted(scopes),
-                audiences=list(audiences),
-                expires_at=expires_at,
-            )
+            _INSERT_FAMILY,
+            {
+                "tenant_id": self._tenant_id,
+                "id": family_id,
+                "session_id": session_id,
+                "client_id": client_id,
+                "scopes": sorted(scopes),
+                "audiences": list(audiences),
+                "request": {"id_token": wanted} if (wanted := sorted(id_token_claims)) else {},
+                "dpop_jkt": dpop_jkt,
+                "expires_at": expires_at,
+            },
         )
-        token = opaque.new("yrt_")
+        token = opaque.new(PREFIX)
         await self._insert(token, family_id, min(self._now + idle, expires_at))
         return token
 
     async def find(self, unverified_token: str) -> RefreshToken | None:
         """The stored token that this string is, spent or not."""
-        return await self._find(opaque.digest(unverified_token))
+        digest = opaque.digest(unverified_token)
+        row = (await self._connection.execute(_FIND, self._is(digest))).one_or_none()
+        if row is None:
+            return None
+        facts = RefreshFacts(
+            client_id=row.client_id,
+            granted=frozenset(row.scopes),
+            idle_expires_at=row.expires_at,
+            family_expires_at=row.family_expires_at,
+            family_revoked=row.revoked_at is not None,
+            session_ended=row.ended_at is not None,
+            consumed_at=row.consumed_at,
+            successor_kept=row.sealed_successor is not None,
+            successor_consumed=row.successor_consumed_at is not None,
+            bound_to=row.dpop_jkt,
+        )
+        return RefreshToken(
+            digest,
+            row.family_id,
+            row.session_id,
+            row.user_id,
+            tuple(row.audiences),
+            facts,
+            row.sealed_successor,
+            frozenset(row.request.get("id_token", ())),
+        )
 
     async def spend(self, token: RefreshToken, *, idle: timedelta) -> str | None:
         """Consume it and issue its successor; None when another request has consumed it meanwhile."""
-        successor = opaque.new("yrt_")
-        spent = await self._connection.execute(
-            update(refresh_tokens)
-            .where(
-                refresh_tokens.c.tenant_id == self._tenant_id,
-                refresh_tokens.c.digest == token.digest,
-                refresh_tokens.c.consumed_at.is_(None),
-            )
-            .values(
-                consumed_at=self._now,
-                successor_digest=opaque.digest(successor),
-                sealed_successor=self._master_keys.seal(successor.encode(), **self._place(token.digest)),
-            )
-        )
+        successor = opaque.new(PREFIX)
+        values = {
+            "consumed_at": self._now,
+            "successor_digest": opaque.digest(successor),
+            "sealed_successor": self._master_keys.seal(successor.encode(), **self._place(token.digest)),
+        }
+        spent = await self._connection.execute(_SPEND, self._is(token.digest) | values)
         if spent.rowcount == 0:
             return None
         await self._insert(successor, token.family_id, min(self._now + idle, token.facts.family_expires_at))
@@ -104,74 +194,36 @@ class RefreshTokens:
             raise ValueError("this token has no kept successor")
         return self._master_keys.open(token.sealed_successor, **self._place(token.digest)).decode()
 
-    async def revoke_family(self, family_id: UUID) -> None:
-        """No token of it is good for anything any more."""
-        await self._connection.execute(
-            update(refresh_families)
-            .where(
-                refresh_families.c.tenant_id == self._tenant_id,
-                refresh_families.c.id == family_id,
-                refresh_families.c.revoked_at.is_(None),
-            )
-            .values(revoked_at=self._now)
-        )
+    async def bind_family(self, family_id: UUID, thumbprint: str) -> None:
+        """From now on its tokens are bound to this key (RFC 9449 section 5). A family that has one keeps it."""
+        family = {"p_tenant_id": self._tenant_id, "p_id": family_id}
+        await self._connection.execute(_BIND_FAMILY, family | {"dpop_jkt": thumbprint})
+
+    async def revoke_of_client(self, user_id: UUID, client_id: str) -> int:
+        """Revoke every family that this client has of this user; says how many."""
+        theirs = {"p_tenant_id": self._tenant_id, "p_user_id": user_id, "p_client_id": client_id}
+        return (await self._connection.execute(_REVOKE_OF_CLIENT, theirs | {"revoked_at": self._now})).rowcount
+
+    async def revoke_family(self, family_id: UUID) -> bool:
+        """No token of it is good for anything any more. False where that was so before."""
+        family = {"p_tenant_id": self._tenant_id, "p_id": family_id}
+        revoked = await self._connection.execute(_REVOKE_FAMILY, family | {"revoked_at": self._now})
+        return revoked.rowcount > 0
 
     async def _insert(self, token: str, family_id: UUID, expires_at: datetime) -> None:
         await self._connection.execute(
-            insert(refresh_tokens).values(
-                tenant_id=self._tenant_id,
-                digest=opaque.digest(token),
-                family_id=family_id,
-                issued_at=self._now,
-                expires_at=expires_at,
-            )
+            _INSERT,
+            {
+                "tenant_id": self._tenant_id,
+                "digest": opaque.digest(token),
+                "family_id": family_id,
+                "issued_at": self._now,
+                "expires_at": expires_at,
+            },
         )
 
-    async def _find(self, digest: bytes) -> RefreshToken | None:
-        token, family, session, successor = (
-            refresh_tokens,
-            refresh_families,
-            sessions,
-            refresh_tokens.alias("successor"),
-        )
-        query = (
-            select(
-                token,
-                family.c.session_id,
-                family.c.client_id,
-                family.c.scopes,
-                family.c.audiences,
-                family.c.expires_at.label("family_expires_at"),
-                family.c.revoked_at,
-                session.c.user_id,
-                session.c.ended_at,
-                successor.c.consumed_at.label("successor_consumed_at"),
-            )
-            .join(family, (family.c.tenant_id == token.c.tenant_id) & (family.c.id == token.c.family_id))
-            .join(session, (session.c.tenant_id == family.c.tenant_id) & (session.c.id == family.c.session_id))
-            .outerjoin(
-                successor,
-                (successor.c.tenant_id == token.c.tenant_id) & (successor.c.digest == token.c.successor_digest),
-            )
-            .where(token.c.tenant_id == self._tenant_id, token.c.digest == digest)
-        )
-        row = (await self._connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        facts = RefreshFacts(
-            client_id=row.client_id,
-            granted=frozenset(row.scopes),
-            idle_expires_at=row.expires_at,
-            family_expires_at=row.family_expires_at,
-            family_revoked=row.revoked_at is not None,
-            session_ended=row.ended_at is not None,
-            consumed_at=row.consumed_at,
-            successor_kept=row.sealed_successor is not None,
-            successor_consumed=row.successor_consumed_at is not None,
-        )
-        return RefreshToken(
-            digest, row.family_id, row.session_id, row.user_id, tuple(row.audiences), facts, row.sealed_successor
-        )
+    def _is(self, digest: bytes) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_digest": digest}
 
     def _place(self, digest: bytes) -> dict[str, str]:
         tenant = str(self._tenant_id)

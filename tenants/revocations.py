@@ -4,13 +4,13 @@ Clocks differ between processes and a login may be in flight while its user is d
 what is switched off, is refused whenever it was issued; only ``revoke`` compares times.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, bindparam, delete, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,12 +18,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenants.changes import ChangeWriter
 from tenants.tables import revocations
 
-RevocationKind = Literal["session", "subject", "client", "token"]
+RevocationKind = Literal["session", "subject", "client", "grant", "token"]
 
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 """No tenant may set a longer access token lifetime, so a revocation that is older stops nothing any more."""
 
 _KEPT = LONGEST_ACCESS_TOKEN + timedelta(minutes=5)  # for a token that was being issued meanwhile, by another clock
+
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite_insert(revocations), "postgresql": postgresql_insert(revocations)}
+_REFUSE = {
+    dialect: insert.on_conflict_do_update(
+        index_elements=["tenant_id", "kind", "value"],
+        set_={"before": insert.excluded.before, "expires_at": insert.excluded.expires_at},
+        where=revocations.c.before < insert.excluded.before,
+    )
+    for dialect, insert in _INSERT.items()
+}
+_ALLOW = update(revocations).where(
+    revocations.c.tenant_id == bindparam("p_tenant_id"),
+    revocations.c.kind == bindparam("p_kind"),
+    revocations.c.value == bindparam("p_value"),
+    revocations.c.before > bindparam("p_before"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +54,11 @@ class Revocation:
     value: str
     before: datetime
     expires_at: datetime
+
+
+def of_grant(session_id: UUID | str, client_id: str) -> str:
+    """The value of kind ``grant``: what one client got by one session. Others go on with that session."""
+    return f"{session_id}:{client_id}"
 
 
 class Revocations:
@@ -65,30 +86,14 @@ class Revocations:
     async def allow(self, kind: RevocationKind, value: str) -> None:
         """What is issued from this second on is good again; what was issued before stays refused."""
         before = self._now.replace(microsecond=0) - timedelta(microseconds=1)  # ``iat`` has whole seconds
-        await self._connection.execute(
-            update(revocations)
-            .where(
-                revocations.c.tenant_id == self._tenant_id,
-                revocations.c.kind == kind,
-                revocations.c.value == value,
-                revocations.c.before > before,
-            )
-            .values(before=before, expires_at=self._now + _KEPT)
-        )
+        later = {"p_tenant_id": self._tenant_id, "p_kind": kind, "p_value": value, "p_before": before}
+        await self._connection.execute(_ALLOW, later | {"before": before, "expires_at": self._now + _KEPT})
         self._changes.note("revocation", f"{kind}:{value}")
 
     async def _refuse(self, kind: RevocationKind, *values: str, before: datetime) -> None:
-        table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
-        row = {"before": before, "expires_at": self._now + _KEPT}
-        statement = table_insert(revocations)
-        await self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["tenant_id", "kind", "value"],
-                set_=row,
-                where=revocations.c.before < statement.excluded.before,
-            ),
-            [{"tenant_id": self._tenant_id, "kind": kind, "value": value, **row} for value in sorted(values)],
-        )
+        row = {"tenant_id": self._tenant_id, "kind": kind, "before": before, "expires_at": self._now + _KEPT}
+        rows = [row | {"value": value} for value in sorted(values)]
+        await self._connection.execute(_REFUSE[self._connection.dialect.name], rows)
         for value in values:
             self._changes.note("revocation", f"{kind}:{value}")
 

@@ -1,16 +1,28 @@
-"""Roles: named sets of scopes in a tenant. A user's scopes are the union of the roles'."""
+"""Roles: named sets of scopes in a tenant. A user's scopes are the union of the roles'.
+
+A role may hold scopes of OpenID Connect too. That changes nothing: every user has those (``policies.scope.of_user``).
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.errors import AlreadyExists, NotFound
 from tenants.names import checked_name, checked_scopes, is_name
 from tenants.tables import roles, user_roles
+
+_OF_USER = user_roles.c.tenant_id == bindparam("p_tenant_id"), user_roles.c.user_id == bindparam("p_user_id")
+_NAMES = select(user_roles.c.role).where(*_OF_USER).order_by(user_roles.c.role)
+_SCOPES = (
+    select(roles.c.scopes)
+    .join(user_roles, (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name))
+    .where(*_OF_USER)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +99,14 @@ class Roles:
 
     async def of_user(self, user_id: UUID) -> Sequence[str]:
         """The names of a user's roles."""
-        query = select(user_roles.c.role).where(
-            user_roles.c.tenant_id == self._tenant_id, user_roles.c.user_id == user_id
-        )
-        return list((await self._connection.execute(query.order_by(user_roles.c.role))).scalars())
+        return list((await self._connection.execute(_NAMES, self._of(user_id))).scalars())
 
     async def scopes_of(self, user_id: UUID) -> frozenset[str]:
         """The union of the user's roles."""
-        query = (
-            select(roles.c.scopes)
-            .join(user_roles, (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name))
-            .where(roles.c.tenant_id == self._tenant_id, user_roles.c.user_id == user_id)
-        )
         found: frozenset[str] = frozenset()
-        for scopes in (await self._connection.execute(query)).scalars():
+        for scopes in (await self._connection.execute(_SCOPES, self._of(user_id))).scalars():
             found |= frozenset(scopes)
         return found
+
+    def _of(self, user_id: UUID) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_user_id": user_id}

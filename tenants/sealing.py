@@ -20,6 +20,8 @@ from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 KEY_BYTES: Final = 32
 _VERSION: Final = 1
@@ -106,7 +108,7 @@ class MasterKey:
 class MasterKeys:
     """The ring. The first key seals, all of them open."""
 
-    __slots__ = ("_active", "_ciphers")
+    __slots__ = ("_active", "_ciphers", "_secrets")
 
     def __init__(self, keys: Sequence[MasterKey]) -> None:
         """Raises ValueError for an empty ring, an id that occurs twice, or a key that has not 32 bytes."""
@@ -117,6 +119,7 @@ class MasterKeys:
             raise ValueError(f"a master key has {KEY_BYTES} bytes")
         self._active = keys[0].id
         self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
+        self._secrets = tuple(key.secret for key in keys)
 
     def __repr__(self) -> str:
         return f"MasterKeys(active={self._active!r}, ids={sorted(self._ciphers)!r})"
@@ -186,6 +189,12 @@ class MasterKeys:
             os.fsync(file.fileno())
         _sync_folder(path.parent)
         return cls([key])
+
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """A key for another purpose from each key of the ring (RFC 5869 section 2.3), the active one's first: every
+        process that has the ring has them, and nobody learns anything of the ring from them.
+        """
+        return tuple(HKDFExpand(SHA256(), KEY_BYTES, b"yett " + purpose.encode()).derive(key) for key in self._secrets)
 
     def seal(self, plaintext: bytes, *, tenant: UUID | str, table: str, row: str, column: str) -> bytes:
         """The envelope of a secret that lives in this place; ``tenant`` is empty for what is no tenant's."""

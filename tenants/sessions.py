@@ -7,10 +7,11 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
+from tenants.logout_notices import LogoutNotices
 from tenants.revocations import Revocations
 from tenants.tables import refresh_families, sessions
 from tenants.visitor import UNKNOWN, Visitor
@@ -19,13 +20,42 @@ MOST_SESSIONS = 200
 """Of one user, those of applications among them."""
 _SEEN_EVERY = timedelta(minutes=1)  # a page view within it writes nothing
 
+_OF_TENANT = sessions.c.tenant_id == bindparam("p_tenant_id")
+_BY_ID = select(sessions).where(_OF_TENANT, sessions.c.id == bindparam("p_id"))
+_BY_DIGEST = select(sessions).where(_OF_TENANT, sessions.c.digest == bindparam("p_digest"))
+_OF_USER = (
+    select(sessions)
+    .where(
+        _OF_TENANT,
+        sessions.c.user_id == bindparam("p_user_id"),
+        sessions.c.ended_at.is_(None),
+        sessions.c.expires_at > bindparam("p_now"),
+    )
+    .order_by(sessions.c.auth_time.desc())
+)
+_INSERT = insert(sessions)
+_CHANGE = update(sessions).where(_OF_TENANT, sessions.c.id == bindparam("p_id"), sessions.c.ended_at.is_(None))
+_RENEW = _CHANGE.where(sessions.c.expires_at > bindparam("p_now"))
+_SURPLUS = (
+    select(sessions.c.id)
+    .where(
+        _OF_TENANT,
+        sessions.c.user_id == bindparam("p_user_id"),
+        sessions.c.ended_at.is_(None),
+        sessions.c.id != bindparam("p_id"),
+    )
+    .order_by(sessions.c.auth_time.desc())
+    .offset(MOST_SESSIONS - 1)
+    .with_for_update(skip_locked=True)
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """A person, authenticated at ``auth_time`` by the methods ``amr`` (RFC 8176) to the level ``acr``.
 
     ``factor_waived``: a trusted device stood in for the second factor. ``client_id`` is the client of a session without
-    a browser (password grant).
+    a browser (password grant, device grant).
     """
 
     id: UUID
@@ -42,14 +72,26 @@ class Session:
     created_at: datetime | None = None
     seen_at: datetime | None = None
 
+    def lives(self, now: datetime, *, idle: timedelta) -> bool:
+        """Whether it is neither ended, nor over, nor idle for too long."""
+        return self.ended_at is None and now < self.expires_at and now < (self.seen_at or self.auth_time) + idle
+
 
 class Sessions:
-    """One tenant's sessions."""
+    """One tenant's sessions. Whatever ends one leaves the notices for its clients in the same transaction."""
 
-    def __init__(self, connection: AsyncConnection, tenant_id: UUID, revocations: Revocations, now: datetime) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        tenant_id: UUID,
+        revocations: Revocations,
+        notices: LogoutNotices,
+        now: datetime,
+    ) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
         self._revocations = revocations
+        self._notices = notices
         self._now = now
 
     async def start(
@@ -64,12 +106,16 @@ class Sessions:
         device_id: UUID | None = None,
         factor_waived: bool = False,
         secret: str | None = None,
+        auth_time: datetime | None = None,
     ) -> Session:
-        """A session that begins now; with a ``secret`` it is a browser's (see ``start_in_browser``)."""
+        """A session that begins now; with a ``secret`` it is a browser's (see ``start_in_browser``).
+
+        ``auth_time`` where the person authenticated earlier, in another session that this one is derived from.
+        """
         session = Session(
             uuid4(),
             user_id,
-            self._now,
+            auth_time or self._now,
             acr,
             frozenset(amr),
             expires_at,
@@ -81,23 +127,24 @@ class Sessions:
             seen_at=self._now,
         )
         await self._connection.execute(
-            insert(sessions).values(
-                tenant_id=self._tenant_id,
-                id=session.id,
-                user_id=user_id,
-                digest=None if secret is None else opaque.digest(secret),
-                auth_time=session.auth_time,
-                acr=acr,
-                amr=sorted(session.amr),
-                factor_waived=factor_waived,
-                device_id=device_id,
-                client_id=client_id,
-                address=visitor.address,
-                user_agent=visitor.user_agent,
-                created_at=self._now,
-                seen_at=self._now,
-                expires_at=expires_at,
-            )
+            _INSERT,
+            {
+                "tenant_id": self._tenant_id,
+                "id": session.id,
+                "user_id": user_id,
+                "digest": None if secret is None else opaque.digest(secret),
+                "auth_time": session.auth_time,
+                "acr": acr,
+                "amr": sorted(session.amr),
+                "factor_waived": factor_waived,
+                "device_id": device_id,
+                "client_id": client_id,
+                "address": visitor.address,
+                "user_agent": visitor.user_agent,
+                "created_at": self._now,
+                "seen_at": self._now,
+                "expires_at": expires_at,
+            },
         )
         await self._end_surplus(session)
         return session
@@ -109,20 +156,16 @@ class Sessions:
 
     async def by_secret(self, unverified_secret: str, *, idle: timedelta) -> Session | None:
         """The living session of this cookie: neither ended, nor over, nor idle for too long."""
-        query = select(sessions).where(
-            sessions.c.tenant_id == self._tenant_id, sessions.c.digest == opaque.digest(unverified_secret)
-        )
-        row = (await self._connection.execute(query)).one_or_none()
-        if row is None or row.ended_at is not None or row.expires_at <= self._now or row.seen_at + idle <= self._now:
-            return None
-        return _session(row)
+        presented = {"p_tenant_id": self._tenant_id, "p_digest": opaque.digest(unverified_secret)}
+        row = (await self._connection.execute(_BY_DIGEST, presented)).one_or_none()
+        session = None if row is None else _session(row)
+        return session if session is not None and session.lives(self._now, idle=idle) else None
 
     async def touch(self, session: Session) -> None:
         """Say that it was seen now, unless that was said within the last minute."""
         if session.seen_at is not None and self._now - session.seen_at < _SEEN_EVERY:
             return
-        mine = sessions.c.tenant_id == self._tenant_id, sessions.c.id == session.id, sessions.c.ended_at.is_(None)
-        await self._connection.execute(update(sessions).where(*mine).values(seen_at=self._now))
+        await self._connection.execute(_CHANGE, self._is(session.id) | {"seen_at": self._now})
 
     async def renew(self, session: Session, *, acr: str, amr: Iterable[str]) -> tuple[Session, str] | None:
         """Step it up: authenticated now, to this level, under a new secret (the old cookie is worth nothing any more).
@@ -130,16 +173,14 @@ class Sessions:
         """
         secret = opaque.new("yss_")
         methods = frozenset(amr)
-        renewed = await self._connection.execute(
-            update(sessions)
-            .where(
-                sessions.c.tenant_id == self._tenant_id,
-                sessions.c.id == session.id,
-                sessions.c.ended_at.is_(None),
-                sessions.c.expires_at > self._now,
-            )
-            .values(digest=opaque.digest(secret), auth_time=self._now, acr=acr, amr=sorted(methods), seen_at=self._now)
-        )
+        values = {
+            "digest": opaque.digest(secret),
+            "auth_time": self._now,
+            "acr": acr,
+            "amr": sorted(methods),
+            "seen_at": self._now,
+        }
+        renewed = await self._connection.execute(_RENEW, self._is(session.id) | {"p_now": self._now} | values)
         if renewed.rowcount == 0:
             return None
         return replace(session, auth_time=self._now, acr=acr, amr=methods, seen_at=self._now), secret
@@ -149,36 +190,26 @@ class Sessions:
         ended meanwhile.
         """
         secret = opaque.new("yss_")
-        mine = sessions.c.tenant_id == self._tenant_id, sessions.c.id == session.id, sessions.c.ended_at.is_(None)
-        changed = await self._connection.execute(update(sessions).where(*mine).values(digest=opaque.digest(secret)))
+        changed = await self._connection.execute(_CHANGE, self._is(session.id) | {"digest": opaque.digest(secret)})
         return secret if changed.rowcount else None
 
     async def get(self, session_id: UUID) -> Session | None:
         """By id, ended ones too."""
-        query = select(sessions).where(sessions.c.tenant_id == self._tenant_id, sessions.c.id == session_id)
-        row = (await self._connection.execute(query)).one_or_none()
+        row = (await self._connection.execute(_BY_ID, self._is(session_id))).one_or_none()
         return None if row is None else _session(row)
 
     async def of_user(self, user_id: UUID) -> Sequence[Session]:
         """Those that live, newest first."""
-        query = select(sessions).where(
-            sessions.c.tenant_id == self._tenant_id,
-            sessions.c.user_id == user_id,
-            sessions.c.ended_at.is_(None),
-            sessions.c.expires_at > self._now,
-        )
-        return [_session(row) for row in await self._connection.execute(query.order_by(sessions.c.auth_time.desc()))]
+        mine = {"p_tenant_id": self._tenant_id, "p_user_id": user_id, "p_now": self._now}
+        return [_session(row) for row in await self._connection.execute(_OF_USER, mine)]
 
     async def end(self, session_id: UUID) -> bool:
         """End it and refuse its tokens at once. False when there was nothing to end."""
-        ended = await self._connection.execute(
-            update(sessions)
-            .where(sessions.c.tenant_id == self._tenant_id, sessions.c.id == session_id, sessions.c.ended_at.is_(None))
-            .values(ended_at=self._now)
-        )
+        ended = await self._connection.execute(_CHANGE, self._is(session_id) | {"ended_at": self._now})
         if ended.rowcount == 0:
             return False
         await self._revocations.forbid("session", str(session_id))
+        await self._notices.add_for([session_id])
         return True
 
     async def end_all(self, user_id: UUID) -> int:
@@ -197,15 +228,8 @@ class Sessions:
         """End the oldest of more than ``MOST_SESSIONS``: one account must not fill the table, nor make the end of its
         sessions something that everybody waits for. What another transaction is at is left to the next login.
         """
-        mine = sessions.c.tenant_id == self._tenant_id, sessions.c.user_id == newest.user_id
-        surplus = (
-            select(sessions.c.id)
-            .where(*mine, sessions.c.ended_at.is_(None), sessions.c.id != newest.id)
-            .order_by(sessions.c.auth_time.desc())
-            .offset(MOST_SESSIONS - 1)
-            .with_for_update(skip_locked=True)
-        )
-        ids = list((await self._connection.execute(surplus)).scalars())
+        others = self._is(newest.id) | {"p_user_id": newest.user_id}
+        ids = list((await self._connection.execute(_SURPLUS, others)).scalars())
         if ids:
             await self._end(sessions.c.id.in_(ids))
 
@@ -218,7 +242,11 @@ class Sessions:
         )
         ids = list(ended.scalars())
         await self._revocations.forbid_all("session", [str(session_id) for session_id in ids])
+        await self._notices.add_for(ids)
         return len(ids)
+
+    def _is(self, session_id: UUID) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_id": session_id}
 
 
 async def prune(connection: AsyncConnection, before: datetime) -> None:

@@ -20,6 +20,7 @@ from policies.principal import Principal
 from tenants import changes, revocations
 from tenants.database import Database
 from tenants.jose import UnusableKey, VerifyingKey
+from tenants.provider import ProviderPolicy
 from tenants.tables import clients, signing_keys, tenants
 
 _log = structlog.get_logger("tenants.snapshot")
@@ -40,6 +41,7 @@ class TenantFacts:
     active: bool
     origins: frozenset[str] = frozenset()
     keys: Mapping[str, VerifyingKey] = field(default_factory=dict, compare=False, repr=False)
+    provider: ProviderPolicy = field(default=ProviderPolicy())
 
 
 class Snapshot:
@@ -79,9 +81,11 @@ class Snapshot:
 
         ``iat`` has whole seconds, so a token of the very second of the revocation is refused too.
         """
-        tenant = principal.tenant_id
+        tenant, session_id = principal.tenant_id, principal.session_id
+        grant = None if session_id is None else revocations.of_grant(session_id, principal.client_id)
         for kind, value in (
-            ("session", principal.session_id),
+            ("session", session_id),
+            ("grant", grant),
             ("subject", principal.subject),
             ("client", principal.client_id),
             ("token", principal.token_id),
@@ -178,7 +182,8 @@ async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[
     allowed = select(clients.c.tenant_id, clients.c.origins).where(clients.c.active, of_these(clients.c.tenant_id))
     for tenant_id, listed in await connection.execute(allowed):
         origins[tenant_id].update(listed)
-    query = select(tenants.c.id, tenants.c.slug, tenants.c.issuer, tenants.c.active).where(of_these(tenants.c.id))
+    facts = tenants.c.id, tenants.c.slug, tenants.c.issuer, tenants.c.active, tenants.c.provider
+    query = select(*facts).where(of_these(tenants.c.id))
     return [
         TenantFacts(
             row.id,
@@ -187,6 +192,7 @@ async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[
             row.active,
             frozenset(origins.get(row.id, ())),
             MappingProxyType(keys.get(row.id, {})),
+            ProviderPolicy.from_stored(row.provider),
         )
         for row in await connection.execute(query)
     ]

@@ -15,21 +15,30 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.activity import Activity
 from tenants.audit_outbox import AuditOutbox
+from tenants.authorization_codes import AuthorizationCodes
+from tenants.authorization_requests import AuthorizationRequests
+from tenants.begun_requests import BegunRequests
 from tenants.branding import Logos
 from tenants.changes import ChangeWriter
 from tenants.clients import Clients
+from tenants.consents import Consents
 from tenants.credentials import Credentials
 from tenants.database import Database
+from tenants.device_codes import DeviceCodes
 from tenants.devices import Devices
+from tenants.former_issuers import FormerIssuers
 from tenants.keys import Keys
 from tenants.logins import Logins
+from tenants.logout_notices import LogoutNotices
 from tenants.mail_links import MailLinks
 from tenants.mail_outbox import MailOutbox
 from tenants.recovery_codes import RecoveryCodes
 from tenants.refresh_tokens import RefreshTokens
+from tenants.registration_tokens import RegistrationTokens
 from tenants.revocations import Revocations
 from tenants.roles import Roles
 from tenants.sealing import MasterKeys
+from tenants.seen_ids import SeenIds
 from tenants.sessions import Sessions
 from tenants.stand_ins import StandIns
 from tenants.tenant import Settings
@@ -39,6 +48,8 @@ from tenants.user_imports import UserImports
 from tenants.users import Users
 
 Clock = Callable[[], datetime]
+
+_ENTER = text("SELECT set_config('yett.tenant', :tenant, true)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,15 @@ class TenantStore:
     mail_links: MailLinks
     mail_outbox: MailOutbox
     imports: UserImports
+    authorization_requests: AuthorizationRequests
+    begun_requests: BegunRequests
+    authorization_codes: AuthorizationCodes
+    device_codes: DeviceCodes
+    consents: Consents
+    seen_ids: SeenIds
+    registration_tokens: RegistrationTokens
+    logout_notices: LogoutNotices
+    former_issuers: FormerIssuers
 
 
 class Store:
@@ -90,21 +110,20 @@ class Store:
 
     async def _enter(self, connection: AsyncConnection, tenant_id: UUID) -> None:
         if not self._database.is_sqlite:
-            await connection.execute(
-                text("SELECT set_config('yett.tenant', :tenant, true)"), {"tenant": str(tenant_id)}
-            )
+            await connection.execute(_ENTER, {"tenant": str(tenant_id)})
 
     def _bind(self, connection: AsyncConnection, tenant_id: UUID, changes: ChangeWriter) -> TenantStore:
         now = self._clock()
         revocations = Revocations(connection, tenant_id, changes, now)
+        logout_notices = LogoutNotices(connection, tenant_id, now)
         return TenantStore(
             settings=Settings(connection, tenant_id, changes, now),
-            users=Users(connection, tenant_id, revocations, now),
+            users=Users(connection, tenant_id, revocations, logout_notices, now),
             credentials=Credentials(connection, tenant_id, now, self._stand_ins),
             roles=Roles(connection, tenant_id),
             clients=Clients(connection, tenant_id, changes, revocations, now),
             keys=Keys(connection, tenant_id, changes, self._master_keys, now),
-            sessions=Sessions(connection, tenant_id, revocations, now),
+            sessions=Sessions(connection, tenant_id, revocations, logout_notices, now),
             refresh_tokens=RefreshTokens(connection, tenant_id, self._master_keys, now),
             revocations=revocations,
             audit=AuditOutbox(connection, tenant_id, now),
@@ -118,4 +137,13 @@ class Store:
             mail_links=MailLinks(connection, tenant_id, now),
             mail_outbox=MailOutbox(connection, tenant_id, self._master_keys, now),
             imports=UserImports(connection, tenant_id, now),
+            authorization_requests=AuthorizationRequests(connection, tenant_id, now),
+            begun_requests=BegunRequests(connection, tenant_id, now),
+            authorization_codes=AuthorizationCodes(connection, tenant_id, now),
+            device_codes=DeviceCodes(connection, tenant_id, now),
+            consents=Consents(connection, tenant_id, now),
+            seen_ids=SeenIds(connection, tenant_id, now),
+            registration_tokens=RegistrationTokens(connection, tenant_id, now),
+            logout_notices=logout_notices,
+            former_issuers=FormerIssuers(connection, tenant_id, changes, now),
         )

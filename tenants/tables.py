@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from tenants import people_tables as people_tables  # so that whoever reads the metadata finds all of it
+from tenants import provider_tables as provider_tables
 from tenants.schema import Json, Sequence, UtcDateTime, belongs_to, owned
 from tenants.schema import metadata as metadata
 
@@ -44,6 +45,7 @@ tenants = Table(
     Column("lifetimes", Json, nullable=False),
     Column("people", Json, nullable=False),
     Column("branding", Json, nullable=False),
+    Column("provider", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
 
@@ -102,6 +104,9 @@ clients = owned(
     Column("audiences", Json, nullable=False),
     Column("redirect_uris", Json, nullable=False),
     Column("origins", Json, nullable=False),
+    Column("auth_method", String(32), nullable=False),
+    Column("options", Json, nullable=False),
+    Column("registration_digest", LargeBinary(32)),
     Column("created_at", UtcDateTime, nullable=False),
     key=("client_id",),
 )
@@ -172,6 +177,8 @@ refresh_families = owned(
     Column("client_id", String(100), nullable=False),
     Column("scopes", Json, nullable=False),
     Column("audiences", Json, nullable=False),
+    Column("request", Json, nullable=False),
+    Column("dpop_jkt", String(43)),
     Column("expires_at", UtcDateTime, nullable=False),
     Column("revoked_at", UtcDateTime),
     belongs_to("sessions", ("session_id",), ("id",)),

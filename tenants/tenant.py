@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,6 +16,7 @@ from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM, Algorithm
 from tenants.names import checked_title, is_name
 from tenants.people import PeoplePolicy
+from tenants.provider import ProviderPolicy
 from tenants.revocations import LONGEST_ACCESS_TOKEN
 from tenants.tables import clients, tenants
 
@@ -26,11 +27,17 @@ LONGEST_REFRESH_GRACE = timedelta(minutes=1)
 LONGEST_KNOWN_NETWORK = timedelta(days=366)
 """No longer than that is it remembered which networks a user logged in from."""
 
+_GET = select(tenants).where(tenants.c.id == bindparam("p_id"))
 _DAY = timedelta(days=1)
 # Each with what is said of it. Whoever finds an old one of these can do what its owner can.
 _LONGEST: Mapping[str, tuple[timedelta, str]] = {
     "access_token": (LONGEST_ACCESS_TOKEN, f"an access token lives at most {LONGEST_ACCESS_TOKEN}"),
     "refresh_grace": (LONGEST_REFRESH_GRACE, f"the grace of a refresh token is at most {LONGEST_REFRESH_GRACE}"),
+    "id_token": (timedelta(hours=1), "an ID token lives at most an hour"),
+    "code": (timedelta(minutes=10), "an authorization code lives at most 10 minutes (RFC 6749 section 4.1.2)"),
+    "pushed_request": (timedelta(minutes=10), "a pushed authorization request lives at most 10 minutes"),
+    "authorization": (_DAY, "an authorization request waits for its user for at most a day"),
+    "device_code": (timedelta(hours=1), "a device code lives at most an hour"),
     "login": (timedelta(hours=1), "a login that has begun waits at most an hour for its next step"),
     "mfa_token": (timedelta(hours=1), "an mfa_token waits at most an hour for its code"),
     "reset_link": (_DAY, "a link to a new password works for at most a day"),
@@ -59,6 +66,11 @@ class Lifetimes:
     """How long things last, and the defaults of all tenants (rule 14). A tenant may set its own."""
 
     access_token: timedelta = timedelta(minutes=5)
+    id_token: timedelta = timedelta(minutes=5)
+    code: timedelta = timedelta(seconds=60)
+    pushed_request: timedelta = timedelta(seconds=90)
+    authorization: timedelta = timedelta(hours=1)
+    device_code: timedelta = timedelta(minutes=10)
     session_idle: timedelta = timedelta(hours=12)
     session: timedelta = timedelta(days=30)
     refresh_idle: timedelta = timedelta(days=30)
@@ -107,6 +119,7 @@ class Tenant:
     lifetimes: Lifetimes = field(default=Lifetimes())
     people: PeoplePolicy = field(default=PeoplePolicy())
     branding: Branding = field(default=Branding())
+    provider: ProviderPolicy = field(default=ProviderPolicy())
 
 
 class Settings:
@@ -141,6 +154,7 @@ class Settings:
                         lifetimes={},
                         people={},
                         branding={},
+                        provider={},
                         created_at=self._now,
                     )
                 )
@@ -151,7 +165,7 @@ class Settings:
 
     async def get(self) -> Tenant | None:
         """This tenant; None before ``create`` and after a deletion."""
-        row = (await self._connection.execute(select(tenants).where(tenants.c.id == self._tenant_id))).one_or_none()
+        row = (await self._connection.execute(_GET, {"p_id": self._tenant_id})).one_or_none()
         return None if row is None else tenant_of(row)
 
     async def set_active(self, active: bool) -> None:
@@ -191,6 +205,10 @@ class Settings:
         """Replace how this tenant's pages look (made by ``Branding.checked``)."""
         await self._set(branding=branding.stored())
 
+    async def set_provider(self, policy: ProviderPolicy) -> None:
+        """Replace what is set of this tenant's OAuth server (made by ``ProviderPolicy.changed``)."""
+        await self._set(provider=policy.stored())
+
     async def _set(self, **values: Any) -> None:
         await self._connection.execute(update(tenants).where(tenants.c.id == self._tenant_id).values(**values))
         self._changes.note("tenant")
@@ -210,4 +228,5 @@ def tenant_of(row: Row[Any]) -> Tenant:
         lifetimes=Lifetimes.from_seconds(row.lifetimes),
         people=PeoplePolicy.from_stored(row.people),
         branding=Branding.from_stored(row.branding),
+        provider=ProviderPolicy.from_stored(row.provider),
     )

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, delete, update
+from sqlalchemy import bindparam, case, delete, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -27,7 +27,7 @@ from policies.throttle import Curve, Failures, Throttled
 from tenants.people_tables import throttles
 from tenants.user_names import look_up_key
 
-Kind = Literal["account", "network", "known", "factor", "letter"]
+Kind = Literal["account", "network", "known", "factor", "letter", "user_code"]
 
 _CURVES: Mapping[Kind, Curve] = {
     "account": throttle.ACCOUNT,
@@ -35,10 +35,42 @@ _CURVES: Mapping[Kind, Curve] = {
     "known": throttle.KNOWN,
     "factor": throttle.FACTOR,
     "letter": throttle.LETTERS,
+    "user_code": throttle.USER_CODE,
 }
 _ALARM = "alarm"
-_LOCK_ORDER = ("account", "known", "factor", "letter", "network", _ALARM)
+_LOCK_ORDER = ("account", "known", "factor", "letter", "user_code", "network", _ALARM)
 _KEY = ("tenant_id", "kind", "subject")
+
+_IT = (
+    throttles.c.tenant_id == bindparam("p_tenant_id"),
+    throttles.c.kind == bindparam("p_kind"),
+    throttles.c.subject == bindparam("p_subject"),
+)
+_INSERT: Mapping[str, Any] = {"sqlite": sqlite_insert(throttles), "postgresql": postgresql_insert(throttles)}
+# Writes what is there already: a row that was first written and then read could be deleted in between.
+_LOCK = {
+    dialect: insert.on_conflict_do_update(index_elements=_KEY, set_={"failures": throttles.c.failures}).returning(
+        throttles.c.kind, throttles.c.failures, throttles.c.last_at
+    )
+    for dialect, insert in _INSERT.items()
+}
+_WRITE = update(throttles).where(*_IT)
+_REFUND = update(throttles).where(*_IT, throttles.c.failures > 0).values(failures=throttles.c.failures - 1)
+_CLEAR = delete(throttles).where(*_IT)
+
+
+def _counting_in_windows(insert: Any) -> Any:
+    is_next = throttles.c.last_at < insert.excluded.last_at  # never back, for a clock that is behind
+    return insert.on_conflict_do_update(
+        index_elements=_KEY,
+        set_={
+            "failures": case((is_next, 1), else_=throttles.c.failures + 1),
+            "last_at": case((is_next, insert.excluded.last_at), else_=throttles.c.last_at),
+        },
+    ).returning(throttles.c.failures)
+
+
+_COUNT_FOR_ALARM = {dialect: _counting_in_windows(insert) for dialect, insert in _INSERT.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +110,11 @@ def letter(identifier: str) -> Counter:
     return Counter("letter", _digest(_typed(identifier)))
 
 
+def user_code(user_id: UUID) -> Counter:
+    """Codes of devices that this person typed and that were none. A right one is refunded, never cleared."""
+    return Counter("user_code", _digest(str(user_id)))
+
+
 class Throttles:
     """One tenant's counters."""
 
@@ -94,7 +131,9 @@ class Throttles:
         Raises:
             ValueError: two counters of one kind, here and in ``refund``.
         """
-        found = [(counter, await self._lock(counter)) for counter in _in_order(counters)]
+        if not counters:
+            return Allow()
+        found = await self._lock(_in_order(counters))
         waits = []
         for counter, failures in found:
             match throttle.decide(failures, _CURVES[counter.kind], self._now):
@@ -102,28 +141,25 @@ class Throttles:
                     waits.append(retry_after)
                 case Allow():
                     continue
+        if not waits:
+            await self._count(found)
+            return Allow()
         for counter, failures in found:
-            if not waits:
-                await self._write(counter, throttle.counted(failures, _CURVES[counter.kind], self._now))
-            elif failures.count == 0:
+            if failures.count == 0:
                 # To lock it is to make it: a refused stranger must not fill the table with names that he thinks up.
                 await self.clear(counter)
-        return Throttled(max(waits)) if waits else Allow()
+        return Throttled(max(waits))
 
     async def refund(self, *counters: Counter) -> None:
         """One attempt back on each: it was not tried, or it was a network's and succeeded. The wait runs on from it:
         another attempt may have been made since.
         """
-        for counter in _in_order(counters):
-            await self._connection.execute(
-                update(throttles)
-                .where(*self._is(counter), throttles.c.failures > 0)
-                .values(failures=throttles.c.failures - 1)
-            )
+        if counters:
+            await self._connection.execute(_REFUND, [self._is(counter) for counter in _in_order(counters)])
 
     async def clear(self, counter: Counter) -> None:
         """Begin anew, after a success of the same kind."""
-        await self._connection.execute(delete(throttles).where(*self._is(counter)))
+        await self._connection.execute(_CLEAR, self._is(counter))
 
     async def alarm(self) -> bool:
         """Count one failed login of the tenant. True for the one that makes it worth an alarm, once in each window.
@@ -131,45 +167,40 @@ class Throttles:
         All of a tenant's failures meet at this row until their transaction ends, so it is a step's last call.
         """
         window = throttle.ALARM.window_of(self._now)
-        first = self._insert(kind=_ALARM, subject="", failures=1, last_at=window)
-        is_next = throttles.c.last_at < first.excluded.last_at  # never back, for a clock that is behind
-        count: int = (
-            await self._connection.execute(
-                first.on_conflict_do_update(
-                    index_elements=_KEY,
-                    set_={
-                        "failures": case((is_next, 1), else_=throttles.c.failures + 1),
-                        "last_at": case((is_next, first.excluded.last_at), else_=throttles.c.last_at),
-                    },
-                ).returning(throttles.c.failures)
-            )
-        ).scalar_one()
+        first = {"tenant_id": self._tenant_id, "kind": _ALARM, "subject": "", "failures": 1, "last_at": window}
+        counted = await self._connection.execute(_COUNT_FOR_ALARM[self._connection.dialect.name], first)
+        count: int = counted.scalar_one()
         return count == throttle.ALARM.threshold
 
-    async def _lock(self, counter: Counter) -> Failures:
-        """What it says, and nobody else changes it until this transaction ends.
+    async def _lock(self, in_order: Sequence[Counter]) -> Sequence[tuple[Counter, Failures]]:
+        """What each says, and nobody else changes them until this transaction ends.
 
-        One statement that writes what is there already: with two of them the row could be deleted in between.
+        One statement, whose rows are locked in the order in which they are given.
         """
-        row = self._insert(kind=counter.kind, subject=counter.subject, failures=0, last_at=self._now)
-        locked = row.on_conflict_do_update(index_elements=_KEY, set_={"failures": throttles.c.failures})
-        found = (await self._connection.execute(locked.returning(throttles.c.failures, throttles.c.last_at))).one()
-        return Failures(found.failures, found.last_at)
+        rows = [
+            {
+                "tenant_id": self._tenant_id,
+                "kind": counter.kind,
+                "subject": counter.subject,
+                "failures": 0,
+                "last_at": self._now,
+            }
+            for counter in in_order
+        ]
+        locked = await self._connection.execute(_LOCK[self._connection.dialect.name], rows)
+        found = {row.kind: Failures(row.failures, row.last_at) for row in locked}  # in any order
+        return [(counter, found[counter.kind]) for counter in in_order]
 
-    async def _write(self, counter: Counter, failures: Failures) -> None:
-        values = {"failures": failures.count, "last_at": failures.last_at}
-        await self._connection.execute(update(throttles).where(*self._is(counter)).values(values))
+    async def _count(self, found: Sequence[tuple[Counter, Failures]]) -> None:
+        """Write one attempt more for each of the locked."""
+        rows = []
+        for counter, failures in found:
+            more = throttle.counted(failures, _CURVES[counter.kind], self._now)
+            rows.append(self._is(counter) | {"failures": more.count, "last_at": more.last_at})
+        await self._connection.execute(_WRITE, rows)
 
-    def _insert(self, **values: Any) -> Any:
-        table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
-        return table_insert(throttles).values(tenant_id=self._tenant_id, **values)
-
-    def _is(self, counter: Counter) -> tuple[ColumnElement[bool], ...]:
-        return (
-            throttles.c.tenant_id == self._tenant_id,
-            throttles.c.kind == counter.kind,
-            throttles.c.subject == counter.subject,
-        )
+    def _is(self, counter: Counter) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_kind": counter.kind, "p_subject": counter.subject}
 
 
 async def prune(connection: AsyncConnection, before: datetime) -> None:

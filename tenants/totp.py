@@ -6,7 +6,7 @@ code is asked for is decided by ``policies.login``.
 """
 
 import hmac
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pyotp
-from sqlalchemy import Row, Select, delete, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -32,6 +32,41 @@ _DIGITS = 6
 _LONGEST_TYPED = 32
 _LONGEST_NAME = 100
 _LONGEST_LABEL = 300  # bytes of the issuer's name and of the account's, escaped: a longer URI fits in no QR code
+
+_OF_USER = totp_factors.c.tenant_id == bindparam("p_tenant_id"), totp_factors.c.user_id == bindparam("p_user_id")
+_CONFIRMED = *_OF_USER, totp_factors.c.confirmed_at.is_not(None)
+_UNCONFIRMED = *_OF_USER, totp_factors.c.confirmed_at.is_(None)
+_IS = totp_factors.c.id == bindparam("p_id")
+_LIST = select(totp_factors).where(*_CONFIRMED).order_by(totp_factors.c.created_at, totp_factors.c.id)
+_ANY = select(totp_factors.c.id).where(*_CONFIRMED).limit(1)
+# The user is held as a foreign key holds it: what is written afterwards must not meet a deletion half way.
+_LIST_HELD = (
+    select(totp_factors)
+    .join(users, (users.c.tenant_id == totp_factors.c.tenant_id) & (users.c.id == totp_factors.c.user_id))
+    .where(*_CONFIRMED)
+    .with_for_update(read=True, key_share=True, of=users)
+)
+_FIND_UNCONFIRMED = select(totp_factors).where(*_UNCONFIRMED, _IS)
+_CONFIRM = update(totp_factors).where(*_UNCONFIRMED, _IS)
+_CHANGE = update(totp_factors).where(*_CONFIRMED, _IS)
+_REMOVE = delete(totp_factors).where(*_CONFIRMED, _IS)
+_REMOVE_ALL = delete(totp_factors).where(*_OF_USER).returning(totp_factors.c.confirmed_at)
+_FORGET_UNCONFIRMED = delete(totp_factors).where(*_UNCONFIRMED)
+_INSERT = insert(totp_factors)
+_HOLD_USER = (
+    select(users.c.id)
+    .where(users.c.tenant_id == bindparam("p_tenant_id"), users.c.id == bindparam("p_user_id"))
+    .with_for_update(key_share=True)
+)
+_INSERT_STEP: Mapping[str, Any] = {"sqlite": sqlite_insert(totp_steps), "postgresql": postgresql_insert(totp_steps)}
+_ACCEPT = {
+    dialect: insert_step.on_conflict_do_update(
+        index_elements=["tenant_id", "user_id"],
+        set_={"step": insert_step.excluded.step},
+        where=totp_steps.c.step < insert_step.excluded.step,
+    ).returning(totp_steps.c.step)
+    for dialect, insert_step in _INSERT_STEP.items()
+}
 
 
 class TooManyFactors(StoreError):
@@ -84,18 +119,18 @@ class Factors:
             raise NotFound("user", str(user_id))
         if len(await self.of_user(user_id)) >= MAX_FACTORS:
             raise TooManyFactors
-        mine = totp_factors.c.tenant_id == self._tenant_id, totp_factors.c.user_id == user_id
-        await self._connection.execute(delete(totp_factors).where(*mine, totp_factors.c.confirmed_at.is_(None)))
+        await self._connection.execute(_FORGET_UNCONFIRMED, self._of(user_id))
         factor_id, secret = uuid4(), pyotp.random_base32()
         await self._connection.execute(
-            insert(totp_factors).values(
-                tenant_id=self._tenant_id,
-                id=factor_id,
-                user_id=user_id,
-                name=name,
-                sealed_secret=self._master_keys.seal(secret.encode(), **self._place(factor_id)),
-                created_at=self._now,
-            )
+            _INSERT,
+            {
+                "tenant_id": self._tenant_id,
+                "id": factor_id,
+                "user_id": user_id,
+                "name": name,
+                "sealed_secret": self._master_keys.seal(secret.encode(), **self._place(factor_id)),
+                "created_at": self._now,
+            },
         )
         return Enrolment(factor_id, secret, _uri(secret, issuer_name, account))
 
@@ -121,20 +156,16 @@ class Factors:
         matched = None if row is None else self._match([row], digits)
         if matched is None or not await self._accept(user_id, matched[0]):
             return False
-        confirmed = await self._connection.execute(
-            update(totp_factors).where(*self._one(user_id, factor_id, confirmed=False)).values(**values)
-        )
+        confirmed = await self._connection.execute(_CONFIRM, self._one(user_id, factor_id) | values)
         return confirmed.rowcount == 1
 
     async def of_user(self, user_id: UUID) -> Sequence[Factor]:
         """The confirmed ones, oldest first."""
-        query = self._confirmed(user_id).order_by(totp_factors.c.created_at, totp_factors.c.id)
-        return [_factor(row) for row in await self._connection.execute(query)]
+        return [_factor(row) for row in await self._connection.execute(_LIST, self._of(user_id))]
 
     async def has_any(self, user_id: UUID) -> bool:
         """Whether there is a confirmed one."""
-        query = self._confirmed(user_id).with_only_columns(totp_factors.c.id).limit(1)
-        return (await self._connection.execute(query)).first() is not None
+        return (await self._connection.execute(_ANY, self._of(user_id))).first() is not None
 
     async def redeem(self, user_id: UUID, code: str) -> Factor | None:
         """The confirmed authenticator that shows this code; None for a wrong one, and for one of a step that is not
@@ -143,18 +174,12 @@ class Factors:
         digits = _digits(code)
         if digits is None:
             return None
-        # The user is held as a foreign key holds it: what is written below must not meet a deletion half way.
-        held = self._confirmed(user_id).join(
-            users, (users.c.tenant_id == totp_factors.c.tenant_id) & (users.c.id == totp_factors.c.user_id)
-        )
-        rows = (await self._connection.execute(held.with_for_update(read=True, key_share=True, of=users))).all()
+        rows = (await self._connection.execute(_LIST_HELD, self._of(user_id))).all()
         matched = self._match(rows, digits)
         if matched is None or not await self._accept(user_id, matched[0]):
             return None
         factor = _factor(matched[1])
-        used = await self._connection.execute(
-            update(totp_factors).where(*self._one(user_id, factor.id)).values(last_used_at=self._now)
-        )
+        used = await self._connection.execute(_CHANGE, self._one(user_id, factor.id) | {"last_used_at": self._now})
         return replace(factor, last_used_at=self._now) if used.rowcount == 1 else None  # 0: removed meanwhile
 
     async def rename(self, user_id: UUID, factor_id: UUID, name: str) -> bool:
@@ -163,58 +188,37 @@ class Factors:
         Raises:
             InvalidValue: the name cannot be one.
         """
-        renamed = await self._connection.execute(
-            update(totp_factors).where(*self._one(user_id, factor_id)).values(name=_checked_name(name))
-        )
+        renamed = await self._connection.execute(_CHANGE, self._one(user_id, factor_id) | {"name": _checked_name(name)})
         return renamed.rowcount == 1
 
     async def remove(self, user_id: UUID, factor_id: UUID) -> bool:
         """Forget a confirmed one. False where there is none. The last accepted step is kept: no code comes back."""
-        removed = await self._connection.execute(delete(totp_factors).where(*self._one(user_id, factor_id)))
+        removed = await self._connection.execute(_REMOVE, self._one(user_id, factor_id))
         return removed.rowcount == 1
 
     async def remove_all(self, user_id: UUID) -> int:
         """Forget all of a user's, unconfirmed ones too. Says how many counted."""
-        mine = totp_factors.c.tenant_id == self._tenant_id, totp_factors.c.user_id == user_id
-        removed = await self._connection.execute(
-            delete(totp_factors).where(*mine).returning(totp_factors.c.confirmed_at)
-        )
+        removed = await self._connection.execute(_REMOVE_ALL, self._of(user_id))
         return sum(confirmed_at is not None for confirmed_at in removed.scalars())
 
     async def _accept(self, user_id: UUID, step: int) -> bool:
         """Use the step up, and all before it. False where it, or a later one, was used before."""
-        table_insert = sqlite_insert if self._connection.dialect.name == "sqlite" else postgresql_insert
-        first = table_insert(totp_steps).values(tenant_id=self._tenant_id, user_id=user_id, step=step)
-        later = first.on_conflict_do_update(
-            index_elements=["tenant_id", "user_id"],
-            set_={"step": first.excluded.step},
-            where=totp_steps.c.step < first.excluded.step,
-        )
-        return (await self._connection.execute(later.returning(totp_steps.c.step))).first() is not None
+        row = {"tenant_id": self._tenant_id, "user_id": user_id, "step": step}
+        accepted = await self._connection.execute(_ACCEPT[self._connection.dialect.name], row)
+        return accepted.first() is not None
 
     async def _hold(self, user_id: UUID) -> bool:
         """Let nobody enrol or confirm for this user beside us, nor delete it. False where there is none."""
-        query = select(users.c.id).where(users.c.tenant_id == self._tenant_id, users.c.id == user_id)
-        return (await self._connection.execute(query.with_for_update(key_share=True))).first() is not None
+        return (await self._connection.execute(_HOLD_USER, self._of(user_id))).first() is not None
 
     async def _unconfirmed(self, user_id: UUID, factor_id: UUID) -> Row[Any] | None:
-        query = select(totp_factors).where(*self._one(user_id, factor_id, confirmed=False))
-        return (await self._connection.execute(query)).one_or_none()
+        return (await self._connection.execute(_FIND_UNCONFIRMED, self._one(user_id, factor_id))).one_or_none()
 
-    def _confirmed(self, user_id: UUID) -> Select[Any]:
-        return select(totp_factors).where(
-            totp_factors.c.tenant_id == self._tenant_id,
-            totp_factors.c.user_id == user_id,
-            totp_factors.c.confirmed_at.is_not(None),
-        )
+    def _of(self, user_id: UUID) -> dict[str, Any]:
+        return {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
 
-    def _one(self, user_id: UUID, factor_id: UUID, *, confirmed: bool = True) -> tuple[Any, ...]:
-        return (
-            totp_factors.c.tenant_id == self._tenant_id,
-            totp_factors.c.user_id == user_id,
-            totp_factors.c.id == factor_id,
-            totp_factors.c.confirmed_at.is_not(None) if confirmed else totp_factors.c.confirmed_at.is_(None),
-        )
+    def _one(self, user_id: UUID, factor_id: UUID) -> dict[str, Any]:
+        return self._of(user_id) | {"p_id": factor_id}
 
     def _match(self, rows: Iterable[Row[Any]], digits: str) -> tuple[int, Row[Any]] | None:
         """The latest step of which one of these shows this code. All are compared, whatever was found."""

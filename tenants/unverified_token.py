@@ -62,6 +62,14 @@ def parse_unverified(token: bytes) -> UnverifiedToken | Malformed:
     return UnverifiedToken(header, claims, token[: parts.end(2)], signature)
 
 
+def parse_object(data: bytes) -> dict[str, Any] | Malformed:
+    """A JSON object that has one reading, whoever sent it."""
+    try:
+        return _object(data)
+    except _Refused as refused:
+        return Malformed(refused.reason)
+
+
 class _Refused(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason

@@ -10,17 +10,24 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, Update, case, insert, select, update
+from sqlalchemy import Row, Select, Update, bindparam, case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
+from tenants.logout_notices import LogoutNotices
 from tenants.revocations import Revocations
 from tenants.tables import sessions, users
 from tenants.user_names import address_key, is_address_key, look_up_key
 from tenants.user_names import name_key as name_key
 
 _NOBODY = ""  # no key is empty
+
+_OF_TENANT = select(users).where(users.c.tenant_id == bindparam("p_tenant_id"))
+_BY_ID = _OF_TENANT.where(users.c.id == bindparam("p_value"))
+_BY_ID_HELD = _BY_ID.with_for_update(key_share=True)  # SQLite's writers are one at a time anyway
+_BY_NAME = _OF_TENANT.where(users.c.name_key == bindparam("p_value"))
+_BY_EMAIL = _OF_TENANT.where(users.c.email_key == bindparam("p_value"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,18 @@ class User:
 class Users:
     """One tenant's users."""
 
-    def __init__(self, connection: AsyncConnection, tenant_id: UUID, revocations: Revocations, now: datetime) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        tenant_id: UUID,
+        revocations: Revocations,
+        notices: LogoutNotices,
+        now: datetime,
+    ) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
         self._revocations = revocations
+        self._notices = notices
         self._now = now
 
     async def create(
@@ -85,20 +100,20 @@ class Users:
 
     async def get(self, user_id: UUID, *, hold: bool = False) -> User | None:
         """By id. ``hold`` keeps anybody from changing the user until this transaction ends."""
-        return await self._one(users.c.id == user_id, hold=hold)
+        return await self._one(_BY_ID_HELD if hold else _BY_ID, user_id)
 
     async def by_name(self, name: str) -> User | None:
         """By any spelling of the name; what cannot be a name is nobody's."""
-        return await self._one(users.c.name_key == (look_up_key(name) or _NOBODY))
+        return await self._one(_BY_NAME, look_up_key(name) or _NOBODY)
 
     async def by_email(self, address: str) -> User | None:
         """By any spelling of the address; what cannot be an address is nobody's."""
-        return await self._one(users.c.email_key == (look_up_key(address) or _NOBODY))
+        return await self._one(_BY_EMAIL, look_up_key(address) or _NOBODY)
 
     async def by_login(self, identifier: str) -> User | None:
         """By what somebody typed who logs in: their address, or their name. One query whatever it is."""
         key = look_up_key(identifier) or _NOBODY
-        return await self._one((users.c.email_key if is_address_key(key) else users.c.name_key) == key)
+        return await self._one(_BY_EMAIL if is_address_key(key) else _BY_NAME, key)
 
     async def list(self, *, after: str = "", limit: int = 1000) -> Sequence[User]:
         """By ``name_key``, from the one that follows ``after``."""
@@ -115,7 +130,7 @@ class Users:
         if (await self._connection.execute(self._of(user_id).values(active=active))).rowcount == 0:
             raise NotFound("user", str(user_id))
         if not active:
-            await self._connection.execute(
+            ended = await self._connection.execute(
                 update(sessions)
                 .where(
                     sessions.c.tenant_id == self._tenant_id,
@@ -123,7 +138,9 @@ class Users:
                     sessions.c.ended_at.is_(None),
                 )
                 .values(ended_at=self._now)
+                .returning(sessions.c.id)
             )
+            await self._notices.add_for(ended.scalars().all())
             await self._revocations.forbid("subject", str(user_id))
         else:
             await self._revocations.allow("subject", str(user_id))
@@ -161,11 +178,9 @@ class Users:
     def _of(self, user_id: UUID) -> Update:
         return update(users).where(users.c.tenant_id == self._tenant_id, users.c.id == user_id)
 
-    async def _one(self, condition: ColumnElement[bool], *, hold: bool = False) -> User | None:
-        query = select(users).where(users.c.tenant_id == self._tenant_id, condition)
-        if hold:
-            query = query.with_for_update(key_share=True)  # SQLite's writers are one at a time anyway
-        row = (await self._connection.execute(query)).one_or_none()
+    async def _one(self, query: Select[Any], value: UUID | str) -> User | None:
+        found = await self._connection.execute(query, {"p_tenant_id": self._tenant_id, "p_value": value})
+        row = found.one_or_none()
         return None if row is None else _user(row)
 
 

@@ -17,6 +17,7 @@ import pytest
 from gateway import errors
 from gateway.cli.main import main
 from gateway.cli.options import Invocation, command
+from gateway.oauth import errors as oauth_errors
 from gateway.proxy import refusal
 from gateway.server import fault
 from policies.merkle import entry_hash, leaf_hash
@@ -30,8 +31,9 @@ FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 EVENT_TYPE = re.compile(
-    r"logout|users\.import[a-z_]*"  # other words behind "users." are columns
-    r"|(?:tenant|user|role|client|key|login|session|device|factor|recovery_codes|mail|token|audit)\.(?!html)[a-z_]+"
+    r"logout(?:\.[a-z]+)?|users\.import[a-z_]*"  # other words behind "users." are columns
+    r"|(?:tenant|user|role|client|key|login|session|device|factor|recovery_codes|mail|token|audit"
+    r"|authorization|consent)\.(?!html)[a-z_]+"
 )
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
@@ -51,14 +53,13 @@ async def plain(call: Invocation) -> None:
 SHARED = {option.name: option for option in plain.params if isinstance(option, click.Option)}
 
 
-def commands() -> Iterator[tuple[str, click.Command]]:
+def commands(group: click.Group = main, path: str = "yett") -> Iterator[tuple[str, click.Command]]:
     """Every command with its whole name, by name."""
-    for name, found in sorted(main.commands.items()):
+    for name, found in sorted(group.commands.items()):
         if isinstance(found, click.Group):
-            for inner, leaf in sorted(found.commands.items()):
-                yield f"yett {name} {inner}", leaf
+            yield from commands(found, f"{path} {name}")
         else:
-            yield f"yett {name}", found
+            yield f"{path} {name}", found
 
 
 def options_of(found: click.Command) -> list[click.Option]:
@@ -122,6 +123,9 @@ def test_shared_options_are_described_once() -> None:
 # -- codes and events ------------------------------------------------------------------------------------------------
 
 
+assert oauth_errors  # its classes are among those that are found as subclasses
+
+
 def codes_of(kind: type[errors.Refusal]) -> Iterator[tuple[int, str]]:
     for found in kind.__subclasses__():
         yield found.status, found.code
@@ -160,7 +164,7 @@ def test_every_code_is_documented_and_no_other(heading: str, codes: set[tuple[in
 
 def event_types() -> set[str]:
     """What the code names like the type of an audit event, and what ``gateway.audit`` makes of observations."""
-    found = {"request.refused", "request.allowed", "token.refused", "page.refused"}
+    found = {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
     for package in ("gateway", "tenants"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(text_of(path))):

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from gateway.account.activity_page import ActivityPage
+from gateway.account.apps_page import AppsPage
 from gateway.account.devices_page import DevicesPage
 from gateway.account.email_page import EmailPage
 from gateway.account.factor_pages import RemoveFactorPage, RenameFactorPage
@@ -29,7 +30,7 @@ def account_router(
         endpoint = site.endpoint(show, bound_to="session")
         router.add_api_route(f"/t/{{slug}}{path}", endpoint, methods=["GET", "HEAD"], response_model=None)
     email, password = EmailPage(site, mail), PasswordPage(site, check, passwords)
-    sessions, devices = SessionsPage(site, places), DevicesPage(site, places)
+    sessions, devices, apps = SessionsPage(site, places), DevicesPage(site, places), AppsPage(site)
     new, codes = NewFactorPage(site), RecoveryCodesPage(site)
     remove, rename = RemoveFactorPage(site, passwords), RenameFactorPage(site)
     forms: tuple[tuple[str, Handler, Handler], ...] = (
@@ -41,6 +42,7 @@ def account_router(
         ("/account/recovery-codes", codes.show, codes.submit),
         ("/account/sessions", sessions.show, sessions.submit),
         ("/account/devices", devices.show, devices.submit),
+        ("/account/apps", apps.show, apps.submit),
     )
     for path, show_form, submit in forms:
         site.add(router, path, show_form, submit, bound_to="session")

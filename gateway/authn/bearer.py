@@ -170,6 +170,7 @@ class Bearer:
             auth_time=access.auth_time,
             acr=access.acr,
             amr=access.amr,
+            confirmation=access.confirmation,
             # Names are the same in every token: shared, they spare a fifth of what a remembered token takes.
             claims=MappingProxyType({sys.intern(name): value for name, value in signed.items()}),
         )

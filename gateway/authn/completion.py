@@ -75,6 +75,27 @@ async def start_by_api(
     )
 
 
+async def start_for_device(
+    store: TenantStore, tenant: Tenant, approved_in: Session, *, client_id: str, visitor: Visitor, now: datetime
+) -> Session:
+    """A session of a device that was approved in another one (RFC 8628): as strong and as old as that, and ended alone.
+
+    Nobody has authenticated from the device's network, so it is not known from now on. Where the browser's device is
+    forgotten because it was lost, what was approved with it ends as well.
+    """
+    return await store.sessions.start(
+        approved_in.user_id,
+        acr=approved_in.acr,
+        amr=approved_in.amr,
+        auth_time=approved_in.auth_time,
+        expires_at=now + tenant.lifetimes.session,
+        visitor=visitor,
+        client_id=client_id,
+        device_id=approved_in.device_id,
+        factor_waived=approved_in.factor_waived,
+    )
+
+
 async def start_in_browser(
     store: TenantStore,
     tenant: Tenant,

@@ -1,11 +1,22 @@
-"""``yett client``: the applications that ask a tenant for tokens."""
+"""``yett client``: the applications that ask a tenant for tokens. Their options are in client_settings.py."""
+
+from typing import Any
 
 import click
 
+from gateway.cli.client_settings import (
+    fields_of,
+    given,
+    has_secret,
+    settable,
+    unset_option,
+    with_changes,
+)
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
 from tenants.audit_event import Details, Event
-from tenants.clients import GRANT_TYPES, Client
+from tenants.client import differences
+from tenants.clients import Client
 from tenants.store import TenantStore
 
 _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
@@ -13,76 +24,57 @@ _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slu
 
 @click.group()
 def client() -> None:
-    """Create, list, show, disable and enable clients, and roll their secrets."""
-
-
-def _fields(found: Client) -> dict[str, object]:
-    return {
-        "client_id": found.client_id,
-        "name": found.name,
-        "kind": "confidential" if found.confidential else "public",
-        "active": found.active,
-        "grant_types": found.grant_types,
-        "scopes": found.scopes,
-        "default_scopes": found.default_scopes,
-        "audiences": found.audiences,
-        "redirect_uris": found.redirect_uris,
-        "origins": found.origins,
-        "created_at": found.created_at,
-    }
+    """Create, configure, list, show, disable, enable and delete clients, and roll their secrets."""
 
 
 @command(client)
 @_tenant
 @click.argument("client_id")
-@click.option("--name", help="For people. Default: the client id.")
 @click.option("--confidential", is_flag=True, help="It can keep a secret; one is made and shown once.")
-@click.option("--grant", "grants", multiple=True, type=click.Choice(sorted(GRANT_TYPES)), help="May be repeated.")
-@click.option("--scope", "scopes", multiple=True, help="A scope that it may ask for; may be repeated.")
-@click.option("--default-scope", "default_scopes", multiple=True, help="Granted where it asks for none.")
-@click.option("--audience", "audiences", multiple=True, required=True, help="An API's URI, the default one first.")
-@click.option(
-    "--redirect-uri",
-    "redirect_uris",
-    multiple=True,
-    help="Where the login page may lead back to, word for word; may be repeated.",
-)
-@click.option("--origin", "origins", multiple=True, help="A web origin whose pages may call /token.")
+@settable
 @click.option("--default", "is_default", is_flag=True, help="Stands in where a password form names no client.")
 async def create(
-    call: Invocation,
-    slug: str,
-    client_id: str,
-    name: str | None,
-    confidential: bool,
-    grants: tuple[str, ...],
-    scopes: tuple[str, ...],
-    default_scopes: tuple[str, ...],
-    audiences: tuple[str, ...],
-    redirect_uris: tuple[str, ...],
-    origins: tuple[str, ...],
-    is_default: bool,
+    call: Invocation, slug: str, client_id: str, confidential: bool, is_default: bool, **options: Any
 ) -> None:
-    """Create the client CLIENT_ID."""
-    made = Client(
-        client_id=client_id,
-        name=name or client_id,
-        confidential=confidential,
-        grant_types=frozenset(grants),
-        scopes=frozenset(scopes),
-        audiences=audiences,
-        default_scopes=frozenset(default_scopes),
-        redirect_uris=redirect_uris,
-        origins=origins,
-    )
-    async with call.tenant(slug) as (_, store):
+    """Create the client CLIENT_ID.
+
+    It is public unless --confidential or an --auth-method other than none says that it can prove itself.
+    """
+    changes = {"confidential": confidential, "name": client_id, **given(**options)}
+    if confidential and not changes["confidential"]:
+        raise click.UsageError("--confidential and --auth-method none cannot both be meant")
+    async with call.tenant(slug) as (tenant, store):
+        blank = Client(client_id, client_id, False, frozenset(), frozenset(), (tenant.issuer,))
+        made = with_changes(blank, changes)
         await store.clients.create(made)
-        secret = await store.clients.add_secret(client_id) if confidential else None
+        secret = await store.clients.add_secret(client_id) if has_secret(made) else None
         if is_default:
             await store.settings.set_default_client(client_id)
-        await _tell(store, "client.created", client_id, grant_types=sorted(grants), default=is_default)
-    shown = "" if secret is None else f"\nsecret (shown this once): {secret}"
-    call.output.say(f"created client {client_id} in {slug}{shown}", **_fields(made), secret=secret)
+        await _tell(store, "client.created", client_id, grant_types=sorted(made.grant_types), default=is_default)
+    call.output.say(f"created client {client_id} in {slug}{_shown(secret)}", **fields_of(made), secret=secret)
+
+
+@command(client)
+@_tenant
+@click.argument("client_id")
+@settable
+@unset_option
+async def configure(call: Invocation, slug: str, client_id: str, **options: Any) -> None:
+    """Change what is named of CLIENT_ID, leave the rest, and print what is set now.
+
+    An option that may be repeated replaces the whole list. A client that is to prove itself by a secret from now on is
+    given one; one that is to do so no longer loses those that it has.
+    """
+    changes = given(**options)
+    if not changes:
+        raise click.UsageError("name at least one thing to change; `yett client show` prints what is set")
+    async with call.tenant(slug) as (_, store):
+        before = await _found(store, slug, client_id)
+        after = with_changes(before, changes)
+        secret = await _store(store, before, after)
+    if secret is not None:
+        click.echo(_shown(secret).lstrip(), err=True)
+    call.output.item({**fields_of(after), **({} if secret is None else {"secret": secret})})
 
 
 @command(client, "list")
@@ -90,8 +82,8 @@ async def create(
 async def list_(call: Invocation, slug: str) -> None:
     """List the tenant's clients."""
     async with call.tenant(slug, read_only=True) as (_, store):
-        rows = [_fields(found) for found in await store.clients.list()]
-    call.output.table(rows, ["client_id", "kind", "active", "grant_types", "scopes"])
+        rows = [fields_of(found) for found in await store.clients.list()]
+    call.output.table(rows, ["client_id", "auth_method", "active", "first_party", "grant_types", "scopes"])
 
 
 @command(client)
@@ -100,10 +92,18 @@ async def list_(call: Invocation, slug: str) -> None:
 async def show(call: Invocation, slug: str, client_id: str) -> None:
     """Show the client CLIENT_ID. Its secrets cannot be shown: only their hashes are stored."""
     async with call.tenant(slug, read_only=True) as (_, store):
-        found = await store.clients.get(client_id)
-    if found is None:
-        raise Refused(f"there is no client {client_id!r} in {slug}")
-    call.output.item(_fields(found))
+        call.output.item(fields_of(await _found(store, slug, client_id)))
+
+
+@command(client)
+@_tenant
+@click.argument("client_id")
+async def delete(call: Invocation, slug: str, client_id: str) -> None:
+    """Delete CLIENT_ID with all that it was granted: its tokens are refused everywhere within a second, for good."""
+    async with call.tenant(slug) as (_, store):
+        await store.clients.delete(client_id)
+        await _tell(store, "client.deleted", client_id)
+    call.output.say(f"deleted client {client_id} of {slug}", client_id=client_id)
 
 
 @command(client)
@@ -145,6 +145,35 @@ async def _set_active(call: Invocation, slug: str, client_id: str, *, active: bo
     call.output.say(
         f"{'enabled' if active else 'disabled'} client {client_id} in {slug}", client_id=client_id, active=active
     )
+
+
+async def _found(store: TenantStore, slug: str, client_id: str) -> Client:
+    found = await store.clients.get(client_id)
+    if found is None:
+        raise Refused(f"there is no client {client_id!r} in {slug}")
+    return found
+
+
+async def _store(store: TenantStore, before: Client, after: Client) -> str | None:
+    """Store the difference, if there is any, and answer the secret that had to be made, if one had to."""
+    changed = differences(before, after)
+    if not changed:
+        return None
+    await store.clients.replace(after)
+    secret, ended = await store.clients.secrets_for(after, before=before)
+    await _tell(
+        store,
+        "client.changed",
+        after.client_id,
+        changed=changed,
+        secrets_ended=ended,
+        secret_added=secret is not None,
+    )
+    return secret
+
+
+def _shown(secret: str | None) -> str:
+    return "" if secret is None else f"\nsecret (shown this once): {secret}"
 
 
 async def _tell(store: TenantStore, type_: str, client_id: str, **details: str | int | bool | list[str]) -> None:

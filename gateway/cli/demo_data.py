@@ -9,7 +9,10 @@ from datetime import datetime
 from gateway import urls
 from gateway.cli.errors import Refused
 from gateway.installation import Installation
+from policies.scope import OPENID
 from tenants.audit_event import Event
+from tenants.client import DEVICE_CODE
+from tenants.client_options import ClientOptions
 from tenants.clients import Client
 from tenants.hashing import HashingPool
 from tenants.people import PeoplePolicy
@@ -115,12 +118,13 @@ async def _seed_clients(store: TenantStore, audience: str) -> None:
         client_id="demo-app",
         name="Demo app",
         confidential=False,
-        grant_types=frozenset({"password", "refresh_token"}),
-        scopes=frozenset(_ALL_SCOPES),
+        grant_types=frozenset({"authorization_code", "password", "refresh_token", DEVICE_CODE}),
+        scopes=OPENID | set(_ALL_SCOPES),
         default_scopes=frozenset({"orders:read", "orders:write", "ws"}),
         audiences=(audience,),
         redirect_uris=("http://127.0.0.1:9000/callback",),
         origins=_LOOPBACK,
+        options=ClientOptions(first_party=True),
     )
     service = Client(
         client_id="demo-service",

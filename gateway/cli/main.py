@@ -11,6 +11,7 @@ from gateway.cli.init import init
 from gateway.cli.key import key
 from gateway.cli.migrate import migrate
 from gateway.cli.policy import policy
+from gateway.cli.registration_token import registration_token
 from gateway.cli.role import role
 from gateway.cli.serve import serve
 from gateway.cli.tenant import tenant
@@ -43,5 +44,6 @@ def main(context: click.Context) -> None:
 for _command in (serve, demo, init, migrate, tenant, user, role, client, key, audit, policy):
     main.add_command(_command)
 tenant.add_command(configure)
+client.add_command(registration_token)
 for _command in (import_users, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
     user.add_command(_command)

@@ -14,11 +14,14 @@ from gateway.settings.units import duration
 DEFAULT = "default"
 """Takes back what was set. A file of that name is written ``./default``."""
 
+NEVER = "never"
 STDIN = "-"
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 Files = Mapping[str, str | None]
 Durations = Mapping[str, timedelta | None]
+Claims = tuple[tuple[str, str], ...]
+ScopeClaims = tuple[tuple[str, Claims], ...]
 
 
 def one_duration(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | None:
@@ -57,6 +60,44 @@ def named_durations(
         return {name: None if text == DEFAULT else _duration(text) for name, text in named.items()}
 
     return parse
+
+
+def claim_sources(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Claims:
+    """A claim and its source, each of them as the store checks it."""
+    found: dict[str, str] = {}
+    for entry in given:
+        claim, source = _claim_and_source(entry)
+        if claim in found:
+            raise click.BadParameter(f"{claim} stands there twice")
+        found[claim] = source
+    return tuple(sorted(found.items()))
+
+
+def scope_claims(_: click.Context, __: click.Parameter, given: Sequence[tuple[str, str]]) -> ScopeClaims:
+    """The claims that each scope releases."""
+    found: dict[str, dict[str, str]] = {}
+    for scope, entry in given:
+        claim, source = _claim_and_source(entry)
+        if claim in found.setdefault(scope, {}):
+            raise click.BadParameter(f"{claim} stands there twice for {scope}")
+        found[scope][claim] = source
+    return tuple((scope, tuple(sorted(claims.items()))) for scope, claims in sorted(found.items()))
+
+
+def days_or_never(_: click.Context, __: click.Parameter, text: str | None) -> timedelta | str | None:
+    """A number of days, or ``never``."""
+    if text is None or text == NEVER:
+        return text
+    if _WHOLE.fullmatch(text) is None:
+        raise click.BadParameter(f"{text!r} is neither a whole number of days nor {NEVER!r}")
+    return timedelta(days=int(text))
+
+
+def _claim_and_source(entry: str) -> tuple[str, str]:
+    claim, _, source = entry.partition("=")
+    if not claim or not source:
+        raise click.BadParameter(f"{entry!r} is not a claim and its source, as in department=const:Sales")
+    return claim, source
 
 
 def _named(given: Sequence[str], known: Collection[str], what: str) -> dict[str, str]:

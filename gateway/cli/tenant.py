@@ -11,6 +11,7 @@ import click
 from gateway import urls
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
+from gateway.cli.tenant_provider import provider_fields
 from tenants.audit_event import Event
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
 from tenants.tenant import Tenant, algorithm
@@ -45,6 +46,7 @@ def fields_of(found: Tenant) -> dict[str, object]:
         "accent": branding.accent,
         "tagline": branding.tagline,
         "logo": branding.logo,
+        **provider_fields(found.provider),
         "lifetimes": [
             f"{entry.name}={spelled(getattr(found.lifetimes, entry.name))}" for entry in fields(found.lifetimes)
         ],

@@ -1,4 +1,5 @@
 """``yett tenant configure``: what a tenant asks of its people, how its pages and letters look, how long things last.
+What it sets of the OAuth server is in tenant_provider.py.
 
 What is stored is checked where it is made (``PeoplePolicy``, ``Branding``, ``Lifetimes``); here it is read and told.
 """
@@ -6,7 +7,7 @@ What is stored is checked where it is made (``PeoplePolicy``, ``Branding``, ``Li
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -22,12 +23,14 @@ from gateway.cli.option_values import (
 )
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant import fields_of, spelled
+from gateway.cli.tenant_provider import provider_changes, provider_options
 from gateway.installation import utc_now
 from gateway.mail.wording import OWN_TEXTS
 from policies.password import LEAST_MIN_LENGTH, MOST_MIN_LENGTH
 from tenants.audit_event import Event
 from tenants.branding import LARGEST_LOGO, Branding, Logo
 from tenants.people import Otp, PeoplePolicy
+from tenants.provider import ProviderPolicy
 from tenants.store import TenantStore
 from tenants.tenant import Lifetimes, Tenant
 
@@ -111,6 +114,7 @@ _LETTERS_HELP = ", ".join(sorted(name for name in OWN_TEXTS if "." not in name))
     help="How long something lasts, as in session=7d; may be repeated. The names and their defaults: "
     f"{_LIFETIMES_HELP}.",
 )
+@provider_options
 async def configure(
     call: Invocation,
     slug: str,
@@ -128,6 +132,7 @@ async def configure(
     logo_file: Path | None,
     no_logo: bool,
     lifetimes: Durations,
+    **provider_values: Any,
 ) -> None:
     """Change what is named, leave the rest, and print what is set now.
 
@@ -145,7 +150,8 @@ async def configure(
         mail_sender=mail_sender,
     )
     look = _given(accent=accent, tagline=tagline)
-    if not (policy or look or mail_texts or lifetimes or logo_file or no_logo):
+    provider = provider_changes(**provider_values)
+    if not (policy or look or provider or mail_texts or lifetimes or logo_file or no_logo):
         raise click.UsageError("name at least one thing to change; `yett tenant show` prints what is set")
     texts = {kind: None if file is None else _read_text(file) for kind, file in mail_texts.items()}
     logo = None if logo_file is None else _read_logo(logo_file)
@@ -163,6 +169,7 @@ async def configure(
             people=before.people.changed(utc_now(), **policy),
             branding=before.branding.checked(**look),
             lifetimes=_lasting(before.lifetimes, lifetimes),
+            provider=before.provider.changed(**provider),
         )
         if logo is not None:
             await store.logos.set(logo)
@@ -186,6 +193,7 @@ async def _store(store: TenantStore, before: Tenant, after: Tenant) -> None:
     changed = [
         *_differences(before.people, after.people),
         *_differences(before.branding, after.branding),
+        *_differences(before.provider, after.provider),
         *(f"lifetimes.{name}" for name in _differences(before.lifetimes, after.lifetimes)),
     ]
     if not changed:
@@ -193,6 +201,7 @@ async def _store(store: TenantStore, before: Tenant, after: Tenant) -> None:
     await store.settings.set_people(after.people)
     await store.settings.set_branding(after.branding)
     await store.settings.set_lifetimes(_differing_seconds(after.lifetimes))
+    await store.settings.set_provider(after.provider)
     await store.audit.add(
         Event(type="tenant.configured", outcome="success", actor=actor(), details={"changed": sorted(changed)})
     )
@@ -203,7 +212,10 @@ def _given(**values: object) -> dict[str, Any]:
     return {name: None if value == DEFAULT else value for name, value in values.items() if value is not None}
 
 
-def _differences(before: PeoplePolicy | Branding | Lifetimes, after: PeoplePolicy | Branding | Lifetimes) -> list[str]:
+Part = TypeVar("Part", PeoplePolicy, Branding, Lifetimes, ProviderPolicy)
+
+
+def _differences(before: Part, after: Part) -> list[str]:
     return [entry.name for entry in fields(before) if getattr(before, entry.name) != getattr(after, entry.name)]
 
 

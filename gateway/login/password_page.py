@@ -1,7 +1,7 @@
 """``/login``: the name and the password; also where a session comes to be stepped up (RFC 9470)."""
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.authn.password_attempt import PasswordCheck, WrongPassword
 from gateway.authn.signed_in import SignedIn, signed_in, tenant_of
@@ -36,12 +36,12 @@ class PasswordPage:
             wish = await Wish.read(store, visit.query, base=visit.base)
             if visit.query.text("again") is None:
                 begun = await waiting(store, tenant, visit, now)
-                if begun is not None:
+                if begun is not None and wish.return_to in (None, begun.wish.return_to):
                     return Go(visit.base + PATHS[begun.step])
             here = await signed_in(store, tenant, visit, now)
             if here is not None and visit.query.text("again") is None:
                 return await self._for_session(store, tenant, visit, here, wish)
-            return self._form(tenant, visit, wish, name="")
+            return self._form(tenant, visit, wish, name=visit.query.text("login_hint") or "")
 
     async def submit(self, visit: Visit) -> Answer:
         """Count the attempt, hash, decide."""
@@ -100,7 +100,7 @@ class PasswordPage:
                 current = await store.credentials.password(user.id)
                 if current is None:
                     return self._form(tenant, visit, wish, name=user.name)
-                stronger = Wish(wish.return_to, acr.MFA, wish.max_age)  # a trusted device is not asked here
+                stronger = replace(wish, acr=acr.MFA)  # a trusted device is not asked here
                 return await wait_for(
                     store,
                     tenant,

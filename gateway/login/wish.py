@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from gateway.authn import begun_request
 from gateway.form import Form
 from policies import acr, return_address
 from tenants.store import TenantStore
@@ -15,11 +16,14 @@ _MAX_DIGITS = 9
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """``return_to`` is None where none was named, or none that may be followed."""
+    """``return_to`` is None where none was named, or none that may be followed. ``leads_to`` is the origin of the
+    application that an authorization request goes back to in the end.
+    """
 
     return_to: str | None = None
     acr: str | None = None
     max_age: timedelta | None = None
+    leads_to: str | None = None
 
     @classmethod
     async def read(cls, store: TenantStore, form: Form, *, base: str) -> "Wish":
@@ -35,6 +39,7 @@ class Wish:
             return_to,
             next((value for value in asked if value in acr.ORDER), None),
             timedelta(seconds=int(max_age)) if max_age is not None and _is_number(max_age) else None,
+            await _leads_to(store, return_to, base),
         )
 
     def hidden(self) -> dict[str, str]:
@@ -44,13 +49,23 @@ class Wish:
 
     def stored(self) -> dict[str, Any]:
         """As JSON, for a login that is pending."""
-        return {"return_to": self.return_to, "acr": self.acr, "max_age": self._seconds()}
+        return {
+            "return_to": self.return_to,
+            "acr": self.acr,
+            "max_age": self._seconds(),
+            "leads_to": self.leads_to,
+        }
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> "Wish":
         """What ``stored`` wrote."""
         max_age = stored["max_age"]
-        return cls(stored["return_to"], stored["acr"], None if max_age is None else timedelta(seconds=max_age))
+        return cls(
+            stored["return_to"],
+            stored["acr"],
+            None if max_age is None else timedelta(seconds=max_age),
+            stored.get("leads_to"),  # a login that began before the upgrade has none
+        )
 
     def destination(self, base: str) -> str:
         """Where to go when it is done."""
@@ -58,11 +73,17 @@ class Wish:
 
     def origins(self) -> tuple[str, ...]:
         """What ``form-action`` has to allow for the redirect at the end."""
-        found = "" if self.return_to is None else return_address.origin(self.return_to)
+        found = self.leads_to or ("" if self.return_to is None else return_address.origin(self.return_to))
         return (found,) if found else ()
 
     def _seconds(self) -> int | None:
         return None if self.max_age is None else int(self.max_age.total_seconds())
+
+
+async def _leads_to(store: TenantStore, return_to: str | None, base: str) -> str | None:
+    secret = None if return_to is None else begun_request.secret_in(return_to, base=base)
+    begun = None if secret is None else await store.begun_requests.find(secret)
+    return None if begun is None else return_address.origin(begun.redirect_uri)
 
 
 def _is_number(text: str) -> bool:

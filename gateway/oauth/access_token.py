@@ -1,7 +1,7 @@
 """Making an access token: an RFC 9068 JWT, signed with the tenant's own active key."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -16,35 +16,50 @@ from tenants.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class AccessGrant:
-    """What a token is to say: who (``session`` is None where a client acts for itself), for which APIs, how much."""
+    """What a token is to say: who (``session`` is None where a client acts for itself), for which APIs, how much.
+
+    ``confirmation`` is the thumbprint of the key that it is bound to (RFC 9449 section 6.1), ``actor`` who acts for the
+    subject (RFC 8693 section 4.1). ``expires_at`` where it may not live as long as others.
+    """
 
     subject: str
     client_id: str
     scopes: frozenset[str]
     audiences: tuple[str, ...]
     session: Session | None = None
+    confirmation: str | None = None
+    actor: Mapping[str, Any] | None = None
+    expires_at: datetime | None = None
+    token_id: str = field(default_factory=lambda: str(uuid4()))
 
 
 @dataclass(frozen=True, slots=True)
 class TokenResponse:
     """RFC 6749 section 5.1. ``expires_in`` is in seconds, ``scope`` empty where nothing was granted."""
 
-    access_token: str
+    access_token: str = field(repr=False)
     expires_in: int
     scope: str
-    refresh_token: str | None = None
+    refresh_token: str | None = field(default=None, repr=False)
+    token_type: str = "Bearer"  # noqa: S105 - RFC 6750, not a password
+    id_token: str | None = field(default=None, repr=False)
+    issued_token_type: str | None = None
 
     def body(self) -> dict[str, str | int]:
         """The JSON object of the answer."""
         body: dict[str, str | int] = {
             "access_token": self.access_token,
-            "token_type": "Bearer",
+            "token_type": self.token_type,
             "expires_in": self.expires_in,
         }
         if self.scope:
             body["scope"] = self.scope
         if self.refresh_token is not None:
             body["refresh_token"] = self.refresh_token
+        if self.id_token is not None:
+            body["id_token"] = self.id_token
+        if self.issued_token_type is not None:
+            body["issued_token_type"] = self.issued_token_type
         return body
 
 
@@ -66,13 +81,15 @@ def sign(
     """The answer with the signed token in it."""
     issued_at = int(now.timestamp())
     lifetime = int(tenant.lifetimes.access_token.total_seconds())
+    if grant.expires_at is not None:
+        lifetime = min(lifetime, int(grant.expires_at.timestamp()) - issued_at)
     claims: dict[str, Any] = {
         "iss": tenant.issuer,
         "sub": grant.subject,
         "aud": grant.audiences[0] if len(grant.audiences) == 1 else list(grant.audiences),
         "exp": issued_at + lifetime,
         "iat": issued_at,
-        "jti": str(uuid4()),
+        "jti": grant.token_id,
         "client_id": grant.client_id,
     }
     if grant.scopes:  # RFC 6749 section 3.3: a scope has one token at least
@@ -82,4 +99,14 @@ def sign(
         claims["auth_time"] = int(grant.session.auth_time.timestamp())
         claims["acr"] = grant.session.acr
         claims["amr"] = sorted(grant.session.amr)
-    return TokenResponse(key.sign(ACCESS_TOKEN_TYPE, claims), lifetime, canonical(grant.scopes), refresh_token)
+    if grant.confirmation is not None:
+        claims["cnf"] = {"jkt": grant.confirmation}
+    if grant.actor is not None:
+        claims["act"] = dict(grant.actor)
+    return TokenResponse(
+        key.sign(ACCESS_TOKEN_TYPE, claims),
+        lifetime,
+        canonical(grant.scopes),
+        refresh_token,
+        "Bearer" if grant.confirmation is None else "DPoP",
+    )

@@ -3,32 +3,16 @@
 No cookie takes part, so no answer carries ``Access-Control-Allow-Credentials``.
 """
 
-from collections.abc import Set
-from urllib.parse import urlsplit
+from collections.abc import Sequence, Set
 
-_ALLOWED_HEADERS = "Authorization, Content-Type, X-Requested-With"
-_EXPOSED_HEADERS = "WWW-Authenticate, Retry-After, X-Request-Id"
+from policies.web_origin import allowed
+
+_ALLOWED_HEADERS = "Authorization, Content-Type, DPoP, X-Requested-With"
+_EXPOSED_HEADERS = "WWW-Authenticate, DPoP-Nonce, Retry-After, X-Request-Id"
 _PREFLIGHT_SECONDS = "600"
 
 PUBLIC = {"Access-Control-Allow-Origin": "*"}
 """For what anybody may read: discovery and keys."""
-
-
-def allowed(origin: str, origins: Set[str]) -> bool:
-    """Whether a page of this origin may call: listed as it is, or as a loopback host with any port."""
-    if "*" in origin:  # a sign that stands for any port stands for itself in no browser
-        return False
-    if origin in origins:
-        return True
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return False
-    if origin != f"{parts.scheme}://{parts.netloc}":
-        return False
-    host = parts.netloc if port is None else parts.netloc.removesuffix(f":{port}")  # a default port is not written
-    return f"{parts.scheme}://{host}:*" in origins
 
 
 def answer_headers(origin: str | None, origins: Set[str]) -> dict[str, str]:
@@ -40,12 +24,12 @@ def answer_headers(origin: str | None, origins: Set[str]) -> dict[str, str]:
     return headers
 
 
-def preflight_headers(origin: str | None, origins: Set[str]) -> dict[str, str]:
+def preflight_headers(origin: str | None, origins: Set[str], methods: Sequence[str]) -> dict[str, str]:
     """Header fields of the answer to a preflight; without the permission the browser stops by itself."""
     headers = answer_headers(origin, origins)
     if "Access-Control-Allow-Origin" in headers:
         del headers["Access-Control-Expose-Headers"]
-        headers["Access-Control-Allow-Methods"] = "POST"
+        headers["Access-Control-Allow-Methods"] = ", ".join(methods)
         headers["Access-Control-Allow-Headers"] = _ALLOWED_HEADERS
         headers["Access-Control-Max-Age"] = _PREFLIGHT_SECONDS
     return headers

@@ -1,7 +1,9 @@
-"""Serves what a page loads: ``{base}/assets/yett.css``, ``icon.svg``, and the tenant's own ``brand.css`` and ``logo``.
+"""Serves what a page loads: ``{base}/assets/yett.css``, ``icon.svg``, ``form_post.js``, and the tenant's own
+``brand.css`` and ``logo``.
 
 An address with today's version is kept for good by browsers, any other is asked for again each time (RFC 9111, 9110
-section 8.8.3). Nothing here can run anything: each file has its own media type, and a policy of ``default-src 'none'``.
+section 8.8.3). Nothing that is opened by itself can run anything: each file has its own media type, and a policy of
+``default-src 'none'``.
 """
 
 from collections.abc import Callable
@@ -11,7 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.errors import NotFound, TooManyRequests, Unavailable
 from gateway.limits import AddressLimit
-from gateway.pages.stylesheets import Sheet, brand_sheet, icon, page_sheet
+from gateway.pages.stylesheets import Sheet, brand_sheet, form_script, icon, page_sheet
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import TenantFacts
 from tenants.store import Store
@@ -32,7 +34,7 @@ def assets_router(tenant_of: Callable[[str, Request], TenantFacts], store: Store
     to ask the database.
     """
     router = APIRouter(prefix="/t/{slug}/assets")
-    sheet_of_all, icon_of_all = page_sheet(), icon()
+    sheet_of_all, icon_of_all, script_of_all = page_sheet(), icon(), form_script()
 
     @router.api_route("/yett.css", methods=_READ)
     async def yett_css(slug: str, request: Request) -> Response:
@@ -44,8 +46,13 @@ def assets_router(tenant_of: Callable[[str, Request], TenantFacts], store: Store
         tenant_of(slug, request)
         return _answer(request, icon_of_all)
 
+    @router.api_route("/form_post.js", methods=_READ)
+    async def form_post_js(slug: str, request: Request) -> Response:
+        tenant_of(slug, request)
+        return _answer(request, script_of_all)
+
     async def admit(request: Request) -> None:
-        seconds = await limit.refused_for(request)
+        seconds = limit.refused_for(request)
         if seconds is not None:
             raise TooManyRequests(reason="address_limit", retry_after=seconds)
 

@@ -1,7 +1,7 @@
 """Makes a response of a page: Jinja2 with autoescape, the tenant's brand, the headers that bound what a page can do.
 
 Templates are package data, all compiled when the process starts: a broken one keeps it from starting. There is no
-script on any page, so Content-Security-Policy (CSP level 3) allows none.
+script on any page but the one that sends an answer on by a form, so Content-Security-Policy (CSP level 3) allows none.
 """
 
 import re
@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from gateway import urls
 from gateway.pages.page import Page
-from gateway.pages.stylesheets import brand_sheet, icon, page_sheet
+from gateway.pages.stylesheets import brand_sheet, form_script, icon, page_sheet
 from tenants.tenant import Tenant
 
 # What may stand in form-action: an origin, or the scheme of an app's own redirect URI (RFC 8252 section 7.1).
@@ -43,6 +43,7 @@ class Brand:
     icon: str
     page_sheet: str
     brand_sheet: str
+    form_script: str
 
 
 class Renderer:
@@ -52,6 +53,7 @@ class Renderer:
         self._public_url = public_url
         self._page_sheet = page_sheet()
         self._icon = icon()
+        self._form_script = form_script()
         self._environment = Environment(
             loader=ChoiceLoader([loader for loader in (PackageLoader("gateway.pages"), more_templates) if loader]),
             autoescape=True,
@@ -87,7 +89,8 @@ class Renderer:
             }
         )
         response = HTMLResponse(body, page.status)
-        for headers in (_HEADERS, {"Content-Security-Policy": _policy(form_origins)}, page.headers):
+        policy = _policy(form_origins, scripted=page.scripted)
+        for headers in (_HEADERS, {"Content-Security-Policy": policy}, page.headers):
             response.headers.update(headers)
         return response
 
@@ -102,12 +105,14 @@ class Renderer:
             icon=logo or f"{assets}/icon.svg?v={self._icon.version}",
             page_sheet=f"{assets}/yett.css?v={self._page_sheet.version}",
             brand_sheet=f"{assets}/brand.css?v={brand_sheet(branding.accent).version}",
+            form_script=f"{assets}/form_post.js?v={self._form_script.version}",
         )
 
 
-def _policy(form_origins: tuple[str, ...]) -> str:
+def _policy(form_origins: tuple[str, ...], *, scripted: bool) -> str:
     directives: Mapping[str, str] = {
         "default-src": "'none'",
+        **({"script-src": "'self'"} if scripted else {}),
         "style-src": "'self'",
         "img-src": "'self'",
         "form-action": " ".join(("'self'", *map(_form_target, form_origins))),

@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from gateway.audit import Observation
 from gateway.errors import InvalidRequest, Overloaded, Refusal, TenantNotFound, TooManyRequests, Unavailable
-from gateway.form import Form, parse_form, parse_query, read_body
+from gateway.form import NO_FORM, parse_form, parse_query, read_body
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
 from gateway.pages import forgery
@@ -33,12 +33,12 @@ from tenants.tenant import Tenant
 from tenants.visitor import Visitor
 
 _log = structlog.get_logger("yett.pages")
-_NO_FORM = Form({})
 _DEVICE_AGE = 180 * 24 * 3600  # the row that it stands for has an age of its own
 
 Handler = Callable[[Visit], Awaitable[Answer]]
 Endpoint = Callable[[str, Request], Awaitable[Response]]
-BoundTo = Literal["login", "session"]
+BoundTo = Literal["login", "session", "nothing"]
+"""The cookie that a page's form is bound to. ``nothing``: other sites post here, so it must not act on a POST alone."""
 
 
 class Site:
@@ -76,7 +76,7 @@ class Site:
             tenant = self.tenant_of(slug, request)
             try:
                 visit = await self._visit(tenant, request)
-                if request.method == "POST":
+                if request.method == "POST" and bound_to != "nothing":
                     secret = visit.login_secret if bound_to == "login" else visit.session_secret
                     forgery.check(
                         request,
@@ -123,10 +123,10 @@ class Site:
         raise refusal
 
     async def _visit(self, tenant: TenantFacts, request: Request) -> Visit:
-        seconds = await self._limit.refused_for(request)
+        seconds = self._limit.refused_for(request)
         if seconds is not None:
             raise TooManyRequests(reason="address_limit", retry_after=seconds)
-        form = _NO_FORM
+        form = NO_FORM
         if request.method == "POST":
             body = await read_body(request.stream(), request.headers.get("content-length"))
             form = parse_form(request.headers.get("content-type"), body)

@@ -1,4 +1,4 @@
-"""The pages' own files: one style sheet for all tenants, one of colours for each, an icon.
+"""The pages' own files: one style sheet for all tenants, one of colours for each, an icon, a script of one line.
 
 Each has a version made of its content. Pages name it in the address, so that browsers may keep the file for good and
 still see a change at once.
@@ -38,6 +38,11 @@ def page_sheet() -> Sheet:
 def icon() -> Sheet:
     """What a tenant without a logo has in its tab: a yett. This SVG is ours; a tenant's would not be taken."""
     return _sheet("image/svg+xml", _read("icon.svg"))
+
+
+def form_script() -> Sheet:
+    """Sends the form of a page that is nothing else (OAuth 2.0 Form Post Response Mode)."""
+    return _sheet("text/javascript", _read("form_post.js"))
 
 
 @lru_cache(maxsize=_BRANDS_REMEMBERED)

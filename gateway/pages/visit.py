@@ -42,6 +42,7 @@ class Visit:
         reason: str | None = None,
         user: User | None = None,
         session: Session | None = None,
+        client_id: str | None = None,
         **details: str | int | bool | list[str],
     ) -> Event:
         """An audit event about this visit."""
@@ -52,6 +53,7 @@ class Visit:
             subject=None if user is None else str(user.id),
             user_name=None if user is None else user.name,
             session_id=None if session is None else str(session.id),
+            client_id=client_id,
             request_id=self.request_id,
             address=self.visitor.address,
             details=details,

@@ -33,6 +33,7 @@ class Kind(IntEnum):
     UPGRADE = 11
     TRACEPARENT = 12
     TRACESTATE = 13
+    PROOF = 14
 
 
 _HOST, _AUTHORIZATION = int(Kind.HOST), int(Kind.AUTHORIZATION)  # of every request, so compared as plain numbers
@@ -41,6 +42,7 @@ _HOST, _AUTHORIZATION = int(Kind.HOST), int(Kind.AUTHORIZATION)  # of every requ
 RULES: dict[bytes, Kind] = {
     b"host": Kind.HOST,
     b"authorization": Kind.AUTHORIZATION,  # only where the route says so
+    b"dpop": Kind.PROOF,  # with it
     b"cookie": Kind.COOKIE,  # without ours
     b"content-length": Kind.LENGTH,
     # hop by hop
@@ -115,6 +117,7 @@ class Inbound:
         "host",
         "kept",
         "length",
+        "proofs",
         "traceparents",
         "tracestate",
         "upgrade",
@@ -131,6 +134,7 @@ class Inbound:
         self.upgrade: bytes | None = None
         # Rare ones share an empty tuple until there is something to hold.
         self.cookies: tuple[bytes, ...] = ()
+        self.proofs: tuple[bytes, ...] = ()
         self.connection: tuple[bytes, ...] = ()
         self.forwarded_for: tuple[bytes, ...] = ()
         self.forwarded_proto: tuple[bytes, ...] = ()
@@ -190,6 +194,8 @@ def _set_rare_apart(inbound: Inbound, kind: int, name: bytes, value: bytes) -> N
             inbound.connection += (value,)
         case Kind.COOKIE:
             inbound.cookies += (value,)
+        case Kind.PROOF:
+            inbound.proofs += (value,)
         case Kind.LENGTH:
             inbound.length = value
         case Kind.CODING:

@@ -37,12 +37,13 @@ class IdentityLines:
 class Origin:
     """Where a request came from, and the lines that say so. ``trusted``: a proxy in front vouches for its headers."""
 
-    __slots__ = ("address", "lines", "text", "trusted")
+    __slots__ = ("address", "lines", "proto", "text", "trusted")
 
     def __init__(self, hops: tuple[Address, ...], proto: bytes, host: bytes, *, trusted: bool) -> None:
         self.address = hops[0]
         self.text = str(hops[0])
         self.trusted = trusted
+        self.proto = proto
         self.lines = b"x-forwarded-for: %b\r\nx-forwarded-proto: %b\r\nx-forwarded-host: %b\r\n" % (
             ", ".join(str(hop) for hop in hops).encode("ascii"),
             proto,

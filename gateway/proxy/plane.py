@@ -7,45 +7,36 @@ hashing, no awaiting before the decision is taken. What it was told to, it obser
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, assert_never
-from uuid import UUID
+from typing import Literal, assert_never
 
 import structlog
 
 from gateway.audit import Observation
+from gateway.authn.dpop import Possession
 from gateway.context import Network
 from gateway.proxy import refusal
+from gateway.proxy.caller import Authenticate, Callers
 from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.cross_origin import CrossOrigin, preflighted, replaced
 from gateway.proxy.forward import NO_BODY, Exchange, Receive, RequestBody, Send
 from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
-from gateway.proxy.identity import IdentityLines, IdSource, Origin, Origins, RequestIds
+from gateway.proxy.identity import IdentityLines, IdSource, Origins
+from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.pool import UpstreamPool
-from gateway.proxy.refusal import Refusal
+from gateway.proxy.refusal import Refusal, nonce_field
+from gateway.proxy.request import ProxiedRequest, Scope
+from gateway.proxy.resource_metadata import NO_RESOURCES, Resources
 from gateway.proxy.upstream import ClientGone, UpstreamFault
 from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
 from policies.path import NotCanonical
-from policies.principal import Principal
 from policies.route import Matched, MethodNotAllowed, NotFound, Route
 from policies.route_table import RouteTable
-
-Scope = Mapping[str, Any]
 
 log = structlog.get_logger("yett.proxy")
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 _WELL_KNOWN = (".well-known", "oauth-protected-resource")
 _RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer look
-
-
-class InvalidToken(Protocol):
-    """What ``authenticate`` answers for a token that will not do; ``reason`` is for the audit log only."""
-
-    @property
-    def reason(self) -> str: ...
-
-    @property
-    def proved_tenant(self) -> UUID | None:
-        """Whose key signed it, where that was verified: whose log it belongs to."""
 
 
 class AnswerBroken(Exception):
@@ -58,6 +49,8 @@ class PlaneConfig:
 
     table: RouteTable
     upstreams: Mapping[str, UpstreamPool]
+    resources: Resources = NO_RESOURCES
+    cross_origin: CrossOrigin | None = None
 
     def __post_init__(self) -> None:
         for route in self.table.routes:
@@ -68,21 +61,9 @@ class PlaneConfig:
                 raise ValueError(f"route {route.name} needs a token, but upstream {route.upstream} has no audience")
 
 
-@dataclass(slots=True)
-class _Request:
-    """One request while it is decided about. ``principal`` and ``matched`` are filled in on the way."""
-
-    scope: Scope
-    inbound: Inbound
-    origin: Origin
-    ids: RequestIds
-    principal: Principal | None = None
-    proved_tenant: UUID | None = None
-    matched: Matched | None = None
-
-
 class DataPlane:
-    """``authenticate`` verifies a bearer token; ``feed_fresh`` says whether revocations are heard (rule 5).
+    """``authenticate`` verifies an access token, ``possession`` that its sender holds the key which it is bound to;
+    ``feed_fresh`` says whether revocations are heard (rule 5).
 
     ``now`` is epoch seconds. ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
     """
@@ -91,14 +72,15 @@ class DataPlane:
         self,
         config: PlaneConfig,
         *,
-        authenticate: Callable[[bytes], Principal | InvalidToken],
+        authenticate: Authenticate,
+        possession: Possession,
         feed_fresh: Callable[[], bool],
         observe: Callable[[Observation], None],
         trusted_proxies: tuple[Network, ...] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
-        self._authenticate = authenticate
+        self._identify = Callers(authenticate, possession).identify
         self._feed_fresh = feed_fresh
         self._observe = observe
         self._now = now
@@ -113,29 +95,44 @@ class DataPlane:
         inbound = self._headers.read(scope["headers"])
         client = scope["client"]
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
-        request = _Request(scope, inbound, origin, self._ids.draw())
+        request = ProxiedRequest(scope, inbound, origin, self._ids.draw())
         config = self.config
-        refused = self._decide(request, config.table, config.upstreams)
-        if refused is not None:
-            self._note(request, "refused", refused.reason, refused.problem.status)
-            await _answer(refused, request, send)
-        elif request.matched is not None:
-            await self._forward(request, request.matched.route, config.upstreams, receive, send)
+        if config.cross_origin is not None:
+            request.permission = config.cross_origin.permission(scope["headers"])
+        outcome = self._decide(request, config)
+        if outcome is None:
+            if request.matched is not None:
+                await self._forward(request, request.matched.route, config.upstreams, receive, send)
+        elif isinstance(outcome, OwnAnswer):
+            await _tell(outcome, request, send)
+        else:
+            self._note(request, "refused", outcome.reason, outcome.problem.status)
+            await _answer(outcome, request, send)
 
-    def _decide(self, request: _Request, table: RouteTable, upstreams: Mapping[str, UpstreamPool]) -> Refusal | None:
+    def _decide(self, request: ProxiedRequest, config: PlaneConfig) -> Refusal | OwnAnswer | None:
         """None lets the request through; then ``request.matched`` says where to."""
-        scope, inbound = request.scope, request.inbound
+        scope, inbound, table = request.scope, request.inbound, config.table
         method: str = scope["method"]
         host = inbound.host.decode("latin-1")
         try:
             segments = table.segments(scope["raw_path"])
             if inbound.authorizations > 1:
                 return Refusal(refusal.AUTHORIZATION_REPEATED, "authorization_repeated")
-            if segments and segments[0] in _RESERVED and (segments[0] == ".yett" or segments[:2] == _WELL_KNOWN):
-                return Refusal(refusal.ROUTE_NOT_FOUND, "reserved_path")
+            if len(inbound.proofs) > 1:
+                return Refusal(refusal.PROOF_REPEATED, "dpop_repeated")
+            if segments and segments[0] in _RESERVED:
+                if segments[0] == ".yett":
+                    return Refusal(refusal.ROUTE_NOT_FOUND, "reserved_path")
+                if segments[:2] == _WELL_KNOWN:
+                    query = scope["query_string"].decode("latin-1")
+                    return config.resources.answer(method, host, scope["raw_path"].decode("latin-1"), query)
             if inbound.upgrade is not None and b"websocket" in inbound.upgrade.lower():
                 return Refusal(refusal.UPGRADE_REFUSED, "upgrade_refused")
-            found = table.match(host, method, segments, None)
+            cross_origin = config.cross_origin
+            wanted = None if cross_origin is None else preflighted(method, scope["headers"])
+            found = table.match(host, wanted or method, segments, None)
+            if cross_origin is not None and wanted is not None and isinstance(found, Matched):
+                return cross_origin.preflight(scope["headers"])
             if isinstance(found, Matched) and found.route.anonymous and not found.tenant_decides:
                 request.matched = found
                 return None
@@ -150,7 +147,9 @@ class DataPlane:
                 request.matched = found
                 if route.anonymous:
                     return None
-                return token_refused or self._judge(request, route, upstreams[route.upstream].upstream.audience)
+                audience = config.upstreams[route.upstream].upstream.audience
+                refused = token_refused or self._judge(request, route, audience)
+                return None if refused is None else refusal.with_metadata(refused, config.resources.url(audience))
             case MethodNotAllowed(allowed):
                 return refusal.method_not_allowed(allowed)
             case NotFound():
@@ -158,25 +157,13 @@ class DataPlane:
             case _:
                 assert_never(found)
 
-    def _identify(self, request: _Request) -> Refusal | None:
-        """Find the principal, or why there is none. Other schemes than Bearer are no token; a query never is one."""
-        value = request.inbound.authorization
-        if value is None or value[:7].lower() != b"bearer ":
-            return refusal.token_missing()
-        outcome = self._authenticate(value[7:].lstrip(b" "))
-        if isinstance(outcome, Principal):
-            request.principal = outcome
-            return None
-        request.proved_tenant = outcome.proved_tenant
-        return refusal.invalid_token(outcome.reason)
-
-    def _judge(self, request: _Request, route: Route, audience: str | None) -> Refusal | None:
+    def _judge(self, request: ProxiedRequest, route: Route, audience: str | None) -> Refusal | None:
         """What a verified token is good for here."""
         principal = request.principal
         if principal is None:
             return refusal.token_missing()
         if audience not in principal.audiences:
-            return refusal.invalid_token("audience_mismatch")
+            return refusal.invalid_token("audience_mismatch", request.scheme)
         if not self._feed_fresh():
             return refusal.retry_later(refusal.REVOCATIONS_STALE, "revocations_stale")
         decision = decide(route.rule, principal, source=request.origin.address, now=int(self._now()))
@@ -184,16 +171,16 @@ class DataPlane:
             case Allow():
                 return None
             case Deny("insufficient_scope", scopes):
-                return refusal.insufficient_scope(scopes)
+                return refusal.insufficient_scope(scopes, request.scheme)
             case Deny(reason):
                 return Refusal(refusal.ACCESS_DENIED, reason)
             case Challenge(reason, acr_values, max_age):
-                return refusal.step_up(reason, acr_values, max_age)
+                return refusal.step_up(reason, acr_values, max_age, request.scheme)
             case _:
                 assert_never(decision)
 
     async def _forward(
-        self, request: _Request, route: Route, upstreams: Mapping[str, UpstreamPool], receive: Receive, send: Send
+        self, request: ProxiedRequest, route: Route, upstreams: Mapping[str, UpstreamPool], receive: Receive, send: Send
     ) -> None:
         inbound = request.inbound
         exchange = Exchange(
@@ -231,7 +218,7 @@ class DataPlane:
             if not exchange.settled:
                 await exchange.close()
 
-    def _outgoing(self, request: _Request, route: Route) -> bytes:
+    def _outgoing(self, request: ProxiedRequest, route: Route) -> bytes:
         """The head of the request as the upstream sees it."""
         scope, inbound, origin = request.scope, request.inbound, request.origin
         pieces = [scope["method"].encode("ascii"), b" ", scope["raw_path"]]
@@ -249,6 +236,8 @@ class DataPlane:
             pieces += (b"content-length: ", inbound.length, b"\r\n")
         if route.pass_authorization and inbound.authorization is not None:
             pieces += (b"authorization: ", inbound.authorization, b"\r\n")
+            for proof in inbound.proofs:
+                pieces += (b"dpop: ", proof, b"\r\n")
         if origin.trusted:
             pieces += inbound.vouched
         pieces.append(origin.lines)
@@ -257,7 +246,7 @@ class DataPlane:
         pieces += (request.ids.lines(inbound), b"\r\n")
         return b"".join(pieces)
 
-    def _note(self, request: _Request, outcome: Literal["refused", "allowed"], reason: str, status: int) -> None:
+    def _note(self, request: ProxiedRequest, outcome: Literal["refused", "allowed"], reason: str, status: int) -> None:
         principal, matched = request.principal, request.matched
         self._observe(
             Observation(
@@ -282,10 +271,13 @@ def _body(inbound: Inbound) -> RequestBody:
     return RequestBody(length=int(inbound.length), chunked=False) if inbound.length else NO_BODY
 
 
-def _answer_headers(connection: UpstreamConnection, request: _Request) -> list[tuple[bytes, bytes]]:
+def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> list[tuple[bytes, bytes]]:
     headers = connection.head.fields
+    if request.nonce is not None:  # one of the upstream's own is none that we would take
+        headers = [field for field in headers if field[0] != b"dpop-nonce"]
+        headers.append(nonce_field(request.nonce))
     headers.append((b"x-request-id", request.ids.request_id))
-    return headers
+    return replaced(headers, request.permission) if request.permission else headers
 
 
 def _fault(fault: UpstreamFault) -> Refusal:
@@ -293,7 +285,14 @@ def _fault(fault: UpstreamFault) -> Refusal:
     return refusal.retry_later(problem, fault.code) if fault.status == 503 else Refusal(problem, fault.code)
 
 
-async def _answer(refused: Refusal, request: _Request, send: Send) -> None:
-    headers, body = refusal.answer(refused, request.ids.request_id)
+async def _answer(refused: Refusal, request: ProxiedRequest, send: Send) -> None:
+    headers, body = refusal.answer(refused, request.ids.request_id, request.nonce)
+    headers += request.permission
     await send({"type": "http.response.start", "status": refused.problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _tell(answer: OwnAnswer, request: ProxiedRequest, send: Send) -> None:
+    headers = [*answer.headers, (b"x-request-id", request.ids.request_id)]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})

@@ -1,16 +1,23 @@
-"""What the data plane answers itself: problem details (RFC 9457) with the challenges of RFC 6750 and RFC 9470.
+"""What the data plane answers itself: problem details (RFC 9457) with the challenges of RFC 6750, 9449, 9470
+and 9728.
 
 The public text of each is fixed and written once; only the request id, the scopes and the challenge change.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from gateway import errors
+from gateway.authn.dpop import ALGORITHMS
 
 _PLACE = "{request_id}"
-_REALM = 'Bearer realm="yett"'
+_REALM = 'realm="yett"'
 _CONTENT = (b"content-type", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
+_CHALLENGE = b"www-authenticate"
+
+
+Scheme = Literal["Bearer", "DPoP"]
 
 
 class Problem:
@@ -34,9 +41,14 @@ class Problem:
 
 PATH_NOT_CANONICAL = Problem(400, "path_not_canonical", "The path can be read in more than one way.")
 AUTHORIZATION_REPEATED = Problem(400, "authorization_repeated", "There is more than one access token.")
+PROOF_REPEATED = Problem(400, "dpop_repeated", "There is more than one DPoP proof.")
 UPGRADE_REFUSED = Problem(400, "upgrade_refused", "This address does not answer WebSocket handshakes.")
 TOKEN_MISSING = Problem(401, "token_missing", "An access token is required.")
 INVALID_TOKEN = Problem(401, "invalid_token", "The access token is malformed, expired, revoked or not for this API.")
+INVALID_PROOF = Problem(
+    401, "invalid_dpop_proof", "The DPoP proof is missing, malformed, for another request, or was used before."
+)
+USE_NONCE = Problem(401, "use_dpop_nonce", "The DPoP proof has to carry the nonce that comes with this answer.")
 STEP_UP = Problem(401, "insufficient_user_authentication", "A stronger or more recent authentication is required.")
 INSUFFICIENT_SCOPE = Problem(403, "insufficient_scope", "The access token lacks a scope that is required here.")
 ACCESS_DENIED = Problem(403, "access_denied", "This caller may not do this.")
@@ -76,32 +88,52 @@ def method_not_allowed(allowed: tuple[str, ...]) -> Refusal:
 
 def token_missing() -> Refusal:
     """RFC 6750 section 3.1: who sent no token is told no error, only the scheme."""
-    return Refusal(TOKEN_MISSING, "token_missing", headers=_challenge())
+    return Refusal(TOKEN_MISSING, "token_missing", headers=_challenge("Bearer"))
 
 
-def invalid_token(reason: str) -> Refusal:
+def invalid_token(reason: str, scheme: Scheme = "Bearer") -> Refusal:
     """``reason`` stays here; the client learns that the token will not do."""
-    return Refusal(INVALID_TOKEN, reason, headers=_challenge(error="invalid_token"))
+    return Refusal(INVALID_TOKEN, reason, headers=_challenge(scheme, error="invalid_token"))
 
 
-def insufficient_scope(scopes: frozenset[str]) -> Refusal:
+def invalid_proof(reason: str) -> Refusal:
+    """RFC 9449 section 7.1. ``reason`` stays here, too."""
+    return Refusal(INVALID_PROOF, reason, headers=_challenge("DPoP", error="invalid_dpop_proof"))
+
+
+def use_dpop_nonce() -> Refusal:
+    """RFC 9449 section 9. The nonce is on every answer to a request with a proof."""
+    return Refusal(USE_NONCE, "dpop_nonce_wanted", headers=_challenge("DPoP", error="use_dpop_nonce"))
+
+
+def insufficient_scope(scopes: frozenset[str], scheme: Scheme = "Bearer") -> Refusal:
     """RFC 6750 section 3.1, with the scopes that are missing."""
     scope = " ".join(sorted(scopes))
-    return Refusal(INSUFFICIENT_SCOPE, "insufficient_scope", scope, _challenge(error="insufficient_scope", scope=scope))
+    challenge = _challenge(scheme, error="insufficient_scope", scope=scope)
+    return Refusal(INSUFFICIENT_SCOPE, "insufficient_scope", scope, challenge)
 
 
-def step_up(reason: str, acr_values: tuple[str, ...], max_age: int | None) -> Refusal:
+def step_up(reason: str, acr_values: tuple[str, ...], max_age: int | None, scheme: Scheme = "Bearer") -> Refusal:
     """RFC 9470 section 3."""
     members = {"error": "insufficient_user_authentication"}
     if acr_values:
         members["acr_values"] = " ".join(acr_values)
     if max_age is not None:
         members["max_age"] = str(max_age)
-    return Refusal(STEP_UP, reason, headers=_challenge(**members))
+    return Refusal(STEP_UP, reason, headers=_challenge(scheme, **members))
 
 
-def answer(refusal: Refusal, request_id: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Header fields and body."""
+def with_metadata(refused: Refusal, url: str | None) -> Refusal:
+    """With the address of the resource's metadata in its challenge, if it has one (RFC 9728 section 5.1)."""
+    if url is None:
+        return refused
+    pointer = f', resource_metadata="{url}"'.encode("ascii")
+    headers = ((name, value + pointer if name == _CHALLENGE else value) for name, value in refused.headers)
+    return replace(refused, headers=tuple(headers))
+
+
+def answer(refusal: Refusal, request_id: bytes, nonce: str | None = None) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Header fields and body. ``nonce`` is for the next DPoP proof (RFC 9449 section 8.2)."""
     body = refusal.problem.encode(request_id, refusal.scope)
     headers = [
         _CONTENT,
@@ -110,10 +142,19 @@ def answer(refusal: Refusal, request_id: bytes) -> tuple[list[tuple[bytes, bytes
         (b"x-request-id", request_id),
         *refusal.headers,
     ]
+    if nonce is not None:
+        headers.append(nonce_field(nonce))
     return headers, body
 
 
-def _challenge(**members: str) -> tuple[tuple[bytes, bytes], ...]:
+def nonce_field(nonce: str) -> tuple[bytes, bytes]:
+    """The field that carries it."""
+    return (b"dpop-nonce", nonce.encode("ascii"))
+
+
+def _challenge(scheme: Scheme, **members: str) -> tuple[tuple[bytes, bytes], ...]:
     """A WWW-Authenticate field. Values are scopes, codes, numbers: none needs a quoted pair (RFC 6749 section 3.3)."""
+    if scheme == "DPoP":
+        members["algs"] = ALGORITHMS
     parts = [_REALM, *(f'{name}="{value}"' for name, value in members.items())]
-    return ((b"www-authenticate", ", ".join(parts).encode("ascii")),)
+    return ((_CHALLENGE, f"{scheme} {', '.join(parts)}".encode("ascii")),)

@@ -13,6 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 Network = IPv4Network | IPv6Network
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
+_LOOPBACK_ANY_PORT = frozenset({"http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"})
 _PORT = re.compile(r"[0-9]{1,5}")
 _HOST_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 
@@ -158,6 +159,18 @@ def origin(value: object) -> str:
     return f"{scheme}://{at.host}" if at.port in (None, DEFAULT_PORTS[scheme]) else f"{scheme}://{at}"
 
 
+def page_origin(value: object) -> str:
+    """The origin of pages, or ``http://localhost:*`` and the like for any port of a loopback host."""
+    if isinstance(value, str) and value in _LOOPBACK_ANY_PORT:
+        return value
+    try:
+        return origin(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}; the only wildcard is the port of a loopback host, as in http://localhost:*"
+        ) from None
+
+
 def absolute_uri(value: object) -> str:
     """RFC 8707 section 2: an absolute URI without a fragment."""
     said = "must be an absolute URI without a fragment, as in https://api.example.com/orders"
@@ -177,5 +190,6 @@ ProxyNetwork = Annotated[Network, BeforeValidator(network), AfterValidator(proxy
 ListenAddress = Annotated[HostPort, BeforeValidator(listen_address)]
 Target = Annotated[HostPort, BeforeValidator(target)]
 Origin = Annotated[str, BeforeValidator(origin)]
+PageOrigin = Annotated[str, BeforeValidator(page_origin)]
 AbsoluteUri = Annotated[str, BeforeValidator(absolute_uri)]
 PrivateNetwork = Annotated[Network, BeforeValidator(network)]

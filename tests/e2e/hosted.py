@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
@@ -23,11 +24,14 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 
 @dataclass(frozen=True, slots=True)
 class Hosted:
-    """``installation`` has the settings that commands need so that letters go out."""
+    """``installation`` has the settings that commands need so that letters go out. ``programs`` call the issuers
+    beside the browser.
+    """
 
     installation: Installation
     mailbox: Mailbox
     browser: Browser
+    programs: httpx.Client
 
     @contextmanager
     def window(self, *, javascript: bool = True, axe: bool = False, **context: Any) -> Iterator["Window"]:
@@ -118,7 +122,7 @@ def hosted(installation: Installation, folder: Path) -> Iterator[Hosted]:
             with TlsFront(gateway.port, folder) as front, sync_playwright() as playwright:
                 mapped = f"--host-resolver-rules=MAP {IDENTITY} 127.0.0.1:{front.port}"
                 browser = playwright.chromium.launch(executable_path=path, args=[*_ARGUMENTS, mapped])
-                yield Hosted(posting, mailbox, browser)
+                yield Hosted(posting, mailbox, browser, gateway.identity)
                 browser.close()
             gateway.close()
             gateway.stop()

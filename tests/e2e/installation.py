@@ -14,6 +14,7 @@ from uuid import uuid4
 import psycopg
 from sqlalchemy import make_url
 
+from tenants.client import DEVICE_CODE
 from tests.e2e.command import Result, yett
 from tests.e2e.server_process import PASSWORD
 
@@ -178,6 +179,6 @@ def _app(made: Installation, tenant: str, origin: str) -> None:
     default = [part for scope in ("orders:read", "orders:write", "ws") for part in ("--default-scope", scope)]
     made.does(
         *("client", "create", "--tenant", tenant, "demo-app", "--default", "--audience", AUDIENCE),
-        *("--grant", "password", "--grant", "refresh_token", "--origin", origin),
+        *("--grant", "password", "--grant", "refresh_token", "--grant", DEVICE_CODE, "--origin", origin),
         *(*scopes, *default),
     )

@@ -99,7 +99,7 @@ def test_alice_gets_a_token_and_her_order(walk: Walk) -> None:
 def test_without_a_token_it_is_401(walk: Walk) -> None:
     answer = walk.answer("curl -i http", "/orders/7")
     assert answer.status == 401
-    assert answer.headers["www-authenticate"] == 'Bearer realm="yett"'
+    assert answer.headers["www-authenticate"].startswith('Bearer realm="yett", resource_metadata="http://127.0.0.1:')
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.body["code"] == "token_missing"
     assert answer.body["request_id"] == answer.headers["x-request-id"]

@@ -15,11 +15,13 @@ from PIL import Image, ImageDraw
 
 from gateway.account.router import account_router
 from gateway.login.router import login_router
+from gateway.oauth.authorize import AuthorizePages, authorize_router
+from gateway.oauth.authorize_pages import CONSENT_PATH
 from gateway.pages.site import Site
 from tests.e2e.conftest import Copy
 from tests.e2e.hosted import Hosted, hosted
 from tests.e2e.inspection import Inspection, Pictures
-from tests.e2e.tour import PASSWORD, Tour
+from tests.e2e.tour import PASSWORD, REPORTS, Tour
 
 _PHONE_OF_OLD = (
     "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
@@ -60,6 +62,8 @@ def site(copy_of: Copy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ho
     logo = _logo(tmp_path_factory.mktemp("logo") / "logo.png")
     look = ("--accent", "#1f7a4d", "--tagline", "Everything {tenant} makes, in one place.", "--logo", logo)
     here.does("tenant", "configure", "globex", *all_ways, *look)
+    for tenant in ("acme", "globex"):
+        here.does("client", "create", "--tenant", tenant, *REPORTS)
     with hosted(here, here.data.parent) as running:
         yield running
 
@@ -78,11 +82,13 @@ def _routes() -> set[str]:
         public_url="",
     )
     routers = (
-        login_router(site, nothing, nothing, mail=True),
+        login_router(site, nothing, nothing, nothing, nothing, mail=True),
         account_router(site, nothing, nothing, nothing, mail=True),
+        authorize_router(AuthorizePages(site, nothing, nothing, nothing)),
     )
     routes = [route for router in routers for route in router.routes]
-    return {route.path.removeprefix("/t/{slug}") for route in routes if isinstance(route, APIRoute)}
+    paths = {route.path.removeprefix("/t/{slug}") for route in routes if isinstance(route, APIRoute)}
+    return paths - {CONSENT_PATH}  # which leads on to the client, and has no page
 
 
 @pytest.mark.timeout(300)  # some fifty views, looked at four times each
@@ -106,6 +112,8 @@ def test_every_page_is_accessible_and_fits_and_the_browser_does_not_complain(sit
         other.press("Continue")
         other.sees("Your account")
         tour.walk_through_the_account(address)
+        tour.connect_a_device()
+        tour.let_an_application_in()
         tour.forget_password(f"new.{address}")
         tour.go_astray()
     assert {path.removeprefix(tour.base) for path in inspection.seen} == _routes()

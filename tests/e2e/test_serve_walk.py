@@ -11,6 +11,8 @@ from tests.e2e.gateway import Gateway, claims
 from tests.e2e.installation import API, AUDIENCE, IDENTITY, ORIGINS
 from tests.e2e.server_process import PASSWORD
 
+METADATA = "https://api.example.com/.well-known/oauth-protected-resource/orders"
+
 
 def _seen(answer: httpx.Response) -> dict[str, str]:
     assert answer.status_code == 200, answer.text
@@ -32,10 +34,10 @@ def test_each_tenants_users_reach_the_api_as_themselves(gateway: Gateway) -> Non
 @pytest.mark.parametrize(
     ("user", "method", "path", "status", "challenge"),
     [
-        (None, "GET", "/orders/7", 401, r'Bearer realm="yett"'),
-        ("bob", "POST", "/orders", 403, r'Bearer .*error="insufficient_scope".*scope="orders:write"'),
-        ("mallory", "GET", "/orders/7", 403, r'Bearer .*error="insufficient_scope".*scope="orders:read"'),
-        ("alice", "GET", "/admin/x", 403, r'Bearer .*error="insufficient_scope".*scope="admin"'),
+        (None, "GET", "/orders/7", 401, rf'Bearer realm="yett", resource_metadata="{METADATA}"'),
+        ("bob", "POST", "/orders", 403, r'Bearer .*error="insufficient_scope".*scope="orders:write".*'),
+        ("mallory", "GET", "/orders/7", 403, r'Bearer .*error="insufficient_scope".*scope="orders:read".*'),
+        ("alice", "GET", "/admin/x", 403, r'Bearer .*error="insufficient_scope".*scope="admin".*'),
         (None, "GET", "/public/x", 200, None),
         (None, "GET", "/nowhere", 404, None),
         ("alice", "PATCH", "/orders/7", 405, None),
@@ -51,6 +53,14 @@ def test_the_gateway_decides(
     if status != 200:
         assert answer.headers["content-type"] == "application/problem+json"
         assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+def test_an_api_says_what_a_client_needs(gateway: Gateway) -> None:
+    answer = gateway.call(METADATA.removeprefix(f"https://{API}"))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    told = answer.json()
+    assert (told["resource"], told["scopes_supported"]) == (AUDIENCE, ["admin", "orders:read", "orders:write"])
+    assert "authorization_servers" not in told  # its routes are every tenant's
 
 
 def test_what_happened_is_in_the_log_within_a_second(gateway: Gateway) -> None:

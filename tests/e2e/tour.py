@@ -1,9 +1,25 @@
 """A way past every page of a tenant, each reached as people reach it, and looked at before it is left."""
 
+from urllib.parse import urlencode
+
 from tests.e2e.authenticator import Authenticator
 from tests.e2e.hosted import Hosted
 from tests.e2e.inspection import Inspection
 
+_CALLBACK = "https://reports.example/callback"
+REPORTS = (
+    *("reports", "--name", "Reports", "--grant", "authorization_code", "--redirect-uri", _CALLBACK),
+    *("--scope", "openid", "--scope", "email", "--audience", "https://api.example/reports"),
+)
+"""What ``yett client create`` makes an application of that is not the tenant's own."""
+_REQUEST = {
+    "client_id": "reports",
+    "redirect_uri": _CALLBACK,
+    "response_type": "code",
+    "scope": "openid email",
+    "code_challenge": "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+    "code_challenge_method": "S256",
+}
 PASSWORD = "seven green lanterns in a row"
 
 
@@ -164,6 +180,41 @@ class Tour:
         self.look("Confirm your email address")
         self.window.press("Confirm")
         self.look("Your address is confirmed")
+
+    def connect_a_device(self) -> None:
+        """A code that no device shows, then those of two devices: one is refused, one is allowed in."""
+        self.window.go(f"{self.base}/device")
+        self.look("Connect a device")
+        self.window.fill(user_code="BCDF-GHJK")
+        self.window.press("Continue")
+        self.window.reads("No device waits with that code.")
+        self.look("Connect a device")
+        for answer, heading in (("Refuse", "Refused"), ("Allow", "Your device is connected")):
+            shown = self.site.programs.post(f"{self.base}/device", data={"client_id": "demo-app"}).json()
+            self.window.go(shown["verification_uri_complete"])
+            self.window.press("Continue")
+            self.look("Connect demo-app?", "device")
+            self.window.press(answer)
+            self.look(heading)
+
+    def let_an_application_in(self) -> None:
+        """One that is not the tenant's own: it asks wrongly, then rightly, in each way that it may be answered."""
+        self.window.page.route(
+            f"{_CALLBACK}*", lambda route: route.fulfill(content_type="text/html", body="<title>R</title><h1>In</h1>")
+        )
+        self.window.go(f"{self.base}/authorize?client_id=reports")
+        self.look("This request cannot be answered")
+        for mode, answer in (("query", "Refuse"), ("query", "Allow"), ("form_post", None)):
+            self.window.go(f"{self.base}/authorize?{urlencode({**_REQUEST, 'response_mode': mode})}")
+            if answer is not None:
+                self.look("Allow Reports?", "consent")
+                self.window.press(answer)
+            self.window.sees("In")
+        self.window.go(f"{self.base}/account/apps")
+        self.look("Applications")
+        self.window.press("Take back Reports")
+        self.window.reads("None was let in.")
+        self.look("Applications")
 
     def forget_password(self, address: str) -> None:
         self.window.go(f"{self.base}/forgot")

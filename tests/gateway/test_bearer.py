@@ -112,6 +112,31 @@ def principal(result: Principal | InvalidToken) -> Principal:
 # --- what a token says
 
 
+def test_a_bound_token_says_by_which_key(world: World) -> None:
+    assert principal(world.bearer.authenticate(world.token())).confirmation is None
+    assert principal(world.bearer.authenticate(world.token(cnf={"jkt": "k" * 43}))).confirmation == "k" * 43
+
+
+@pytest.mark.parametrize(
+    "cnf",
+    [
+        {},
+        None,
+        "k" * 43,
+        ["jkt"],
+        {"jkt": "short"},
+        {"jkt": 1},
+        {"jkt": "k" * 42 + "="},
+        {"x5t#S256": "k" * 43},
+        {"jwk": {"kty": "EC"}},
+        {"jkt": "k" * 43, "x5t#S256": "k" * 43},
+    ],
+)
+def test_a_confirmation_that_is_not_known_is_refused_and_never_ignored(world: World, cnf: Any) -> None:
+    refused = world.bearer.authenticate(world.token(cnf=cnf))
+    assert refused == InvalidToken("claims_invalid", "cnf", ACME)
+
+
 def test_a_valid_token_is_its_principal(world: World) -> None:
     who = principal(world.bearer.authenticate(world.token(tier="gold")))
     assert (who.tenant_id, who.tenant, who.subject, who.client_id) == (ACME, "acme", "u-alice", "demo-app")

@@ -19,6 +19,7 @@ from tenants.database import Database
 from tenants.directory import Directory
 from tenants.people_tables import devices, known_networks, logins, mail_links
 from tenants.people_tables import throttles as throttle_rows
+from tenants.provider_tables import authorization_requests, device_codes, seen_ids
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store, TenantStore
 from tenants.tables import changes, refresh_families, refresh_tokens, revocations, sessions
@@ -243,6 +244,28 @@ async def remember_network(tenant_store: TenantStore) -> timedelta:
     return timedelta(days=366)
 
 
+async def start_device(tenant_store: TenantStore) -> timedelta:
+    lasts = timedelta(minutes=10)
+    await tenant_store.clients.create(Client("tv", "TV", False, frozenset(), frozenset({"a"}), (ORDERS,)))
+    await tenant_store.device_codes.start("tv", scopes=(), audiences=(ORDERS,), lifetime=lasts, address="192.0.2.1")
+    return lasts
+
+
+async def push_a_request(tenant_store: TenantStore) -> timedelta:
+    grants = frozenset({"authorization_code"})
+    await tenant_store.clients.create(Client("spa", "Spa", False, grants, frozenset({"a"}), (ORDERS,)))
+    lasts = timedelta(seconds=90)
+    await tenant_store.authorization_requests.push("spa", {}, lasts)
+    return lasts
+
+
+async def see_an_id(tenant_store: TenantStore) -> timedelta:
+    user = await tenant_store.users.create("alice")  # made now, by the store's own clock
+    lasts = timedelta(minutes=5)
+    await tenant_store.seen_ids.first_time("assertion", "web\nj-1", user.created_at + lasts)
+    return lasts
+
+
 DAY, NOTHING = timedelta(days=1), timedelta()
 
 
@@ -254,8 +277,11 @@ DAY, NOTHING = timedelta(days=1), timedelta()
         (fail_to_log_in, throttle_rows, NOTHING),
         (remember_device, devices, NOTHING),
         (remember_network, known_networks, NOTHING),
+        (push_a_request, authorization_requests, NOTHING),
+        (see_an_id, seen_ids, NOTHING),
+        (start_device, device_codes, DAY),
     ],
-    ids=["pending login", "link by mail", "throttle", "device", "network"],
+    ids=["pending login", "link by mail", "throttle", "device", "network", "pushed request", "seen id", "device code"],
 )
 async def test_what_a_login_leaves_goes_when_it_says_nothing_any_more_and_not_before(
     begin: Callable[[TenantStore], Awaitable[timedelta]],

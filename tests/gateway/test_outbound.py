@@ -1,14 +1,15 @@
 """Calls to addresses that others named: only where they may go, to the address that was judged, and bounded."""
 
 import asyncio
+import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -19,66 +20,11 @@ from hypothesis import strategies as st
 
 from gateway.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
 from gateway.settings.web_address import is_public
+from tests.gateway.web_server import OK, Names, names, serving
 
+TABLE = json.loads((Path(__file__).parents[1] / "vectors/called_addresses.json").read_text(encoding="utf-8"))["refused"]
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load the system's authorities takes a while
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-
-
-@dataclass
-class Names:
-    """A resolver that answers what a test says, and remembers what it was asked."""
-
-    addresses: dict[str, list[Sequence[str]]]
-    asked: list[tuple[str, int]] = field(default_factory=list)
-
-    async def resolve(self, host: str, port: int) -> Sequence[str]:
-        self.asked.append((host, port))
-        answers = self.addresses.get(host)
-        if answers is None:
-            raise OSError("no such name")
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-
-def names(**addresses: Sequence[str]) -> Names:
-    return Names({name.replace("_", "."): [found] for name, found in addresses.items()})
-
-
-@dataclass
-class Server:
-    """A server that reads one request and says what it was told to."""
-
-    port: int
-    requests: list[bytes] = field(default_factory=list)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-
-
-@asynccontextmanager
-async def serving(
-    *says: bytes | float, address: str = "127.0.0.1", tls: ssl.SSLContext | None = None
-) -> AsyncIterator[Server]:
-    """Bytes are sent, numbers are seconds to wait."""
-    server = Server(0)
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            server.requests.append(await reader.readuntil(b"\r\n\r\n"))
-            for said in says:
-                if isinstance(said, bytes):
-                    writer.write(said)
-                    await writer.drain()
-                else:
-                    await asyncio.sleep(said)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # who called has left
-        finally:
-            server.closed.set()
-            writer.close()
-
-    listener = await asyncio.start_server(serve, address, 0, ssl=tls)
-    server.port = listener.sockets[0].getsockname()[1]
-    async with listener:
-        yield server
 
 
 def outbound(
@@ -115,6 +61,28 @@ async def test_an_answer_is_fetched_from_the_address_that_the_name_has() -> None
         "Add-Padding: true",
         "Connection: close",
         f"Host: api.example.com:{server.port}",
+        "User-Agent: Yett",
+    ]
+
+
+async def test_a_form_is_posted_once() -> None:
+    found = names(rp_example_com=["127.0.0.1"])
+    async with serving(b"HTTP/1.1 204 No Content\r\n\r\n") as server:
+        answer = await outbound(found).post_form(
+            f"http://rp.example.com:{server.port}/logout?of=x", {"logout_token": "a.b.c&d=e\r\n", "ä": "%"}
+        )
+    assert answer == OutboundAnswer(204, b"")
+    (request,) = server.requests
+    head, body = request.decode().split("\r\n\r\n")
+    line, *headers = head.split("\r\n")
+    assert line == "POST /logout?of=x HTTP/1.1"
+    assert body == "logout_token=a.b.c%26d%3De%0D%0A&%C3%A4=%25"
+    assert sorted(headers) == [
+        "Accept-Encoding: identity",
+        "Connection: close",
+        f"Content-Length: {len(body)}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Host: rp.example.com:{server.port}",
         "User-Agent: Yett",
     ]
 
@@ -176,6 +144,9 @@ async def test_an_address_that_is_not_public_is_never_connected_to(address: str)
     guarded = Outbound((), resolve=names(evil_example=[address]).resolve, tls=TRUSTS_NOBODY)
     for url in ("http://evil.example/", "https://evil.example:8443/"):
         assert await reason(lambda url=url: guarded.get(url), of=OutboundRefused) == "address_not_public"
+        assert await reason(lambda url=url: guarded.post_form(url, {"a": "b"}), of=OutboundRefused) == (
+            "address_not_public"
+        )
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -251,7 +222,9 @@ async def test_a_listed_network_is_allowed_in_every_spelling_and_no_other_one() 
 )
 async def test_a_host_that_is_written_in_no_plain_way_is_refused_before_anything_is_looked_up(host: str) -> None:
     found = names()
-    assert await reason(lambda: outbound(found).get(f"http://{host}/"), of=OutboundRefused) == "url_malformed"
+    url = f"http://{host}/"
+    assert await reason(lambda: outbound(found).get(url), of=OutboundRefused) == "url_malformed"
+    assert await reason(lambda: outbound(found).post_form(url, {}), of=OutboundRefused) == "url_malformed"
     assert found.asked == []
 
 
@@ -287,7 +260,18 @@ async def test_a_host_that_is_written_in_no_plain_way_is_refused_before_anything
 async def test_what_is_no_plain_http_address_is_refused(url: str) -> None:
     found = names()
     assert await reason(lambda: outbound(found).get(url), of=OutboundRefused) == "url_malformed"
+    assert await reason(lambda: outbound(found).post_form(url, {}), of=OutboundRefused) == "url_malformed"
     assert found.asked == []
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row['kind']}: {row['url']} {row['addresses'] or ''}")
+async def test_no_address_of_the_table_is_called_in_any_way(row: dict[str, Any]) -> None:
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return [host] if row["addresses"] is None else row["addresses"]
+
+    guarded = Outbound((), resolve=resolve, tls=TRUSTS_NOBODY)
+    for call in (lambda: guarded.get(row["url"]), lambda: guarded.post_form(row["url"], {"logout_token": "x"})):
+        assert await reason(call, of=OutboundRefused) == row["reason"]
 
 
 async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
@@ -295,7 +279,13 @@ async def test_a_redirect_is_an_answer_and_is_not_followed() -> None:
         moved = f"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:{inner.port}/\r\nContent-Length: 0\r\n\r\n"
         async with serving(moved.encode()) as server:
             found = names(api_example_com=["127.0.0.1"])
-            assert await outbound(found).get(f"http://api.example.com:{server.port}/") == OutboundAnswer(302, b"")
+            url = f"http://api.example.com:{server.port}/"
+            assert await outbound(found).get(url) == OutboundAnswer(302, b"")
+        for status in ("302 Found", "307 Temporary Redirect", "308 Permanent Redirect"):
+            again = moved.replace("302 Found", status)
+            async with serving(again.encode()) as server:
+                answer = await outbound(found).post_form(f"http://api.example.com:{server.port}/", {"a": "b"})
+            assert answer == OutboundAnswer(int(status[:3]), b"")
     assert inner.requests == []
 
 

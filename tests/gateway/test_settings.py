@@ -68,17 +68,23 @@ def test_public_url_is_the_only_setting_without_a_default() -> None:
 
     assert settings.listen == HostPort("127.0.0.1", 8080)
     assert settings.management_listen == HostPort("127.0.0.1", 8081)
-    assert settings.database_url.get_secret_value() == "sqlite+aiosqlite:///.yett/yett.db"
+    assert settings.database_url.get_secret_value() == "sqlite:///.yett/yett.db"
     assert settings.master_key_file == Path(".yett/master.key")
     assert settings.revocation_staleness == timedelta(seconds=60)
     assert settings.hashing.memory == 19 * 1024 * 1024
     assert problems({}) == ["environment: public_url: is required"]
 
 
+def test_the_url_that_an_older_version_wanted_still_works() -> None:
+    settings = load(None, MINIMAL | {"YETT_DATABASE_URL": "sqlite+aiosqlite:////var/lib/yett.db"})
+
+    assert settings.database_url.get_secret_value() == "sqlite:////var/lib/yett.db"
+
+
 def test_the_data_folder_moves_database_and_master_key() -> None:
     settings = load(None, MINIMAL | {"YETT_DATA": "/var/lib/yett"})
 
-    assert settings.database_url.get_secret_value() == "sqlite+aiosqlite:////var/lib/yett/yett.db"
+    assert settings.database_url.get_secret_value() == "sqlite:////var/lib/yett/yett.db"
     assert settings.master_key_file == Path("/var/lib/yett/master.key")
 
 

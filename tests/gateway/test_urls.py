@@ -10,8 +10,7 @@ ACME = "http://localhost:8080/t/acme"
 
 def test_an_issuer_and_its_endpoints() -> None:
     assert urls.issuer(PUBLIC, "acme") == ACME
-    assert urls.jwks(ACME) == f"{ACME}/jwks"
-    assert urls.token(ACME) == f"{ACME}/token"
+    assert urls.below(ACME, "jwks") == f"{ACME}/jwks"
 
 
 @pytest.mark.parametrize("slug", ["a", "0", "acme", "a-b", "a--b", "x" * 63])

@@ -107,6 +107,14 @@ async def test_an_unknown_address_and_an_unknown_method_are_problems() -> None:
     assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "method_not_allowed", "GET")
 
 
+async def test_a_405_names_the_methods_of_all_routes_of_its_address() -> None:
+    other = APIRouter()
+    other.add_api_route("/ok", ok, methods=["POST", "OPTIONS"], response_model=None)
+    async with calling(WithContext(application(router, other), ())) as client:
+        assert (await client.post("/ok")).status_code == 200
+        assert (await client.delete("/ok")).headers["allow"] == "GET, OPTIONS, POST"
+
+
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/ok/", "/docs/oauth2-redirect"])
 async def test_nothing_is_published_that_was_not_asked_for(path: str) -> None:
     async with calling(APP) as client:

@@ -21,6 +21,7 @@ from gateway.installation import Installation, open_installation
 from gateway.mail.configured import configured_mailer
 from gateway.place import Places
 from gateway.settings import Settings
+from tenants.client import DEVICE_CODE, GRANT_TYPES
 from tenants.clients import Client
 from tenants.hashing import HashingPool
 from tenants.snapshot import Snapshot
@@ -194,8 +195,9 @@ def _clients(slug: str) -> tuple[Client, ...]:
             client_id="spa",
             name="Public",
             confidential=False,
-            grant_types=frozenset({"password", "refresh_token"}),
+            grant_types=frozenset({"authorization_code", "password", "refresh_token", DEVICE_CODE}),
             scopes=scopes,
+            redirect_uris=(f"https://app.{slug}.test/callback", "http://127.0.0.1/callback"),
             default_scopes=frozenset({"orders:read"}),
             audiences=(ORDERS, INVOICES),
             origins=ORIGINS[slug],
@@ -204,8 +206,10 @@ def _clients(slug: str) -> tuple[Client, ...]:
             client_id="web",
             name="Confidential",
             confidential=True,
-            grant_types=frozenset({"password", "refresh_token", "client_credentials"}),
+            grant_types=GRANT_TYPES,
             scopes=scopes,
+            redirect_uris=(f"https://web.{slug}.test/callback",),
+            auth_method="client_secret",
             audiences=(ORDERS, INVOICES),
         ),
         Client(

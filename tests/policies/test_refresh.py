@@ -105,3 +105,18 @@ def test_what_was_taken_from_the_user_is_not_granted_again() -> None:
 
 def test_what_was_given_since_is_not_granted_by_a_refresh() -> None:
     assert decided(FRESH, permitted=GRANTED | {"admin"}) == Rotate(GRANTED)
+
+
+def test_a_bound_token_is_spent_by_who_holds_its_key_and_its_family_is_left_alone() -> None:
+    bound = replace(FRESH, bound_to="a")
+    assert decided(bound, shown="a") == Rotate(GRANTED)
+    assert decided(bound) == Deny("dpop_proof_missing")
+    assert decided(bound, shown="b") == Deny("dpop_key_mismatch")
+    reused = replace(bound, consumed_at=NOW - timedelta(days=1))
+    assert decided(reused, shown="b") == Deny("dpop_key_mismatch")
+    assert decided(reused, shown="a") == Reuse()
+    assert decided(bound, client_id="other", shown="b") == Deny("client_mismatch")
+
+
+def test_a_key_beside_a_token_that_is_not_bound_changes_nothing() -> None:
+    assert decided(FRESH, shown="a") == Rotate(GRANTED)

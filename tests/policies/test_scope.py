@@ -3,7 +3,7 @@
 import pytest
 
 from policies.decision import Deny
-from policies.scope import MAX_LENGTH, Granted, canonical, granted, is_scope_token, parse
+from policies.scope import MAX_LENGTH, OPENID, Granted, canonical, granted, is_scope_token, of_user, parse
 
 CLIENT = frozenset({"orders:read", "orders:write", "admin"})
 DEFAULT = frozenset({"orders:read", "orders:write"})
@@ -73,3 +73,8 @@ def test_nothing_of_what_was_asked_is_invalid_scope(asked: str) -> None:
 def test_defaults_never_exceed_what_the_client_may_have() -> None:
     result = granted(None, client_scopes=BOB, default_scopes=ALICE, user_scopes=None)
     assert result == Granted(BOB)
+
+
+def test_a_user_may_have_what_their_roles_hold_and_what_openid_connect_names() -> None:
+    assert of_user(BOB) == BOB | {"openid", "profile", "email", "offline_access", "groups", "roles"}
+    assert of_user(frozenset()) == OPENID

@@ -16,6 +16,7 @@ from policies.throttle import (
     LETTERS,
     NETWORK,
     REMEMBERED,
+    USER_CODE,
     Curve,
     Failures,
     Throttled,
@@ -27,7 +28,14 @@ NOW = datetime(2027, 1, 15, 8, 0, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 NONE = Failures(0, None)
 CURVE = Curve(free=3, first=10 * SECOND, longest=60 * SECOND, forget_after=HOUR)
-CURVES = {"account": ACCOUNT, "network": NETWORK, "known": KNOWN, "factor": FACTOR, "letters": LETTERS}
+CURVES = {
+    "account": ACCOUNT,
+    "network": NETWORK,
+    "known": KNOWN,
+    "factor": FACTOR,
+    "letters": LETTERS,
+    "user code": USER_CODE,
+}
 every_curve = pytest.mark.parametrize("curve", CURVES.values(), ids=CURVES)
 curves = st.builds(
     lambda free, first, times, more: Curve(free, first, first * times, first * times + more),
@@ -160,7 +168,14 @@ def test_no_pattern_of_attempts_gets_past_the_curve(curve: Curve, seconds: list[
 
 @pytest.mark.parametrize(
     ("curve", "first_day", "next_days"),
-    [(ACCOUNT, 36, 24), (NETWORK, 1_544, 1_440), (KNOWN, 51, 24), (FACTOR, 34, 24), (LETTERS, 28, 24)],
+    [
+        (ACCOUNT, 36, 24),
+        (NETWORK, 1_544, 1_440),
+        (KNOWN, 51, 24),
+        (FACTOR, 34, 24),
+        (LETTERS, 28, 24),
+        (USER_CODE, 34, 24),
+    ],
     ids=CURVES,
 )
 def test_what_an_attack_without_a_pause_earns_in_a_day(curve: Curve, first_day: int, next_days: int) -> None:

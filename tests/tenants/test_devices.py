@@ -336,7 +336,12 @@ async def test_the_statements_do_not_tell_whether_somebody_is_known(
 ) -> None:
     _, secret, _ = await remember(store, household, None)
     sent = []
-    for user_id, unverified in [(household.user_id, secret), (NOBODY, secret), (NOBODY, None), (uuid4(), "x")]:
+    for user_id, unverified in [
+        (household.user_id, secret),
+        (NOBODY, secret),
+        (household.user_id, "x"),
+        (uuid4(), "x"),
+    ]:
         statements.clear()
         async with store.for_tenant(household.tenant.id, read_only=True) as mine:
             await mine.devices.find(user_id, unverified)
@@ -344,6 +349,16 @@ async def test_the_statements_do_not_tell_whether_somebody_is_known(
         sent.append(list(statements))
     assert sent == [sent[0]] * 4
     assert len(sent[0]) == 2
+
+
+async def test_without_a_cookie_nobodys_devices_are_looked_for(
+    store: Store, household: Household, statements: list[str]
+) -> None:
+    await remember(store, household, None)
+    statements.clear()
+    for user_id in (household.user_id, NOBODY):
+        assert await find(store, household, None, user_id) is None
+    assert statements == []
 
 
 async def test_what_has_expired_is_pruned(

@@ -19,19 +19,27 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
+from tenants.authorization_codes import AuthorizationCode
+from tenants.authorization_requests import PushedRequest
+from tenants.begun_requests import BegunRequest
 from tenants.branding import Branding, Logo
 from tenants.credentials import Password
 from tenants.database import Database
+from tenants.device_codes import DeviceCode, StartedDevice
 from tenants.devices import Device
 from tenants.directory import Directory
 from tenants.errors import AlreadyExists, InvalidValue, NotFound, StoreError
 from tenants.import_lines import NewUser
 from tenants.logins import PendingLogin
+from tenants.logout_notices import LogoutNotice
 from tenants.mail_links import MailLink
 from tenants.mail_outbox import WaitingLetter
 from tenants.people import PeoplePolicy
 from tenants.people_tables import mail_outbox
+from tenants.provider import ProviderPolicy
+from tenants.provider_tables import logout_notices
 from tenants.refresh_tokens import RefreshToken
+from tenants.registration_tokens import RegistrationToken
 from tenants.sealing import Unsealable
 from tenants.sessions import Session
 from tenants.store import Store, TenantStore
@@ -42,6 +50,7 @@ from tenants.user_imports import Import
 from tenants.visitor import Visitor
 from tests.conftest import Clock
 from tests.tenants.conftest import API, an_app, dump, of_tenant
+from tests.tenants.provider_rows import add_rows
 
 HOUR = timedelta(hours=1)
 SOURCE = b"s" * 32
@@ -77,7 +86,18 @@ class Inhabitants:
     link_secret: str
     link: MailLink
     letter: WaitingLetter
+    notice: LogoutNotice
     imported: Import
+    initial_token: str
+    initial: RegistrationToken
+    request_uri: str
+    pushed: PushedRequest
+    code: str
+    found_code: AuthorizationCode
+    begun_secret: str
+    begun: BegunRequest
+    started: StartedDevice
+    asking: DeviceCode
 
 
 async def settle(directory: Directory, store: Store, clock: Clock, number: int) -> Inhabitants:
@@ -118,8 +138,39 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         row = select(mail_outbox.c.id).where(mail_outbox.c.tenant_id == tenant.id)
         letter_id = (await mine.mail_outbox._connection.execute(row)).scalar_one()
         letter = await mine.mail_outbox.claim(letter_id, lease=timedelta())  # due still, so that others may claim it
+        await add_rows(
+            mine.mail_outbox._connection,
+            tenant.id,
+            user_id=alice.id,
+            session_id=session.id,
+            client_id="app",
+            now=clock(),
+        )
+        row = select(logout_notices.c.id).where(logout_notices.c.tenant_id == tenant.id)
+        notice_id = (await mine.mail_outbox._connection.execute(row)).scalar_one()
+        notice = await mine.logout_notices.take(notice_id, lease=timedelta())  # due still, as the letter is
+        initial_token = await mine.registration_tokens.issue(f"Of {slug}", uses=2, lifetime=HOUR)
+        initial = await mine.registration_tokens.find(initial_token)
         imported = await mine.imports.begin(SOURCE, 9)
         await mine.logos.set(Logo.of("image/png", f"logo-of-{slug}".encode()))
+        request_uri = await mine.authorization_requests.push("app", {"state": [f"state-of-{slug}"]}, HOUR)
+        pushed = await mine.authorization_requests.find(request_uri)
+        callback = f"https://{slug}.example/callback"
+        begun_secret = await mine.begun_requests.begin("app", callback, {"nonce": [f"nonce-of-{slug}"]}, lifetime=HOUR)
+        begun = await mine.begun_requests.find(begun_secret)
+        code = await mine.authorization_codes.issue(
+            "app",
+            session.id,
+            redirect_uri=callback,
+            scopes=["orders:read"],
+            audiences=[API],
+            code_challenge=f"challenge-of-{slug}",
+            lifetime=HOUR,
+        )
+        found_code = await mine.authorization_codes.find(code)
+        started = await mine.device_codes.start("app", scopes=[], audiences=[API], lifetime=HOUR, address=HOME.address)
+        asking = await mine.device_codes.find(started.device_code)
+        await mine.seen_ids.first_time("assertion", f"jti-of-{slug}", clock() + HOUR)
         first = await mine.refresh_tokens.begin_family(
             session.id, "app", scopes=["orders:read"], audiences=[API], idle=HOUR, absolute=HOUR
         )
@@ -137,6 +188,12 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
     assert pending is not None
     assert link is not None
     assert letter is not None
+    assert notice is not None
+    assert initial is not None
+    assert pushed is not None
+    assert begun is not None
+    assert found_code is not None
+    assert asking is not None
     return Inhabitants(
         tenant.id,
         slug,
@@ -162,7 +219,18 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         link_secret,
         link,
         letter,
+        notice,
         imported,
+        initial_token,
+        initial,
+        request_uri=request_uri,
+        pushed=pushed,
+        code=code,
+        found_code=found_code,
+        begun_secret=begun_secret,
+        begun=begun,
+        started=started,
+        asking=asking,
     )
 
 
@@ -171,6 +239,11 @@ async def nothing(answer: Awaitable[Any]) -> Any:
     found = await answer
     assert found is None or found == 0 or not list(found), found
     return found
+
+
+async def new_to_me(answer: Awaitable[Any]) -> Any:
+    """What another tenant has seen is not seen here."""
+    assert await answer is True
 
 
 async def unaware(answer: Awaitable[Any]) -> Any:
@@ -224,7 +297,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "clients.set_active": (lambda my, _: my.clients.set_active("only-theirs", False), refused(NotFound)),
     "clients.add_secret": (lambda my, _: my.clients.add_secret("only-theirs"), refused(NotFound)),
     "clients.end_secrets": (lambda my, _: my.clients.end_secrets("only-theirs"), nothing),
-    "clients.has_secret": (lambda my, their: my.clients.has_secret(their.client_id, their.secret), nothing),
+    "clients.registered": (lambda my, _: my.clients.registered(), unaware),
     "keys.create_first": (lambda my, _: my.keys.create_first("ES256"), refused(IntegrityError)),  # has one
     "keys.create_next": (lambda my, _: my.keys.create_next("ES256"), unaware),
     "keys.list": (lambda my, _: my.keys.list(), unaware),
@@ -251,6 +324,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "refresh_tokens.find": (lambda my, their: my.refresh_tokens.find(their.refresh_token), nothing),
     "refresh_tokens.spend": (lambda my, their: my.refresh_tokens.spend(their.found, idle=HOUR), nothing),
     "refresh_tokens.successor": (lambda my, their: successor(my, their.spent), refused(Unsealable)),
+    "refresh_tokens.bind_family": (
+        lambda my, their: my.refresh_tokens.bind_family(their.found.family_id, "0" * 43),
+        unaware,
+    ),
     "refresh_tokens.revoke_family": (lambda my, their: my.refresh_tokens.revoke_family(their.found.family_id), unaware),
     "revocations.revoke": (lambda my, their: my.revocations.revoke("session", str(their.session.id)), unaware),
     "revocations.forbid": (lambda my, their: my.revocations.forbid("subject", str(their.user_id)), unaware),
@@ -373,6 +450,89 @@ ATTEMPTS: Mapping[str, Attempt] = {
         nothing,
     ),
     "clients.redirect_uris": (lambda my, _: my.clients.redirect_uris(), unaware),
+    "device_codes.start": (
+        lambda my, _: my.device_codes.start("only-theirs", scopes=(), audiences=[API], lifetime=HOUR, address=""),
+        _FOREIGN_KEY,
+    ),
+    "device_codes.find": (lambda my, their: my.device_codes.find(their.started.device_code), nothing),
+    "device_codes.waiting": (lambda my, their: my.device_codes.waiting(their.started.user_code), nothing),
+    "device_codes.approve": (lambda my, their: my.device_codes.approve(their.asking, their.session.id), nothing),
+    "device_codes.deny": (lambda my, their: my.device_codes.deny(their.asking), nothing),
+    "device_codes.poll": (lambda my, their: my.device_codes.poll(their.asking), nothing),
+    "device_codes.redeem": (lambda my, their: my.device_codes.redeem(their.asking), nothing),
+    "clients.has_secret": (lambda my, their: my.clients.has_secret("app", their.secret), nothing),
+    "clients.secrets_for": (
+        lambda my, _: my.clients.secrets_for(an_app("only-theirs"), before=an_app("only-theirs")),
+        unaware,
+    ),
+    "clients.registered_themselves": (lambda my, _: my.clients.registered_themselves(), nothing),
+    "clients.replace_registered": (
+        lambda my, _: my.clients.replace_registered(an_app("only-theirs"), digest=b"d" * 32),
+        nothing,
+    ),
+    "registration_tokens.issue": (lambda my, _: my.registration_tokens.issue("A", uses=1, lifetime=HOUR), unaware),
+    "registration_tokens.find": (lambda my, their: my.registration_tokens.find(their.initial_token), nothing),
+    "registration_tokens.list": (lambda my, _: my.registration_tokens.list(), unaware),
+    "registration_tokens.spend": (lambda my, their: my.registration_tokens.spend(their.initial), nothing),
+    "registration_tokens.delete": (lambda my, their: my.registration_tokens.delete(f"Of {their.slug}"), nothing),
+    "authorization_requests.push": (
+        lambda my, _: my.authorization_requests.push("only-theirs", {}, HOUR),
+        _FOREIGN_KEY,
+    ),
+    "authorization_requests.find": (lambda my, their: my.authorization_requests.find(their.request_uri), nothing),
+    "authorization_requests.consume": (lambda my, their: my.authorization_requests.consume(their.pushed), nothing),
+    "seen_ids.first_time": (
+        lambda my, their: my.seen_ids.first_time("assertion", f"jti-of-{their.slug}", their.session.expires_at),
+        new_to_me,
+    ),
+    "logout_notices.used_by": (lambda my, their: my.logout_notices.used_by(their.session.id, "app"), _FOREIGN_KEY),
+    "logout_notices.add_for": (lambda my, their: my.logout_notices.add_for([their.session.id]), unaware),
+    "logout_notices.take": (lambda my, their: my.logout_notices.take(their.notice.id, lease=HOUR), nothing),
+    "logout_notices.retry": (
+        lambda my, their: my.logout_notices.retry(their.notice, their.notice.created_at + HOUR),
+        unaware,
+    ),
+    "logout_notices.done": (lambda my, their: my.logout_notices.done(their.notice), nothing),
+    "begun_requests.begin": (
+        lambda my, _: my.begun_requests.begin("only-theirs", "https://app.example/", {}, lifetime=HOUR),
+        _FOREIGN_KEY,
+    ),
+    "begun_requests.find": (lambda my, their: my.begun_requests.find(their.begun_secret), nothing),
+    "begun_requests.consume": (lambda my, their: my.begun_requests.consume(their.begun), nothing),
+    "authorization_codes.issue": (
+        lambda my, their: my.authorization_codes.issue(
+            "app",
+            their.session.id,
+            redirect_uri="https://app.example/",
+            scopes=[],
+            audiences=[API],
+            code_challenge="",
+            lifetime=HOUR,
+        ),
+        _FOREIGN_KEY,
+    ),
+    "authorization_codes.find": (lambda my, their: my.authorization_codes.find(their.code), nothing),
+    "authorization_codes.redeem": (
+        lambda my, their: my.authorization_codes.redeem(their.found_code, family_id=None, token_id="mine"),
+        nothing,
+    ),
+    "consents.get": (lambda my, their: my.consents.get(their.user_id, "app"), nothing),
+    "consents.of_user": (lambda my, their: my.consents.of_user(their.user_id), nothing),
+    "consents.give": (
+        lambda my, their: my.consents.give(their.user_id, "app", scopes=["admin"], audiences=[API]),
+        _FOREIGN_KEY,
+    ),
+    "consents.withdraw": (lambda my, their: my.consents.withdraw(their.user_id, "app"), nothing),
+    "refresh_tokens.revoke_of_client": (
+        lambda my, their: my.refresh_tokens.revoke_of_client(their.user_id, "app"),
+        nothing,
+    ),
+    "clients.replace": (lambda my, _: my.clients.replace(an_app("only-theirs")), refused(NotFound)),
+    "clients.delete": (lambda my, _: my.clients.delete("only-theirs"), refused(NotFound)),
+    "settings.set_provider": (
+        lambda my, _: my.settings.set_provider(ProviderPolicy().changed(require_pushed=True)),
+        unaware,
+    ),
 }
 
 
@@ -469,9 +629,8 @@ async def test_the_same_call_in_each_tenant_finds_its_own(
             assert alice.id == home.user_id
             assert await mine.credentials.password(alice.id) == home.password
             assert await mine.roles.scopes_of(alice.id) == {"orders:read"}
-            assert [await mine.clients.has_secret("app", entry.secret) for entry in homes] == [
-                entry is home for entry in homes
-            ]
+            app = (await mine.clients.registered())["app"]
+            assert [app.has_secret(entry.secret, clock()) for entry in homes] == [entry is home for entry in homes]
             assert (await mine.keys.signing()).kid in home.kids
             assert [entry.id for entry in await mine.sessions.of_user(alice.id)] == [home.session.id]
             assert [entry.value for entry in await mine.revocations.list()] == [f"jti-of-{home.slug}"]

@@ -218,11 +218,11 @@ async def test_what_is_read_does_not_grow_with_what_waits(
         async with database.system_snapshot() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
-            await driver.set_progress_handler(lambda: taken.append(1), 10)
+            driver.set_progress_handler(lambda: taken.append(1), 10)
             try:
                 found = await mail_outbox.due(connection, clock(), limit=10)
             finally:
-                await driver.set_progress_handler(None, 0)
+                driver.set_progress_handler(None, 0)
         assert {tenant_id for tenant_id, _ in found} == {acme.id, globex.id}
         return len(taken)
 

@@ -34,7 +34,7 @@ async def test_an_upgrade_twice_changes_nothing(database_urls: DatabaseUrls) -> 
 
 
 async def test_a_new_sqlite_file_is_brought_to_the_newest_schema(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'new.db'}"
+    url = f"sqlite:///{tmp_path / 'new.db'}"
     outcomes = await asyncio.gather(*(migrate.upgrade(url) for _ in range(4)))
     assert {after for _, after in outcomes} == {migrate.newest()}
     database = Database.open(url)
@@ -55,7 +55,7 @@ async def test_four_upgrades_at_once_are_one(postgresql_admin_url: str) -> None:
 
 
 async def test_a_database_without_a_schema_is_told_to_migrate(tmp_path: Path) -> None:
-    database = Database.open(f"sqlite+aiosqlite:///{tmp_path / 'empty.db'}")
+    database = Database.open(f"sqlite:///{tmp_path / 'empty.db'}")
     with pytest.raises(migrate.SchemaMismatch, match=r"has no schema yet.*Run `yett migrate`"):
         await migrate.check(database)
     await database.close()

@@ -25,7 +25,7 @@ HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43
 @pytest.fixture(params=["sqlite", "postgresql"])
 async def empty(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DatabaseUrls]:
     if request.param == "sqlite":
-        yield DatabaseUrls(f"sqlite+aiosqlite:///{tmp_path / 'old.db'}")
+        yield DatabaseUrls(f"sqlite:///{tmp_path / 'old.db'}")
         return
     admin_url = request.getfixturevalue("postgresql_admin_url")
     urls = await make_postgresql_database(admin_url, empty=True)

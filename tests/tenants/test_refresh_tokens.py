@@ -141,8 +141,8 @@ async def test_a_revoked_family_revokes_all_of_its_tokens(store: Store, family: 
     assert successor is not None
     found = await find(store, family, successor)
     async with store.for_tenant(family.household.tenant.id) as mine:
-        await mine.refresh_tokens.revoke_family(found.family_id)
-        await mine.refresh_tokens.revoke_family(found.family_id)
+        assert await mine.refresh_tokens.revoke_family(found.family_id)
+        assert not await mine.refresh_tokens.revoke_family(found.family_id)
     for token in (family.token, successor):
         assert decide(await find(store, family, token), clock) == Deny("family_revoked")
 
@@ -190,3 +190,23 @@ async def test_a_family_is_forgotten_with_its_tokens_when_it_is_over(
             await refresh_tokens.prune(connection, clock())
         async with store.for_tenant(family.household.tenant.id, read_only=True) as mine:
             assert (await mine.refresh_tokens.find(family.token) is not None) is found
+
+
+async def test_a_family_may_be_bound_to_a_key_from_its_first_token_on(store: Store, family: Family) -> None:
+    async with store.for_tenant(family.household.tenant.id) as mine:
+        token = await mine.refresh_tokens.begin_family(
+            family.session.id, "app", scopes=SCOPES, audiences=[API], idle=IDLE, absolute=ABSOLUTE, dpop_jkt="k" * 43
+        )
+    assert (await find(store, family, token)).facts.bound_to == "k" * 43
+    successor = await spend(store, family, token)
+    assert successor is not None
+    assert (await find(store, family, successor)).facts.bound_to == "k" * 43
+
+
+async def test_a_family_is_bound_once(store: Store, family: Family) -> None:
+    found = await find(store, family, family.token)
+    assert found.facts.bound_to is None
+    async with store.for_tenant(family.household.tenant.id) as mine:
+        await mine.refresh_tokens.bind_family(found.family_id, "a" * 43)
+        await mine.refresh_tokens.bind_family(found.family_id, "b" * 43)
+    assert (await find(store, family, family.token)).facts.bound_to == "a" * 43

@@ -1,6 +1,7 @@
 """Sessions begin with a login and end once; a browser's is found by its cookie's secret, and by the newest only."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_address
 from uuid import UUID, uuid4
@@ -37,6 +38,32 @@ async def test_a_session_is_stored_as_it_began(store: Store, household: Househol
     async with store.for_tenant(household.tenant.id, read_only=True) as mine:
         assert await mine.sessions.get(session.id) == session
         assert await mine.sessions.get(uuid4()) is None
+
+
+async def test_a_session_that_is_derived_from_another_keeps_when_its_person_authenticated(
+    store: Store, household: Household, clock: Clock
+) -> None:
+    first = await started(store, household, clock)
+    clock.advance(minutes=5)
+    async with store.for_tenant(household.tenant.id) as mine:
+        derived = await mine.sessions.start(
+            household.user_id,
+            acr=first.acr,
+            amr=first.amr,
+            auth_time=first.auth_time,
+            expires_at=clock() + ABSOLUTE,
+        )
+        assert await mine.sessions.get(derived.id) == derived
+    assert (derived.auth_time, derived.created_at) == (first.auth_time, clock())
+
+
+async def test_a_session_lives_until_it_ends_is_over_or_idle(store: Store, household: Household, clock: Clock) -> None:
+    session = await started(store, household, clock)
+    assert session.lives(clock(), idle=HOUR)
+    assert session.lives(clock() + HOUR - timedelta(seconds=1), idle=2 * HOUR)
+    assert not session.lives(clock() + HOUR, idle=2 * HOUR)
+    assert not session.lives(clock() + HOUR / 2, idle=HOUR / 2)
+    assert not replace(session, ended_at=clock()).lives(clock(), idle=HOUR)
 
 
 async def test_a_users_sessions_are_those_that_live_newest_first(

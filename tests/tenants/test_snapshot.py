@@ -239,6 +239,7 @@ async def test_a_tenant_that_is_gone_is_forgotten(
 
 REVOKED: list[tuple[RevocationKind, str]] = [
     ("session", "sid"),
+    ("grant", "sid:app"),
     ("subject", "alice"),
     ("client", "app"),
     ("token", "jti"),

@@ -11,12 +11,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from policies.decision import Allow
-from policies.throttle import ACCOUNT, ALARM, FACTOR, KNOWN, LETTERS, NETWORK, REMEMBERED, Curve, Throttled
+from policies.throttle import ACCOUNT, ALARM, FACTOR, KNOWN, LETTERS, NETWORK, REMEMBERED, USER_CODE, Curve, Throttled
 from tenants import throttles
 from tenants.database import Database
 from tenants.store import Store
 from tenants.tenant import Tenant
-from tenants.throttles import Counter, account, factor, known, letter, network
+from tenants.throttles import Counter, account, factor, known, letter, network, user_code
 from tests.conftest import Clock
 from tests.tenants.conftest import Household, dump
 
@@ -29,6 +29,7 @@ KINDS = [
     pytest.param(DEVICE, KNOWN, id="known"),
     pytest.param(factor(USER), FACTOR, id="factor"),
     pytest.param(letter("alice@example.com"), LETTERS, id="letter"),
+    pytest.param(user_code(USER), USER_CODE, id="user_code"),
 ]
 
 
@@ -261,6 +262,11 @@ async def test_the_statements_do_not_tell_whether_an_account_exists(
         assert await sent("alice") == await sent("nobody")
     answer, _ = await sent("alice")
     assert answer == Throttled(ACCOUNT.first)
+
+
+async def test_two_counters_cost_one_lock_and_one_write(store: Store, acme: Tenant, statements: list[str]) -> None:
+    await reserve(store, acme, HERE, account("alice"))
+    assert [statement.split()[0] for statement in statements if "throttles" in statement] == ["INSERT", "UPDATE"]
 
 
 async def test_no_two_transactions_wait_for_each_other(

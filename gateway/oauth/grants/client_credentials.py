@@ -2,13 +2,11 @@
 
 from dataclasses import dataclass
 
-from gateway.authn.password_attempt import Step
 from gateway.errors import InvalidScope, InvalidTarget
 from gateway.oauth.access_token import AccessGrant, audiences_for
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
 from policies.decision import Deny
-from policies.scope import Granted, granted
-from tenants.store import TenantStore
+from policies.scope import OPENID, Granted, granted
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,35 +14,22 @@ class ClientCredentialsGrant:
     """The client's own scopes, for its own subject. That the client is confidential is checked when it is stored."""
 
     grant_type: str = "client_credentials"
-    carried_by: str = "client_credentials"
-    slow: bool = False
 
-    def admit(self) -> None:
-        """There is always room for it."""
-
-    async def load(self, store: TenantStore, request: GrantRequest) -> Granted | Deny:  # noqa: ARG002 - the protocol's
-        """What may be granted of what is asked; a client that asks for nothing gets its default scopes."""
+    def decide(self, request: GrantRequest) -> Issued | Refused:
+        """What is asked for, or the client's default scopes."""
         client = request.client
-        return granted(
+        scopes = granted(
             request.form.optional("scope"),
-            client_scopes=client.scopes,
+            client_scopes=client.scopes - OPENID,  # there is no user to tell of
             default_scopes=client.default_scopes,
             user_scopes=None,
         )
-
-    async def prove(self, attempt: Granted | Deny, step: Step) -> Granted | Deny:  # noqa: ARG002 - the protocol's
-        """Nothing is slow here."""
-        return attempt
-
-    async def issue(self, store: TenantStore, request: GrantRequest, attempt: Granted | Deny) -> Issued | Refused:  # noqa: ARG002
-        """The token; its one write is its event."""
-        client_id = request.client.client_id
-        match attempt:
+        match scopes:
             case Deny(reason):
-                return Refused(InvalidScope(reason=reason), "token.refused", subject=client_id)
-            case Granted(scopes):
+                return Refused(InvalidScope(reason=reason), "token.refused", subject=client.client_id)
+            case Granted():
                 try:
-                    audiences = audiences_for(request.client, request.form.many("resource"))
+                    audiences = audiences_for(client, request.form.many("resource"))
                 except InvalidTarget as error:
-                    return Refused(error, "token.refused", subject=client_id)
-                return Issued(AccessGrant(client_id, client_id, scopes, audiences), "token.issued")
+                    return Refused(error, "token.refused", subject=client.client_id)
+                return Issued(AccessGrant(client.client_id, client.client_id, scopes.scopes, audiences), "token.issued")

@@ -1,14 +1,18 @@
 """What the pipeline asks of a grant, and what a grant gives back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
 
 from gateway.authn.password_attempt import Step
 from gateway.errors import OAuthError
 from gateway.form import Form
 from gateway.oauth.access_token import AccessGrant
+from tenants.audit_event import Details
 from tenants.clients import Client
+from tenants.issuers import Issuer
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
 from tenants.visitor import Visitor
@@ -18,23 +22,56 @@ Attempt = TypeVar("Attempt")
 
 @dataclass(frozen=True, slots=True)
 class GrantRequest:
-    """One call of the token endpoint. Tenant and client were read, and proved, in the transaction that is open."""
+    """One call of the token endpoint, of a client that proved who it is. Tenant and client are as they were ``now``.
 
-    tenant: Tenant
+    ``binding`` is the thumbprint of the key that the caller proved to hold (RFC 9449): the pipeline binds the access
+    token to it, whatever the grant.
+    """
+
+    issuer: Issuer
     client: Client
     form: Form
     visitor: Visitor
     now: datetime
+    binding: str | None = None
+
+    @property
+    def refresh_binding(self) -> str | None:
+        """What a refresh token is to be bound to (RFC 9449 section 5): a confidential client's is bound to the client
+        already, whose keys may change.
+        """
+        return None if self.client.confidential else self.binding
+
+    @property
+    def tenant(self) -> Tenant:
+        """Whose issuer it is."""
+        return self.issuer.tenant
+
+
+@dataclass(frozen=True, slots=True)
+class IdTokenFacts:
+    """What the ID token says beside the session: the user, the request's ``nonce``, and claims of the user."""
+
+    user_id: UUID
+    nonce: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """What the grant allows, for the pipeline to sign and to tell of. ``event`` is the audit event's type."""
+    """What the grant allows, for the pipeline to sign and to tell of. ``event`` is the audit event's type.
+
+    ``id_token`` where ``openid`` was granted; ``access`` has a session then. ``issued_token_type`` is what an exchange
+    answers with (RFC 8693 section 2.2.1); ``details`` are told beside grant type and scopes.
+    """
 
     access: AccessGrant
     event: str
     user_name: str | None = None
     refresh_token: str | None = None
+    id_token: IdTokenFacts | None = None
+    issued_token_type: str | None = None
+    details: Details = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +121,18 @@ class Grant(Protocol[Attempt]):
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: Attempt) -> Issued | Refused:
         """Decide on facts that are true in this transaction, then write. All checks come before the first write."""
+
+
+class ImmediateGrant(Protocol):
+    """A grant type that needs nothing but tenant and client, and writes nothing but its event."""
+
+    @property
+    def grant_type(self) -> str:
+        """The value of the parameter ``grant_type``."""
+
+    def decide(self, request: GrantRequest) -> Issued | Refused:
+        """What it comes to.
+
+        Raises:
+            OAuthError: the request is malformed for this grant.
+        """

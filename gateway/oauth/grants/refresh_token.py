@@ -4,11 +4,14 @@ from dataclasses import dataclass, field
 
 from gateway.authn.completion import session_facts
 from gateway.authn.password_attempt import Step
-from gateway.errors import InvalidGrant, InvalidScope, InvalidTarget
+from gateway.errors import InvalidGrant, InvalidScope, InvalidTarget, OAuthError
 from gateway.oauth.access_token import AccessGrant
+from gateway.oauth.errors import InvalidDpopProof
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
+from gateway.oauth.grants.openid import id_token_facts
 from policies import login, refresh
 from policies.decision import Allow, Deny
+from policies.scope import of_user
 from tenants.refresh_tokens import RefreshToken
 from tenants.sessions import Session
 from tenants.store import TenantStore
@@ -73,9 +76,10 @@ class RefreshTokenGrant:
             token.facts,
             client_id=request.client.client_id,
             asked=request.form.optional("scope"),
-            permitted=request.client.scopes & attempt.user_scopes,
+            permitted=request.client.scopes & of_user(attempt.user_scopes),
             now=request.now,
             grace=request.tenant.lifetimes.refresh_grace,
+            shown=request.binding,
         )
         if isinstance(decision, refresh.Rotate | refresh.ReplaySuccessor):
             match login.may_go_on(await session_facts(store, request.tenant, user, session), request.now):
@@ -86,6 +90,8 @@ class RefreshTokenGrant:
         match decision:
             case Deny("invalid_scope"):
                 return _refuse(InvalidScope(reason="scope_not_granted"), token, user)
+            case Deny("dpop_proof_missing" as reason):
+                return _refuse(InvalidDpopProof(reason=reason), token, user)
             case Deny(reason):
                 return _refuse(InvalidGrant(reason=reason), token, user)
             case refresh.Reuse():
@@ -99,9 +105,13 @@ class RefreshTokenGrant:
                 if spent is None:  # a parallel request was faster: what the token earns now is decided anew
                     return await self.issue(store, request, await self.load(store, request))
                 successor = spent
+        if request.refresh_binding is not None and token.facts.bound_to is None:
+            await store.refresh_tokens.bind_family(token.family_id, request.refresh_binding)
         access = AccessGrant(str(user.id), request.client.client_id, scopes, audiences, session)
-        return Issued(access, _EVENT, user_name=user.name, refresh_token=successor)
+        # No nonce: it proved whose answer the first ID token was (OpenID Connect Core section 12.2).
+        id_token = await id_token_facts(store, request, user, scopes, requested=token.id_token_claims)
+        return Issued(access, _EVENT, user_name=user.name, refresh_token=successor, id_token=id_token)
 
 
-def _refuse(error: InvalidGrant | InvalidScope | InvalidTarget, token: RefreshToken, user: User) -> Refused:
+def _refuse(error: OAuthError, token: RefreshToken, user: User) -> Refused:
     return Refused(error, _REFUSED, subject=str(user.id), user_name=user.name, session_id=str(token.session_id))

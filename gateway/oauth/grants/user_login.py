@@ -9,8 +9,10 @@ from gateway.errors import InvalidScope, InvalidTarget, OAuthError
 from gateway.form import Form
 from gateway.oauth.access_token import AccessGrant, audiences_for
 from gateway.oauth.grants.grant import GrantRequest, Issued
+from gateway.oauth.grants.openid import id_token_facts
 from policies.decision import Deny
-from policies.scope import Granted, granted
+from policies.scope import Granted, granted, of_user
+from tenants.sessions import Session
 from tenants.store import TenantStore
 from tenants.users import User
 
@@ -51,7 +53,7 @@ async def wanted(store: TenantStore, request: GrantRequest, user: User, asked: A
         asked.scope,
         client_scopes=request.client.scopes,
         default_scopes=request.client.default_scopes,
-        user_scopes=await store.roles.scopes_of(user.id),
+        user_scopes=of_user(await store.roles.scopes_of(user.id)),
     )
     match scopes:
         case Deny(reason):
@@ -66,7 +68,7 @@ async def wanted(store: TenantStore, request: GrantRequest, user: User, asked: A
 async def issue_for(
     store: TenantStore, request: GrantRequest, user: User, found: Wanted, *, proved: Set[str]
 ) -> Issued:
-    """Start the session, and its refresh family where the client may have one."""
+    """Start the session, and what ``issue_in`` says."""
     session = await start_by_api(
         store,
         request.tenant,
@@ -76,6 +78,12 @@ async def issue_for(
         visitor=request.visitor,
         now=request.now,
     )
+    return await issue_in(store, request, user, found, session)
+
+
+async def issue_in(store: TenantStore, request: GrantRequest, user: User, found: Wanted, session: Session) -> Issued:
+    """What a session gives that was started for this client: a refresh family where it may have one, an ID token."""
+    await store.logout_notices.used_by(session.id, request.client.client_id)
     refresh_token = None
     if "refresh_token" in request.client.grant_types:
         lifetimes = request.tenant.lifetimes
@@ -86,6 +94,8 @@ async def issue_for(
             audiences=found.audiences,
             idle=lifetimes.refresh_idle,
             absolute=lifetimes.refresh_absolute,
+            dpop_jkt=request.refresh_binding,
         )
     access = AccessGrant(str(user.id), request.client.client_id, found.scopes, found.audiences, session)
-    return Issued(access, "login.succeeded", user_name=user.name, refresh_token=refresh_token)
+    id_token = await id_token_facts(store, request, user, found.scopes)
+    return Issued(access, "login.succeeded", user_name=user.name, refresh_token=refresh_token, id_token=id_token)

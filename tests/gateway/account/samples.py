@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from gateway.account.activity_page import ActivityLine
+from gateway.account.apps_page import AppLine
 from gateway.account.devices_page import DeviceLine
 from gateway.account.sessions_page import SessionLine
 from gateway.pages.page import Page
@@ -35,6 +36,7 @@ _DEVICE = DeviceLine(
     trusted_until=NOW + timedelta(days=30),
     is_this=True,
 )
+_APP = AppLine("reports", "Reports", ("Know who you are", "orders:read"), NOW)
 _FACTOR = Factor(_ID, _ID, "My phone", NOW, NOW, NOW)
 _DONE = ActivityLine(NOW, "Logged in", "203.0.113.7", "Berlin, Germany", alarming=False)
 
@@ -93,6 +95,13 @@ def samples() -> list[Sample]:
         "overview-worst": Page("account/overview.html", "Your account", _overview(_WORST, long_user, long_factors)),
         "sessions-usual": Page("account/sessions.html", "Sessions", {"sessions": _USUAL.sessions}),
         "sessions-worst": Page("account/sessions.html", "Sessions", {"sessions": _WORST.sessions}),
+        "apps-usual": Page("account/apps.html", "Applications", {"apps": (_APP, replace(_APP, name="Mail", asks=()))}),
+        "apps-empty": Page("account/apps.html", "Applications", {"apps": ()}),
+        "apps-worst": Page(
+            "account/apps.html",
+            "Applications",
+            {"apps": tuple(replace(_APP, name=LONG[:200], asks=(HOSTILE, "x" * 100)) for _ in "123")},
+        ),
         "devices-usual": Page("account/devices.html", "Devices", {"devices": _USUAL.devices}),
         "devices-empty": Page("account/devices.html", "Devices", {"devices": ()}),
         "devices-worst": Page("account/devices.html", "Devices", {"devices": _WORST.devices}),

@@ -18,7 +18,7 @@ from tests.gateway.login.people import code, enrol
 from tests.gateway.world import PUBLIC_URL, World
 
 SOME_ID = "0b7c5f0e-7d43-4b0e-9a51-5d2c8f1e6a90"
-SEEN = ("/account", "/account/activity", "/account/password", "/account/sessions", "/account/devices")
+SEEN = ("/account", "/account/activity", "/account/password", "/account/sessions", "/account/devices", "/account/apps")
 FRESH = (
     "/account/email",
     "/account/factors/new",
@@ -34,6 +34,7 @@ FORMS = {
     "/account/recovery-codes": {"sent": "yes"},
     "/account/sessions": {"others": "yes"},
     "/account/devices": {"all": "yes"},
+    "/account/apps": {"client": "web"},
 }
 EVERY_PAGE = sorted({*SEEN, *FRESH, *FORMS})
 GARBAGE = [

@@ -114,7 +114,7 @@ async def test_to_end_this_session_is_to_log_out(world: World) -> None:
 
 async def test_the_log_out_button_logs_out(world: World) -> None:
     async with logged_in(world) as browser:
-        (form,) = [form for form in browser.forms if form.action == "/t/acme/logout"]
+        (form,) = [form for form in browser.forms if form.action == "/t/acme/logout/confirm"]
         await browser.submit(to=form.action, **form.fields)
         assert not await has_session(browser)
 

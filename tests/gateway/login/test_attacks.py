@@ -90,7 +90,7 @@ async def test_a_form_token_of_another_session_logs_nobody_out(world: World) -> 
         await mine.log_in()
         await other.log_in("bob")
         await other.get("/logout")
-        answer = await mine.post("/logout", other.forms[0].fields)
+        answer = await mine.post("/logout/confirm", other.forms[0].fields)
         assert answer.status_code == 403
     assert await sessions_of(world) == 1
 

@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from gateway.oauth import cors
+from policies.web_origin import allowed
 from tests.gateway.world import World
 
 HEADERS = "authorization,x-requested-with"
@@ -61,9 +62,32 @@ async def test_a_preflight_of_a_clients_origin_is_permitted(world: World, origin
     assert (answer.status_code, answer.content) == (204, b"")
     assert answer.headers["access-control-allow-origin"] == origin
     assert answer.headers["access-control-allow-methods"] == "POST"
-    assert answer.headers["access-control-allow-headers"] == "Authorization, Content-Type, X-Requested-With"
+    assert answer.headers["access-control-allow-headers"] == "Authorization, Content-Type, DPoP, X-Requested-With"
     assert answer.headers["access-control-max-age"] == "600"
     assert answer.headers["vary"] == "Origin"
+    assert "access-control-allow-credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("userinfo", "GET, HEAD, POST"),
+        ("revoke", "POST"),
+        ("introspect", "POST"),
+        ("par", "POST"),
+        ("device", "POST"),
+        ("register", "POST"),
+        ("register/dcr-1", "GET, PUT, DELETE"),
+    ],
+)
+async def test_every_endpoint_that_pages_call_answers_a_preflight(world: World, path: str, methods: str) -> None:
+    fields = {"Origin": "https://app.acme.test", "Access-Control-Request-Method": "POST"}
+    async with world.client() as client:
+        answer = await client.options(f"/t/acme/{path}", headers=fields)
+
+    assert answer.status_code == 204
+    assert answer.headers["access-control-allow-origin"] == "https://app.acme.test"
+    assert answer.headers["access-control-allow-methods"] == methods
     assert "access-control-allow-credentials" not in answer.headers
 
 
@@ -94,7 +118,7 @@ async def test_a_page_may_read_an_answer_and_a_refusal_alike(world: World, chang
     answer = await world.post(world.acme.form(**changes), headers={"Origin": "https://app.acme.test"})
 
     assert answer.headers["access-control-allow-origin"] == "https://app.acme.test"
-    assert answer.headers["access-control-expose-headers"] == "WWW-Authenticate, Retry-After, X-Request-Id"
+    assert answer.headers["access-control-expose-headers"] == "WWW-Authenticate, DPoP-Nonce, Retry-After, X-Request-Id"
     assert answer.headers["vary"] == "Origin"
     assert "access-control-allow-credentials" not in answer.headers
 
@@ -130,5 +154,5 @@ async def test_anybody_may_read_discovery_and_keys(world: World, path: str) -> N
 
 
 def test_without_origins_nobody_is_allowed() -> None:
-    assert not cors.allowed("https://app.acme.test", set())
+    assert not allowed("https://app.acme.test", set())
     assert cors.answer_headers(None, {"https://app.acme.test"}) == {"Vary": "Origin"}

@@ -2,14 +2,29 @@
 
 import json
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.errors import TenantNotFound
 from policies.key_rotation import KeyState, jwks_max_age
+from tenants.provider import ProviderPolicy
 from tests.gateway.world import World
 
 DISCOVERY = ["/t/acme/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/t/acme"]
+EXPECTED = Path(__file__).parents[2] / "vectors" / "discovery.json"
+METHODS = {
+    "authorization_endpoint": ["GET", "POST"],
+    "token_endpoint": ["POST"],
+    "jwks_uri": ["GET", "HEAD"],
+    "userinfo_endpoint": ["GET", "POST"],
+    "pushed_authorization_request_endpoint": ["POST"],
+    "device_authorization_endpoint": ["POST"],
+    "introspection_endpoint": ["POST"],
+    "revocation_endpoint": ["POST"],
+    "end_session_endpoint": ["GET", "POST"],
+}
 
 
 async def read(world: World, path: str, method: str = "GET") -> tuple[int, dict[str, str], dict[str, object]]:
@@ -18,38 +33,82 @@ async def read(world: World, path: str, method: str = "GET") -> tuple[int, dict[
     return answer.status_code, dict(answer.headers), answer.json() if answer.content else {}
 
 
+async def change_provider(world: World, **values: Any) -> None:
+    async with world.store() as store:
+        await store.settings.set_provider(ProviderPolicy().changed(**values))
+
+
 async def kids(world: World) -> set[str]:
     _, _, document = await read(world, "/t/acme/jwks")
     return {jwk["kid"] for jwk in document["keys"]}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", DISCOVERY)
-async def test_discovery_names_what_exists_and_nothing_else(world: World, path: str) -> None:
+async def test_discovery_says_what_this_issuer_can(world: World, path: str) -> None:
     status, headers, document = await read(world, path)
 
     assert status == 200
     assert headers["content-type"] == "application/json"
     assert headers["cache-control"] == "public, max-age=300"
-    assert document == {
-        "issuer": "http://localhost:8080/t/acme",
-        "token_endpoint": "http://localhost:8080/t/acme/token",
-        "jwks_uri": "http://localhost:8080/t/acme/jwks",
-        "grant_types_supported": ["client_credentials", "password", "refresh_token"],
-        "response_types_supported": [],
-        "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-        "acr_values_supported": ["urn:yett:acr:pwd"],
-    }
+    assert headers["access-control-allow-origin"] == "*"
+    assert document == json.loads(EXPECTED.read_text())
 
 
 @pytest.mark.parametrize("path", DISCOVERY)
-async def test_what_discovery_names_answers(world: World, path: str) -> None:
+async def test_every_endpoint_that_discovery_names_is_there(world: World, path: str) -> None:
+    await change_provider(world, registration=True)
     _, _, document = await read(world, path)
+    named = {name: str(uri) for name, uri in document.items() if name.endswith(("_endpoint", "_uri"))}
+
+    assert set(named) == {*METHODS, "registration_endpoint"}
     async with world.client() as client:
-        assert (await client.get(str(document["jwks_uri"]))).status_code == 200
-        assert (await client.post(str(document["token_endpoint"]), data=world.acme.form())).status_code == 200
-        for grant_type in document["grant_types_supported"]:  # type: ignore[attr-defined]
-            answer = await client.post(str(document["token_endpoint"]), data={"grant_type": grant_type})
-            assert answer.json()["error"] != "unsupported_grant_type"
+        for name, uri in named.items():
+            assert uri.startswith(world.acme.issuer + "/"), name
+            for method in METHODS.get(name, ["POST"]):
+                assert (await client.request(method, uri)).status_code not in (404, 405, 500), (name, method)
+
+
+async def test_every_grant_type_that_discovery_names_is_served_and_no_other(world: World) -> None:
+    _, _, document = await read(world, DISCOVERY[0])
+    for grant_type in document["grant_types_supported"]:  # type: ignore[attr-defined]
+        answer = await world.post({"grant_type": grant_type, "client_id": "web", "client_secret": world.acme.secret})
+        assert answer.json().get("error") not in ("unsupported_grant_type", "unauthorized_client"), grant_type
+    for grant_type in ("implicit", "urn:ietf:params:oauth:grant-type:jwt-bearer"):
+        assert (await world.post({"grant_type": grant_type})).json()["error"] == "unsupported_grant_type"
+
+
+async def test_registration_is_named_where_it_is_open(world: World) -> None:
+    for open_ in (True, False):
+        await change_provider(world, registration=open_)
+        _, _, document = await read(world, DISCOVERY[0])
+        named = document.get("registration_endpoint")
+        assert named == (f"{world.acme.issuer}/register" if open_ else None)
+
+
+async def test_whether_requests_have_to_be_pushed_is_the_tenants_to_say(world: World) -> None:
+    await change_provider(world, require_pushed=True)
+    for slug, required in (("acme", True), ("globex", False)):
+        _, _, document = await read(world, f"/t/{slug}/.well-known/openid-configuration")
+        assert document["require_pushed_authorization_requests"] is required
+
+
+async def test_scopes_and_claims_of_the_tenants_own_are_named(world: World) -> None:
+    pairs = (("company", (("company", "tenant.name"), ("tier", "const:gold"))),)
+    await change_provider(world, scope_claims=pairs)
+    _, _, acme = await read(world, DISCOVERY[0])
+    _, _, globex = await read(world, "/t/globex/.well-known/openid-configuration")
+
+    assert set(acme["scopes_supported"]) - set(globex["scopes_supported"]) == {"company"}  # type: ignore[call-overload]
+    assert set(acme["claims_supported"]) - set(globex["claims_supported"]) == {"company", "tier"}  # type: ignore[call-overload]
+
+
+async def test_id_tokens_are_said_to_be_signed_as_they_are_and_as_they_will_be(world: World) -> None:
+    expected = [["ES256"], ["ES256", "EdDSA"]]
+    for names in expected:
+        _, _, document = await read(world, DISCOVERY[0])
+        assert document["id_token_signing_alg_values_supported"] == names
+        async with world.store() as store:
+            await store.keys.create_next("EdDSA")
 
 
 async def test_the_issuer_comes_from_the_configuration_whatever_the_host_r01(world: World) -> None:

@@ -204,7 +204,7 @@ async def test_a_tenant_that_is_suspended_while_the_password_is_hashed_is_refuse
     async with open_world(hashing_pool=seam) as world:
 
         async def suspend() -> None:
-            async with world.installation.store.for_tenant(world.acme.id) as store:
+            async with world.store() as store:
                 await store.settings.set_active(False)
 
         seam.meanwhile = suspend

@@ -130,6 +130,32 @@ def _contexts() -> Mapping[str, tuple[str, Mapping[str, object], Mapping[str, ob
             },
             {"text": HOSTILE, "error": "This link was used before.", "cancel_url": "/t/acme/login"},
         ),
+        "device.html": (
+            "Connect a device",
+            {
+                "code": "",
+                "user_name": "alice",
+                "again_url": "/t/acme/login?again=yes",
+                "action": "/t/acme/device/confirm",
+            },
+            {"code": HOSTILE[:64], "user_name": LONG, "error": "No device waits with that code. Look at it again."},
+        ),
+        "device_confirm.html": (
+            "Connect Television",
+            {
+                "app": "Television",
+                "code": "WDJB-MJHT",
+                "asks": ["Know who you are", "Your email address", "orders:read"],
+                "facts": [
+                    ("Your account", "alice"),
+                    ("Asked from", "203.0.113.7 (Berlin, Germany)"),
+                    ("Asked", "just now"),
+                ],
+                "action": "/t/acme/device/confirm",
+                "hidden": {"user_code": "WDJB-MJHT"},
+            },
+            {"app": LONG, "asks": [HOSTILE, "x" * 300], "facts": [("Your account", HOSTILE), ("Asked from", LONG)]},
+        ),
         "message.html": (
             "Logged out",
             {
@@ -139,6 +165,45 @@ def _contexts() -> Mapping[str, tuple[str, Mapping[str, object], Mapping[str, ob
                 "link_text": "Log in again",
             },
             {"heading": HOSTILE, "text": LONG, "link_url": None, "link_text": None},
+        ),
+        "consent.html": (
+            "Allow Reports",
+            {
+                "app": "Reports",
+                "client_uri": "https://reports.example",
+                "policy_uri": "https://reports.example/privacy",
+                "tos_uri": "https://reports.example/terms",
+                "user_name": "alice",
+                "asks": ["Know who you are", "Your email address", "orders:read"],
+                "audiences": ("https://api.example.com/orders",),
+                "action": "/t/acme/authorize/consent",
+                "hidden": {"begun": "ybg_x"},
+                "other_account": "/t/acme/login?again=yes",
+            },
+            {
+                "app": LONG[:200],
+                "client_uri": None,
+                "policy_uri": None,
+                "tos_uri": None,
+                "user_name": LONG[:254],
+                "asks": [HOSTILE, "x" * 100],
+                "audiences": (f"https://{'a' * 60}.{'b' * 60}.example/{'c' * 200}",) * 3,
+            },
+        ),
+        "form_post.html": (
+            "Back",
+            {"app": "Reports", "action": "https://app.example/callback", "parameters": {"code": "yac_x", "iss": "y"}},
+            {"app": LONG[:200], "parameters": {"state": HOSTILE}},
+        ),
+        "authorize_error.html": (
+            "Error",
+            {
+                "code": "invalid_request",
+                "reason": "redirect_uri_unregistered",
+                "text": "The redirect_uri is not registered for this client.",
+                "request_id": "0198b2f0c3a57e1d",
+            },
+            {"text": LONG, "reason": "x" * 100},
         ),
         "error.html": (
             "That did not work",
@@ -166,7 +231,8 @@ def samples() -> list[Sample]:
     """All of them: the usual one, plain or branded; the worst one in a tenant with a very long name."""
     found = []
     for template, (title, usual, worst) in _contexts().items():
-        page, name = Page(template, title, usual), template.removesuffix(".html")
+        page = Page(template, title, usual, scripted=template == "form_post.html")
+        name = template.removesuffix(".html")
         found.append(Sample(f"{name}-plain", PLAIN, page))
         if template in _SHOWN_BRANDED:
             found.append(Sample(f"{name}-branded", BRANDED, page))

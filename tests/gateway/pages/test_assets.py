@@ -88,6 +88,7 @@ async def test_a_page_finds_everything_that_it_names(client: httpx.AsyncClient, 
         ("yett.css", "text/css; charset=utf-8"),
         ("brand.css", "text/css; charset=utf-8"),
         ("icon.svg", "image/svg+xml"),
+        ("form_post.js", "text/javascript; charset=utf-8"),
         ("logo", "image/png"),
     ],
 )
@@ -110,7 +111,7 @@ async def test_each_tenant_has_its_own_colours_and_logo(client: httpx.AsyncClien
     assert (await client.get("/t/globex/assets/logo")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["yett.css", "brand.css", "icon.svg", "logo"])
+@pytest.mark.parametrize("name", ["yett.css", "brand.css", "icon.svg", "form_post.js", "logo"])
 async def test_nobodys_tenant_has_no_files(client: httpx.AsyncClient, name: str) -> None:
     assert (await client.get(f"/t/initech/assets/{name}")).status_code == 404
 
@@ -124,7 +125,7 @@ async def test_another_version_than_todays_is_not_kept(client: httpx.AsyncClient
     assert (await client.get(f"/t/acme/assets/brand.css?v={old}")).headers["cache-control"] == "no-cache"
 
 
-@pytest.mark.parametrize("name", ["yett.css", "brand.css", "icon.svg", "logo"])
+@pytest.mark.parametrize("name", ["yett.css", "brand.css", "icon.svg", "form_post.js", "logo"])
 async def test_what_a_browser_holds_is_not_sent_again(client: httpx.AsyncClient, name: str) -> None:
     address = f"/t/acme/assets/{name}"
     etag = (await client.get(address)).headers["etag"]

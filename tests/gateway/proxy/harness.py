@@ -14,6 +14,8 @@ from uuid import UUID
 
 import gateway.proxy
 from gateway.audit import Observation
+from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
+from gateway.authn.dpop_nonce import DpopNonces
 from gateway.proxy.plane import DataPlane, PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
@@ -277,16 +279,24 @@ class World:
         self.seen: list[Observation] = []
         self.verified: list[bytes] = []
         self.principals: dict[bytes, Principal] = {b"alice": ALICE}
+        self.authenticate: Callable[[bytes], Any] = self._authenticate
+        self.nonces = DpopNonces([bytes(32)], self.time)
+        self.proofs = SeenProofs()
         upstream = Upstream("orders", tuple(f"http://127.0.0.1:{port}" for port in ports), AUDIENCE, **options)
         self.pool = UpstreamPool(upstream, clock=self.clock)
         self.plane = DataPlane(
             PlaneConfig(RouteTable.compile(ROUTES), {"orders": self.pool}),
-            authenticate=self._authenticate,
+            authenticate=lambda token: self.authenticate(token),
+            possession=Possession(ProofCheck(self.nonces, self.time), self.proofs, self.time),
             feed_fresh=lambda: self.fresh,
             observe=self.seen.append,
             trusted_proxies=trusted,
             now=lambda: NOW,
         )
+
+    def time(self) -> float:
+        """The time of day, which proofs go by."""
+        return NOW + self.clock.now - 1000.0
 
     def _authenticate(self, token: bytes) -> Principal | Refused:
         self.verified.append(token)

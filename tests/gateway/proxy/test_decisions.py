@@ -55,7 +55,7 @@ async def test_a_refused_token_is_noted_for_the_tenant_whose_key_signed_it_and_f
     plane = silent()
     revoked = Refused("token_revoked")
     revoked.proved_tenant = UUID(int=9)
-    plane.plane._authenticate = lambda _: revoked
+    plane.authenticate = lambda _: revoked
     await plane.ask(request(token="revoked"))
     [seen] = plane.seen
     assert (seen.tenant_id, seen.subject, seen.client_id) == (UUID(int=9), None, None)
@@ -289,7 +289,7 @@ async def test_a_bug_in_authentication_lets_nobody_in() -> None:
     def broken(_: bytes) -> None:
         raise RuntimeError("bug")
 
-    plane.plane._authenticate = broken  # type: ignore[assignment]
+    plane.authenticate = broken
     client = request()
     with pytest.raises(RuntimeError):
         await plane.ask(client)

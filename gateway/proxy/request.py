@@ -1,0 +1,40 @@
+"""One request to an API while it is decided about: what came in, and what has been found out of it so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from gateway.proxy.headers import Inbound
+from gateway.proxy.identity import Origin, RequestIds
+from gateway.proxy.own_answer import Fields
+from gateway.proxy.refusal import Scheme
+from policies.principal import Principal
+from policies.route import Matched
+
+Scope = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class ProxiedRequest:
+    """``principal`` and ``matched`` are filled in on the way; ``proved_tenant`` is whose token it is where there is no
+    principal; ``nonce`` is what the next DPoP proof has to carry, where this request is one with a proof;
+    ``permission`` is what every answer says to pages of other origins, where the configuration lists any.
+    """
+
+    scope: Scope
+    inbound: Inbound
+    origin: Origin
+    ids: RequestIds
+    principal: Principal | None = None
+    proved_tenant: UUID | None = None
+    matched: Matched | None = None
+    scheme: Scheme = "Bearer"
+    nonce: str | None = None
+    permission: Fields = ()
+
+    @property
+    def url(self) -> str:
+        """The address as the client wrote it, without its query: the scheme is what a trusted proxy says that it is."""
+        pieces = self.origin.proto, b"://", self.inbound.host, self.scope["raw_path"]
+        return b"".join(pieces).decode("latin-1")
