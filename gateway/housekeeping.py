@@ -96,7 +96,7 @@ class Housekeeping:
             tenant = await store.settings.get()
             if tenant is None:
                 return
-            moves = list(await store.keys.advance(tenant.signing_alg))
+            moves = list(await store.keys.advance(tenant.signing_alg, signs_for=tenant.provider.key_rotation))
             if moves:
                 details: Details = {"moves": moves}
                 await store.audit.add(Event(type="key.advanced", outcome="success", actor="schedule", details=details))

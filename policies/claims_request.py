@@ -96,6 +96,8 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):  # read in two ways by two readers
         raise _Malformed
+    if not all(name.isprintable() for name in found):  # NUL and lone surrogates, which no database takes
+        raise _Malformed
     return found
 
 

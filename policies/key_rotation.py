@@ -115,6 +115,13 @@ def promote(
     return Schedule(candidate.kid, at=ready_at)
 
 
+def outlived(activated_at: datetime | None, *, signs_for: timedelta | None, now: datetime) -> bool:
+    """Whether an active key has signed for as long as it may, so that the next one is to take over by itself. Never
+    where ``signs_for`` is None: then keys are rotated by hand.
+    """
+    return signs_for is not None and activated_at is not None and activated_at + signs_for <= now
+
+
 def due(keys: Iterable[KeyFacts], *, now: datetime) -> str | None:
     """The kid of a next key whose scheduled promotion is due, the earliest first."""
     times = sorted(

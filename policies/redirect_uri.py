@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 _LOOPBACK = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\]))(?::([1-9][0-9]{0,4}))?((?:[/?].*)?)", re.DOTALL)
 _LAST_PORT = 65535
+_LONGEST = 2000  # as long as a registered one may be; with another port it could be longer
 ANSWER_PARAMETERS = frozenset(
     {"code", "state", "iss", "error", "error_description", "error_uri", "response", "id_token", "access_token"}
 )
@@ -22,7 +23,7 @@ ANSWER_PARAMETERS = frozenset(
 def matches(asked: str, registered: Iterable[str]) -> bool:
     """Whether an answer may go to ``asked``."""
     known = frozenset(registered)
-    if carries_answer(asked):
+    if len(asked) > _LONGEST or carries_answer(asked):
         return False
     if asked in known:
         return True

@@ -71,9 +71,7 @@ class Consents:
     async def of_user(self, user_id: UUID) -> Sequence[ConsentedClient]:
         """All of a user's, by the client's name."""
         mine = {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
-        return [
-            ConsentedClient(_consent(row), row.name) for row in await self._connection.execute(_LIST, mine)
-        ]
+        return [ConsentedClient(_consent(row), row.name) for row in await self._connection.execute(_LIST, mine)]
 
     async def give(self, user_id: UUID, client_id: str, *, scopes: Iterable[str], audiences: Iterable[str]) -> None:
         """Let the client have this, in place of what was there before."""

@@ -5,7 +5,7 @@ When a key may move is ``policies.key_rotation``'s to say.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +22,7 @@ from policies.key_rotation import (
     Schedule,
     due,
     may_become,
+    outlived,
     promote,
     to_retire,
 )
@@ -140,14 +141,29 @@ class Keys:
                 await self._promote(kid, retires, alg)
         return promotion
 
-    async def advance(self, alg: Algorithm) -> Sequence[str]:
-        """Do what has become due: promote a scheduled key, retire those whose last token has expired.
+    async def advance(self, alg: Algorithm, *, signs_for: timedelta | None = None) -> Sequence[str]:
+        """Do what has become due: rotate a key that has signed for ``signs_for``, promote a scheduled one, retire those
+        whose last token has expired.
 
         Returns the moves as ``kid:state``, for the log.
         """
         await self._lock()
-        keys = [key.facts() for key in await self.list()]
+        records = await self.list()
         moves = []
+        old = any(
+            key.state is KeyState.ACTIVE and outlived(key.activated_at, signs_for=signs_for, now=self._now)
+            for key in records
+        )
+        if old and not any(key.promote_at for key in records if key.state is KeyState.NEXT):
+            match await self.rotate(alg):
+                case PromoteNow(promoted):
+                    moves.append(f"{promoted}:{KeyState.ACTIVE}")
+                case Schedule(promoted):
+                    moves.append(f"{promoted}:scheduled")
+                case NothingToPromote():
+                    raise AssertionError("a rotation makes the key that it lacks")
+            records = await self.list()
+        keys = [key.facts() for key in records]
         kid = due(keys, now=self._now)
         if kid is not None:
             retires = next((key.kid for key in keys if key.state is KeyState.ACTIVE), None)

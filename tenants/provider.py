@@ -10,7 +10,7 @@ from tenants.errors import InvalidValue
 from tenants.names import checked_scopes
 
 STANDARD_SCOPES = scope.OPENID
-_LEAST_ROTATION, _MOST_ROTATION = timedelta(days=2), timedelta(days=3650)
+LEAST_ROTATION, _MOST_ROTATION = timedelta(days=2), timedelta(days=3650)
 _MOST_SCOPES = 50
 
 
@@ -60,9 +60,9 @@ class ProviderPolicy:
         policy = replace(self, **values)
         if not 0 <= policy.registered_clients <= 100_000:
             raise InvalidValue("at most 100000 clients may register themselves")
-        if policy.key_rotation is not None and not _LEAST_ROTATION <= policy.key_rotation <= _MOST_ROTATION:
+        if policy.key_rotation is not None and not LEAST_ROTATION <= policy.key_rotation <= _MOST_ROTATION:
             raise InvalidValue(
-                f"a key signs for {_LEAST_ROTATION.days} to {_MOST_ROTATION.days} days, or is kept by hand"
+                f"a key signs for {LEAST_ROTATION.days} to {_MOST_ROTATION.days} days, or is kept by hand"
             )
         scopes = checked_scopes(name for name, _ in policy.scope_claims)
         if scopes & STANDARD_SCOPES:

@@ -20,11 +20,10 @@ from hypothesis import strategies as st
 
 from gateway.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
 from gateway.settings.web_address import is_public
-from tests.gateway.web_server import OK, Names, names, serving
+from tests.gateway.web_server import OK, TRUSTS_NOBODY, Names, names, serving
 
 TABLE = json.loads((Path(__file__).parents[1] / "vectors/called_addresses.json").read_text(encoding="utf-8"))["refused"]
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # to load the system's authorities takes a while
 
 
 def outbound(

@@ -39,6 +39,12 @@ def test_only_a_port_stands_between_host_and_path(between: str, behind: str) -> 
     assert matches(asked, [LOOPBACK]) is (is_port and behind == "")
 
 
+def test_another_port_makes_it_no_longer_than_it_may_be() -> None:
+    registered = LOOPBACK.ljust(2000, "x")
+    assert matches(registered, [registered])
+    assert not matches(registered.replace("/callback", ":53123/callback"), [registered])
+
+
 @pytest.mark.parametrize("name", ["code", "%63ode", "state", "iss", "error"])
 def test_a_parameter_of_an_answer_is_found_wherever_it_stands(name: str) -> None:
     assert carries_answer(f"{REGISTERED}?a=1&{name}=x#y")

@@ -94,7 +94,7 @@ PRIVILEGES = {
     "yett_system": {
         "tenants": {READ},
         "clients": {"SELECT (active, client_id, origins, tenant_id)"},
-        "signing_keys": {"SELECT (kid, promote_at, public_jwk, retiring_at, state, tenant_id)"},
+        "signing_keys": {"SELECT (activated_at, kid, promote_at, public_jwk, retiring_at, state, tenant_id)"},
         "sessions": {READ, REMOVE},
         "refresh_families": {READ, REMOVE},
         "refresh_tokens": {"SELECT (consumed_at, sealed_successor, tenant_id)", "UPDATE (sealed_successor)"},

@@ -30,6 +30,7 @@ _APP_GRANTS = {
     "former_issuers": "SELECT, INSERT, DELETE, UPDATE (until)",
 }
 _SYSTEM_GRANTS = {
+    "signing_keys": "SELECT (activated_at)",
     "authorization_requests": "SELECT (tenant_id, expires_at), DELETE",
     "begun_requests": "SELECT (tenant_id, expires_at), DELETE",
     "authorization_codes": "SELECT (tenant_id, expires_at), DELETE",

@@ -10,6 +10,7 @@ import httpx
 
 from policies import pkce
 from policies.scope import OPENID
+from tests.gateway.browser import Browser
 from tests.gateway.world import Fixture, World
 
 VERIFIER = base64.urlsafe_b64encode(hashlib.sha256(b"verifier").digest()).rstrip(b"=").decode()
@@ -89,3 +90,17 @@ async def redeem(world: World, code: str, /, *, to: str = "acme", **changes: str
     }
     form = {name: value for name, value in {**usual, **changes}.items() if value is not None}
     return await world.post(form, to=to)
+
+
+async def code_of(world: World, name: str = "alice", *, to: str = "acme", **changes: str | None) -> str:
+    """A code, by a browser of its own."""
+    async with Browser(world, to) as browser:
+        await browser.log_in(name)
+        return answered(await browser.get(address(**changes)))["code"]
+
+
+async def refused(world: World, answer: httpx.Response, reason: str, error: str = "invalid_grant") -> None:
+    """The usual answer, and an event with the reason."""
+    assert (answer.status_code, answer.json()["error"]) == (400, error), answer.text
+    assert answer.headers["cache-control"] == "no-store"
+    assert reason in [event["reason"] for event in await world.events() if event["type"] == "token.refused"]

@@ -122,6 +122,8 @@ MISTAKES = {
     "max_age": ({"max_age": "-1"}, "invalid_request"),
     "claims": ({"claims": "{"}, "invalid_request"),
     "claims twice": ({"claims": '{"id_token":{},"id_token":{}}'}, "invalid_request"),
+    "claims with NUL": ({"claims": '{"id_token":{"\\u0000":null}}'}, "invalid_request"),
+    "claims with half a sign": ({"claims": '{"id_token":{"\\ud800":null}}'}, "invalid_request"),
     "deep claims": ({"claims": "[" * 5000}, "invalid_request"),
     "malformed scope": ({"scope": 'a"b'}, "invalid_scope"),
     "scope of nobody": ({"scope": "nonsense"}, "invalid_scope"),

@@ -245,7 +245,7 @@ async def test_a_path_that_can_be_read_in_two_ways_is_400_rule_8(world: World, p
 
 
 @pytest.mark.parametrize(
-    "path", ["/t/acme/token/", "/t/acme", "/t/", "/", "/t/acme/authorize", "/docs", "/openapi.json"]
+    "path", ["/t/acme/token/", "/t/acme", "/t/", "/", "/t/acme/authorize/", "/docs", "/openapi.json"]
 )
 async def test_another_path_is_404_in_problem_json(world: World, path: str) -> None:
     async with world.client() as client:

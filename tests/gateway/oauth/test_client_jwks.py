@@ -19,8 +19,7 @@ from tenants.client_options import ClientOptions
 from tenants.clients import Client
 from tenants.unverified_token import UnverifiedToken, parse_unverified
 from tests.conftest import Clock
-from tests.gateway.test_outbound import TRUSTS_NOBODY
-from tests.gateway.web_server import Names, answer, serving
+from tests.gateway.web_server import TRUSTS_NOBODY, Names, answer, serving
 from tests.signer import Signer
 
 TABLE = json.loads((Path(__file__).parents[2] / "vectors/called_addresses.json").read_text(encoding="utf-8"))["refused"]

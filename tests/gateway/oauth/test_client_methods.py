@@ -6,8 +6,8 @@ from typing import Any, get_args
 import pytest
 
 from tenants.client_options import AuthMethod
+from tests.gateway.oauth.presenting import basic
 from tests.gateway.oauth.signing_client import ask, proof, push, register, request, signing_client
-from tests.gateway.oauth.test_client_auth import basic
 from tests.gateway.world import World
 
 METHODS: tuple[AuthMethod, ...] = get_args(AuthMethod)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tenants.authorization_requests import REQUEST_URI, PushedRequest
+from tests.gateway.oauth.presenting import basic
 from tests.gateway.oauth.signing_client import (
     CALLBACK,
     ask,
@@ -17,7 +18,6 @@ from tests.gateway.oauth.signing_client import (
     request_object,
     signing_client,
 )
-from tests.gateway.oauth.test_client_auth import basic
 from tests.gateway.prover import Prover
 from tests.gateway.world import World
 from tests.signer import Signer

@@ -11,8 +11,8 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway.oauth.presented_client import ASSERTION_TYPE
+from tests.gateway.oauth.presenting import basic
 from tests.gateway.oauth.signing_client import SIGNER, ask, asserting, claims, proof, register, signing_client
-from tests.gateway.oauth.test_client_auth import basic
 from tests.gateway.world import World
 from tests.signer import Signer, forged
 
