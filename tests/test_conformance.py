@@ -26,9 +26,9 @@ _HEAD = """\
 # Conformance
 
 What the documents ask of an authorization server and an OpenID provider, and the test that holds us to it. Where there
-is none, the reason stands in its place. Made from [`tests/vectors/conformance.yaml`](../tests/vectors/conformance.yaml);
-a row whose test does not exist fails the tests. These are tests of our own: no certification by the OpenID Foundation is
-claimed.
+is none, the reason stands in its place. Made from [the vectors](../tests/vectors/conformance.yaml);
+a row whose test does not exist fails the tests. These are tests of our own: no certification of the OpenID Foundation
+is claimed.
 """
 
 Rows = Sequence[Mapping[str, str]]

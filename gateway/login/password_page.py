@@ -36,7 +36,7 @@ class PasswordPage:
             wish = await Wish.read(store, visit.query, base=visit.base)
             if visit.query.text("again") is None:
                 begun = await waiting(store, tenant, visit, now)
-                if begun is not None and wish.return_to in (None, begun.wish.return_to):
+                if begun is not None and wish.leads_where(begun.wish, base=visit.base):
                     return Go(visit.base + PATHS[begun.step])
             here = await signed_in(store, tenant, visit, now)
             if here is not None and visit.query.text("again") is None:

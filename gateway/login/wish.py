@@ -71,6 +71,10 @@ class Wish:
         """Where to go when it is done."""
         return self.return_to or f"{base}/account"
 
+    def leads_where(self, other: "Wish", *, base: str) -> bool:
+        """Whether it names nothing else than the other: what has begun for one thing is no answer to another."""
+        return self.return_to is None or self.destination(base) == other.destination(base)
+
     def origins(self) -> tuple[str, ...]:
         """What ``form-action`` has to allow for the redirect at the end."""
         found = self.leads_to or ("" if self.return_to is None else return_address.origin(self.return_to))
