@@ -35,10 +35,10 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench bench-imports lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-login bench-oracle bench-imports lock install e2e-tools clean
 
 help: ## Print this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 
 demo: $(RUNTIME) ## Run the demo: two tenants, an API behind the gateway, curl lines to copy (ARGS="--port 9090 ...")
 	@$(VENV)/bin/yett demo $(ARGS)
@@ -74,6 +74,12 @@ load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOA
 
 bench: $(DEV) ## Requests/s of the proxied path beside HAProxy's jwt_verify (needs haproxy, nginx and wrk)
 	$(PY) loadtests/bench/proxy.py $(ARGS)
+
+bench-login: $(DEV) ## Logins/s beside Argon2id alone, and the proxied path meanwhile (needs nginx)
+	$(PY) loadtests/bench/login.py $(ARGS)
+
+bench-oracle: $(DEV) ## Whether the time of a login tells who has an account (20 minutes)
+	$(PY) loadtests/bench/oracle.py $(ARGS)
 
 bench-imports: $(DEV) ## A million users into SQLite, with another writer beside it
 	$(PY) loadtests/bench/imports.py $(ARGS)

@@ -116,7 +116,17 @@ def yett(
     (data / "yett.yaml").write_text(config + settings, encoding="utf-8")
     command("migrate")
     command("tenant", "create", TENANT, "--alg", "ES256")
-    client = ["--confidential", "--grant", "client_credentials", "--scope", "orders:read", "--audience", audience]
+    client = [
+        "--confidential",
+        "--auth-method",
+        "client_secret_post",
+        "--grant",
+        "client_credentials",
+        "--scope",
+        "orders:read",
+        "--audience",
+        audience,
+    ]
     made = command("client", "create", _CLIENT, "--tenant", TENANT, *client)
     prepare(command, audience)
     with running(
