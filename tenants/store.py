@@ -26,7 +26,6 @@ from tenants.credentials import Credentials
 from tenants.database import Database
 from tenants.device_codes import DeviceCodes
 from tenants.devices import Devices
-from tenants.former_issuers import FormerIssuers
 from tenants.keys import Keys
 from tenants.logins import Logins
 from tenants.logout_notices import LogoutNotices
@@ -84,7 +83,6 @@ class TenantStore:
     seen_ids: SeenIds
     registration_tokens: RegistrationTokens
     logout_notices: LogoutNotices
-    former_issuers: FormerIssuers
 
 
 class Store:
@@ -145,5 +143,4 @@ class Store:
             seen_ids=SeenIds(connection, tenant_id, now),
             registration_tokens=RegistrationTokens(connection, tenant_id, now),
             logout_notices=logout_notices,
-            former_issuers=FormerIssuers(connection, tenant_id, changes, now),
         )

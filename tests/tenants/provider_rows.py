@@ -65,7 +65,6 @@ async def add_rows(
             "next_at": now,
             "attempts": 0,
         },
-        "former_issuers": {"issuer": f"https://old.example.com/t/{tenant_id}", "until": later},
     }
     for table, row in rows.items():
         await connection.execute(insert(metadata.tables[table]), {"tenant_id": tenant_id, **row})

@@ -12,7 +12,7 @@ _JSON = sa.JSON().with_variant(postgresql.JSONB(), "postgresql")
 
 _OWNED = "tenant_id = nullif(current_setting('yett.tenant', true), '')::uuid"  # '' is what a pooled connection keeps
 _APP_GRANTS = {
-    "tenants": "UPDATE (issuer, provider)",
+    "tenants": "UPDATE (provider)",
     "clients": (
         "DELETE, UPDATE (name, confidential, grant_types, scopes, default_scopes, audiences, redirect_uris, origins,"
         " auth_method, options, registration_digest)"
@@ -27,7 +27,6 @@ _APP_GRANTS = {
     "registration_tokens": "SELECT, INSERT, DELETE, UPDATE (uses_left)",
     "session_clients": "SELECT, INSERT",
     "logout_notices": "SELECT, INSERT, DELETE, UPDATE (next_at, attempts)",
-    "former_issuers": "SELECT, INSERT, DELETE, UPDATE (until)",
 }
 _SYSTEM_GRANTS = {
     "signing_keys": "SELECT (activated_at)",
@@ -38,7 +37,6 @@ _SYSTEM_GRANTS = {
     "seen_ids": "SELECT (tenant_id, expires_at), DELETE",
     "registration_tokens": "SELECT (tenant_id, expires_at), DELETE",
     "logout_notices": "SELECT (tenant_id, id, client_id, created_at, next_at), DELETE",
-    "former_issuers": "SELECT, DELETE",
 }
 _NEW = sorted(_APP_GRANTS.keys() - {"tenants", "clients", "refresh_families"})
 _REWRITTEN = ("clients",)
@@ -46,15 +44,6 @@ _REWRITTEN = ("clients",)
 
 def upgrade() -> None:
     """Make the new tables, and give the old ones their new columns."""
-    op.create_table(
-        "former_issuers",
-        sa.Column("tenant_id", sa.Uuid(), nullable=False),
-        sa.Column("issuer", sa.String(length=300), nullable=False),
-        sa.Column("until", _TIME, nullable=False),
-        sa.ForeignKeyConstraint(["tenant_id"], ["tenants.id"], name="fk_former_issuers_tenants", ondelete="CASCADE"),
-        sa.PrimaryKeyConstraint("tenant_id", "issuer", name="pk_former_issuers"),
-        sa.UniqueConstraint("issuer", name="uq_former_issuers_issuer"),
-    )
     op.create_table(
         "registration_tokens",
         sa.Column("tenant_id", sa.Uuid(), nullable=False),
