@@ -35,9 +35,10 @@ from gateway.oauth.backchannel import BackChannel
 from gateway.oauth.client_auth import ClientAuth
 from gateway.oauth.client_jwks import ClientJwks
 from gateway.oauth.device_endpoint import DeviceEndpoint
+from gateway.oauth.direct import DirectEndpoints
 from gateway.oauth.dpop import DpopProofs
 from gateway.oauth.endpoint import Endpoints
-from gateway.oauth.endpoints import oauth_router
+from gateway.oauth.endpoints import oauth_endpoints, oauth_router
 from gateway.oauth.grants.authorization_code import AuthorizationCodeGrant
 from gateway.oauth.grants.client_credentials import ClientCredentialsGrant
 from gateway.oauth.grants.device_code import DeviceCodeGrant
@@ -165,17 +166,19 @@ def compose(
     passwords = NewPasswords(hashing, breaches, common_passwords())
     site = _site(installation, snapshot, recorder)
     mail = settings.mail.configured
-    identity = application(
-        oauth_router(
-            Endpoints(snapshot, AddressLimit(settings.limits.token), recorder.observe, proofs.nonce),
-            pipeline,
-            UserInfo(installation.store, issuers, tokens, possession),
-            Introspection(installation.store, clients, tokens, recorder.observe),
-            Revocation(installation.store, clients, tokens, recorder.observe),
-            DeviceEndpoint(installation.store, clients),
-            PushedAuthorization(installation.store, clients, objects, dpop),
-            Registration(installation.store),
-        ),
+    shared = Endpoints(snapshot, AddressLimit(settings.limits.token), recorder.observe, proofs.nonce)
+    endpoints = oauth_endpoints(
+        shared,
+        pipeline,
+        UserInfo(installation.store, issuers, tokens, possession),
+        Introspection(installation.store, clients, tokens, recorder.observe),
+        Revocation(installation.store, clients, tokens, recorder.observe),
+        DeviceEndpoint(installation.store, clients),
+        PushedAuthorization(installation.store, clients, objects, dpop),
+        Registration(installation.store),
+    )
+    pages = application(
+        oauth_router(shared, endpoints),
         authorize_router(AuthorizePages(site, issuers, objects, hints)),
         login_router(site, check, passwords, places, hints, mail=mail),
         account_router(site, check, passwords, places, mail=mail),
@@ -190,7 +193,7 @@ def compose(
         trusted_proxies=settings.trusted_proxies,
     )
     edge = Edge(
-        identity=WithContext(CanonicalPath(identity), settings.trusted_proxies),
+        identity=WithContext(CanonicalPath(DirectEndpoints(endpoints, pages)), settings.trusted_proxies),
         data_plane=data_plane,
         nowhere=WithContext(nowhere, settings.trusted_proxies),
         identity_hosts=settings.identity_host_set(),

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 Address = IPv4Address | IPv6Address
@@ -69,6 +70,7 @@ def new_request_id() -> str:
     return os.urandom(16).hex()
 
 
+@lru_cache(maxsize=1024)
 def _peer(peer: str) -> Address:
     """The address of the socket; a link-local one comes with its zone, which says nothing elsewhere."""
     if not peer:

@@ -114,8 +114,10 @@ def _parse(encoded: bytes) -> Form:
 
 def _decode(encoded: bytes) -> str:
     """A name or value as text. NUL is refused like what is no UTF-8: no parameter has a use for it."""
+    if b"+" in encoded:
+        encoded = encoded.replace(b"+", b" ")
     try:
-        text = unquote_to_bytes(encoded.replace(b"+", b" ")).decode()
+        text = (unquote_to_bytes(encoded) if b"%" in encoded else encoded).decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(reason="form_not_utf8") from error
     if "\0" in text:

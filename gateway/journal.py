@@ -14,7 +14,9 @@ from tenants import audit_outbox
 from tenants.audit_event import Event
 
 _MOST_WAITING = 4096
+_MOST_AT_ONCE = 128
 
+_Entry = tuple[Mapping[str, object], asyncio.Future[None]]
 Append = Callable[[Sequence[Mapping[str, object]]], Awaitable[None]]
 
 
@@ -24,7 +26,7 @@ class Journal:
     def __init__(self, append: Append, clock: Callable[[], datetime]) -> None:
         self._append = append
         self._clock = clock
-        self._waiting: list[tuple[Mapping[str, object], asyncio.Future[None]]] = []
+        self._waiting: list[_Entry] = []
         self._writing: asyncio.Task[None] | None = None
 
     async def record(self, tenant_id: UUID, event: Event) -> None:
@@ -44,17 +46,24 @@ class Journal:
         await committed
 
     async def _write(self) -> None:
-        """Until nobody waits: all that came while the last transaction was written go into the next."""
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            try:
-                await self._append([row for row, _ in batch])
-            except Exception as error:  # noqa: BLE001 - whatever it is, it is told to everybody who waits for it
-                for _, committed in batch:
-                    if not committed.done():
-                        committed.set_exception(error)
-            else:
-                for _, committed in batch:
-                    if not committed.done():
-                        committed.set_result(None)
-        self._writing = None
+        """Until nobody waits: what came while the last transaction was written goes into the next."""
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]
+                await self._write_one(batch)
+        finally:  # cut off at the end of the process: whoever comes after that begins anew
+            self._writing = None
+
+    async def _write_one(self, batch: Sequence[_Entry]) -> None:
+        try:
+            await self._append([row for row, _ in batch])
+        except BaseException as error:  # whatever it is, it is told to everybody who waits for it
+            for _, committed in batch:
+                if not committed.done():
+                    committed.set_exception(error) if isinstance(error, Exception) else committed.cancel()
+            if not isinstance(error, Exception):
+                raise
+        else:
+            for _, committed in batch:
+                if not committed.done():
+                    committed.set_result(None)

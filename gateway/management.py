@@ -8,6 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import Misdirected, TooManyRequests
 from gateway.limits import AddressLimit
+from gateway.middleware import context_of
 from gateway.settings import HostSet
 from gateway.web import problem_response
 
@@ -29,7 +30,7 @@ class ManagementGuard:
             if self._hosts.find(request.headers.get("host", "").lower()) is None:
                 await problem_response(request, Misdirected())(scope, receive, send)
                 return
-            seconds = self._limit.refused_for(request)
+            seconds = self._limit.refused_for(context_of(request.scope).address)
             if seconds is not None:
                 refusal = TooManyRequests(reason="address_limit", retry_after=seconds)
                 await problem_response(request, refusal)(scope, receive, send)

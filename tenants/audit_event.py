@@ -45,6 +45,7 @@ class Event:
 
 
 _NAMES = tuple(entry.name for entry in fields(Event))
+_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def encode(event: Event, *, event_id: UUID, tenant_id: UUID, at: datetime) -> bytes:
@@ -60,15 +61,15 @@ def encode(event: Event, *, event_id: UUID, tenant_id: UUID, at: datetime) -> by
         "v": VERSION,
         "id": str(event_id),
         "tenant_id": str(tenant_id),
-        "time": at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "time": at.astimezone(UTC).isoformat(timespec="microseconds")[: -len("+00:00")] + "Z",
     }
     for name in _NAMES:
         value = getattr(event, name)
-        if value is not None and value != {}:
+        if isinstance(value, str):
+            body[name] = value[:_LONGEST_TEXT]
+        elif value is not None and value != {}:
             body[name] = _plain(value)
-    return json.dumps(body, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode(
-        "utf-8", "backslashreplace"
-    )
+    return _JSON.encode(body).encode("utf-8", "backslashreplace")
 
 
 def _plain(value: object) -> object:

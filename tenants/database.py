@@ -75,10 +75,13 @@ class Database:
                 yield Connection(self.app, connection.sync_connection)
 
     @asynccontextmanager
-    async def system_step(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that sees all tenants. For the named exceptions only."""
+    async def system_step(self, *, in_thread: bool = True) -> AsyncIterator[AsyncConnection]:
+        """One transaction that sees all tenants. For the named exceptions only.
+
+        ``in_thread`` where a statement may take long.
+        """
         async with self._turn_to_write(True), self.system.connect() as connection:
-            await connection.execution_options(yett_in_thread=True)
+            await connection.execution_options(yett_in_thread=in_thread)
             async with connection.begin():
                 yield Connection(self.system, connection.sync_connection)
 

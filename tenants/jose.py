@@ -10,9 +10,11 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NewType, Self, get_args
 
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -43,6 +45,9 @@ _KIND: Final[dict[str, tuple[type[ECKey] | type[OKPKey] | type[RSAKey], str, str
     "RS256": (RSAKey, "RSA", None),
 }
 _PUBLIC_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
+_ES256: Final = ECDSA(SHA256())
+_ES256_BYTES: Final = 32
+_JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class UnusableKey(Exception):
@@ -132,7 +137,15 @@ class SigningKey:
         if header is None:
             header = self._headers[typ] = _encode(_json({"alg": self.alg, "kid": self.kid, "typ": typ}))
         signing_input = header + b"." + _encode(_json(claims))
-        return (signing_input + b"." + _encode(self._jws.sign(signing_input, self._key))).decode("ascii")
+        return (signing_input + b"." + _encode(self._signature(signing_input))).decode("ascii")
+
+    def _signature(self, signing_input: bytes) -> bytes:
+        private = self._key.private_key
+        if not isinstance(private, EllipticCurvePrivateKey):
+            return self._jws.sign(signing_input, self._key)
+        # What joserfc does (RFC 7518 section 3.4), in two thirds of the time: a token is little else.
+        r, s = decode_dss_signature(private.sign(signing_input, _ES256))
+        return r.to_bytes(_ES256_BYTES) + s.to_bytes(_ES256_BYTES)
 
 
 class VerifyingKey:
@@ -198,4 +211,4 @@ def _encode(data: bytes) -> bytes:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _JSON.encode(value).encode()

@@ -88,11 +88,13 @@ class _Prepared:
 
     def bind(self, values: Mapping[str, Any]) -> Any:
         """What the driver is given for the parameters."""
-        bound = {}
-        for name, own, process in self.parameters:
-            value = values.get(name, own)
-            bound[name] = value if process is None else process(value)
-        return tuple(bound[name] for name, *_ in self.parameters) if self.positional else bound
+        bound = [
+            values.get(name, own) if process is None else process(values.get(name, own))
+            for name, own, process in self.parameters
+        ]
+        if self.positional:
+            return bound
+        return {name: value for (name, _, _), value in zip(self.parameters, bound, strict=True)}
 
     def read(self, found: Sequence[Sequence[Any]]) -> list[Any]:
         """The driver's rows as the stores' rows."""

@@ -17,9 +17,12 @@ class Visitor:
     @classmethod
     def of(cls, address: IPv4Address | IPv6Address, user_agent: str) -> "Visitor":
         """``network`` is the IPv4 address, or the /64 that an IPv6 client has all to itself (rule 11)."""
-        prefix = 64 if isinstance(address, IPv6Address) else 32
-        printable = "".join(sign for sign in user_agent[:_LONGEST_USER_AGENT] if sign.isprintable())
-        return cls(str(address), str(ip_network((address, prefix), strict=False)), printable)
+        text = str(address)
+        network = f"{text}/32" if isinstance(address, IPv4Address) else str(ip_network((address, 64), strict=False))
+        printable = user_agent[:_LONGEST_USER_AGENT]
+        if not printable.isprintable():
+            printable = "".join(sign for sign in printable if sign.isprintable())
+        return cls(text, network, printable)
 
 
 UNKNOWN = Visitor("", "", "")

@@ -1,26 +1,36 @@
 """What all endpoints of an issuer go through, in this order: tenant, preflight, limit, form, the endpoint, its headers.
 
 An endpoint is an ``async`` function from a ``Call`` to a response; it cannot forget any of these. Owns them, and how
-refusals look to an application. Not what any endpoint answers.
+refusals look to an application. Not what any endpoint answers, nor how one is found (direct.py).
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.audit import Observation
-from gateway.authn.visitor import visitor_of
 from gateway.context import RequestContext
-from gateway.errors import InvalidRequest, OAuthError, Overloaded, Refusal, TenantNotFound, TooManyAttempts
+from gateway.errors import (
+    InternalError,
+    InvalidRequest,
+    OAuthError,
+    Overloaded,
+    Problem,
+    Refusal,
+    TenantNotFound,
+    TooManyAttempts,
+)
 from gateway.form import NO_FORM, Form, parse_form, parse_query, read_body
+from gateway.header_fields import Fields
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
 from gateway.oauth import cors
+from gateway.web import problem_response
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
 from tenants.visitor import Visitor
@@ -28,6 +38,9 @@ from tenants.visitor import Visitor
 _log = structlog.get_logger("yett.oauth")
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 """RFC 6749 section 5.1: on whatever may carry a token."""
+_FIELDS = frozenset(
+    {b"accept", b"authorization", b"content-length", b"content-type", b"dpop", b"origin", b"user-agent"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,101 +84,128 @@ class Endpoints:
         self._observe = observe
         self._nonce = nonce
 
-    def add(
-        self,
-        router: APIRouter,
-        path: str,
-        handle: Handle,
-        *,
-        methods: Sequence[str] = ("POST",),
-        event: str = "token",
-        takes_json: bool = False,
-    ) -> None:
-        """Route an endpoint below the issuer. ``event`` names what is observed where it refuses.
-
-        One route for all methods, so that a 405 names them.
-        """
-
-        async def endpoint(slug: str, request: Request) -> Response:
-            tenant = self.tenant_of(slug, request, event)
-            origin = request.headers.get("origin")
-            if request.method == "OPTIONS":
-                preflight = cors.preflight_headers(origin, tenant.origins, methods)
-                return Response(status_code=204, headers=preflight)
-            try:
-                response = await handle(await self._call(tenant, path, request, takes_json))
-            except OAuthError as error:
-                return self._refused(error, request, tenant, event)
-            except ClientDisconnect:  # nobody reads the answer; it is no fault of ours either
-                return self._refused(InvalidRequest(reason="body_incomplete"), request, tenant, event)
-            except DATABASE_ERRORS as error:
-                _log.warning("database_unavailable", error=type(error).__name__)
-                overloaded = Overloaded(reason="database_unavailable", retry_after=1)
-                return self._refused(overloaded, request, tenant, event)
-            response.headers.update({**NO_STORE, **self._answer_headers(request, tenant)})
-            return response
-
-        router.add_api_route(f"/t/{{slug}}{path}", endpoint, methods=[*methods, "OPTIONS"], response_model=None)
-
-    def tenant_of(self, slug: str, request: Request, event: str = "request") -> TenantFacts:
+    def tenant_of(self, slug: str, scope: Scope, event: str = "request") -> TenantFacts:
         """The tenant of the path. A suspended one is refused everywhere in the same words as one that is not there."""
         tenant = self._snapshot.by_slug(slug)
         if tenant is not None and tenant.active:
             return tenant
         refusal = TenantNotFound(reason=None if tenant is None else "tenant_suspended")
-        self._observe(_observation(refusal, request, tenant, event))
+        self.observe(refusal, scope, tenant, event)
         raise refusal
 
-    async def _call(self, tenant: TenantFacts, path: str, request: Request, takes_json: bool) -> Call:
-        seconds = self._limit.refused_for(request)
+    def admit(self, scope: Scope) -> None:
+        """Count a call. Raises TooManyAttempts."""
+        seconds = self._limit.refused_for(context_of(scope).address)
         if seconds is not None:
             raise TooManyAttempts(reason="address_limit", retry_after=seconds)
-        body, form = b"", NO_FORM
-        if request.method in ("GET", "HEAD", "DELETE"):
-            form = parse_query(request.scope["query_string"])
-        else:
-            body = await read_body(request.stream(), request.headers.get("content-length"))
-            if not takes_json and (body or request.headers.get("content-type")):
-                form = parse_form(request.headers.get("content-type"), body)
-        return Call(
-            tenant=tenant,
-            method=request.method,
-            url=tenant.issuer + path.format_map(request.path_params),
-            form=form,
-            authorizations=tuple(request.headers.getlist("authorization")),
-            proofs=tuple(request.headers.getlist("dpop")),
-            body=body,
-            context=context_of(request.scope),
-            visitor=visitor_of(request),
-            accept=",".join(request.headers.getlist("accept")),
-            content_type=request.headers.get("content-type", ""),
-            parameters=request.path_params,
+
+    def observe(self, error: Refusal, scope: Scope, tenant: TenantFacts | None, event: str) -> None:
+        """Tell of a refusal that no event in the database tells of."""
+        context = context_of(scope)
+        self._observe(
+            Observation(
+                outcome="refused",
+                event=event,
+                reason=error.reason,
+                status=error.status,
+                route=None,
+                method=scope["method"],
+                path=scope["path"],
+                request_id=context.request_id,
+                address=str(context.address),
+                tenant_id=None if tenant is None else tenant.id,
+            )
         )
 
-    def _refused(self, error: OAuthError, request: Request, tenant: TenantFacts, event: str) -> Response:
-        if not error.told:
-            self._observe(_observation(error, request, tenant, event))
-        headers = {**error.headers(), **self._answer_headers(request, tenant)}
-        return JSONResponse(error.body(), status_code=error.status, headers=headers)
-
-    def _answer_headers(self, request: Request, tenant: TenantFacts) -> dict[str, str]:
-        headers = cors.answer_headers(request.headers.get("origin"), tenant.origins)
-        if "dpop" in request.headers:
-            headers["DPoP-Nonce"] = self._nonce(tenant.id)  # RFC 9449 section 8.2
+    def answer_headers(self, fields: Fields, tenant: TenantFacts) -> dict[str, str]:
+        """What every answer has. Whoever sends DPoP proofs learns the nonce of the next one (RFC 9449 section 8.2)."""
+        headers = cors.answer_headers(fields.first(b"origin"), tenant.origins)
+        if fields.first(b"dpop") is not None:
+            headers["DPoP-Nonce"] = self._nonce(tenant.id)
         return headers
 
 
-def _observation(error: Refusal, request: Request, tenant: TenantFacts | None, event: str) -> Observation:
-    context = context_of(request.scope)
-    return Observation(
-        outcome="refused",
-        event=event,
-        reason=error.reason,
-        status=error.status,
-        route=None,
-        method=request.method,
-        path=request.scope["path"],
-        request_id=context.request_id,
-        address=str(context.address),
-        tenant_id=None if tenant is None else tenant.id,
-    )
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address below an issuer, as an ASGI application. ``event`` names what is observed where it refuses."""
+
+    shared: Endpoints
+    path: str
+    handle: Handle
+    methods: Sequence[str] = ("POST",)
+    event: str = "token"
+    takes_json: bool = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer. The path's parameters are in ``scope``, as a router leaves them there."""
+        try:
+            response = await self._respond(scope, receive)
+        except Problem as refusal:
+            response = problem_response(Request(scope), refusal)
+        except Exception:
+            await problem_response(Request(scope), InternalError())(scope, receive, send)
+            raise
+        await response(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
+        tenant = self.shared.tenant_of(scope["path_params"]["slug"], scope, self.event)
+        fields = Fields.of(scope, _FIELDS)
+        if scope["method"] == "OPTIONS":
+            preflight = cors.preflight_headers(fields.first(b"origin"), tenant.origins, self.methods)
+            return Response(status_code=204, headers=preflight)
+        try:
+            self.shared.admit(scope)
+            response = await self.handle(await self._call(tenant, scope, fields, receive))
+        except OAuthError as error:
+            return self._refused(error, scope, tenant, fields)
+        except ClientDisconnect:  # nobody reads the answer; it is no fault of ours either
+            return self._refused(InvalidRequest(reason="body_incomplete"), scope, tenant, fields)
+        except DATABASE_ERRORS as error:
+            _log.warning("database_unavailable", error=type(error).__name__)
+            overloaded = Overloaded(reason="database_unavailable", retry_after=1)
+            return self._refused(overloaded, scope, tenant, fields)
+        ours = {**NO_STORE, **self.shared.answer_headers(fields, tenant)}
+        response.raw_headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in ours.items()]
+        return response
+
+    async def _call(self, tenant: TenantFacts, scope: Scope, fields: Fields, receive: Receive) -> Call:
+        body, form = b"", NO_FORM
+        content_type = fields.first(b"content-type")
+        if scope["method"] in ("GET", "HEAD", "DELETE"):
+            form = parse_query(scope["query_string"])
+        else:
+            body = await read_body(_chunks(receive), fields.first(b"content-length"))
+            if not self.takes_json and (body or content_type):
+                form = parse_form(content_type, body)
+        context = context_of(scope)
+        return Call(
+            tenant=tenant,
+            method=scope["method"],
+            url=tenant.issuer + self.path.format_map(scope["path_params"]),
+            form=form,
+            authorizations=fields.all(b"authorization"),
+            proofs=fields.all(b"dpop"),
+            body=body,
+            context=context,
+            visitor=Visitor.of(context.address, fields.first(b"user-agent") or ""),
+            accept=",".join(fields.all(b"accept")),
+            content_type=content_type or "",
+            parameters=scope["path_params"],
+        )
+
+    def _refused(self, error: OAuthError, scope: Scope, tenant: TenantFacts, fields: Fields) -> Response:
+        if not error.told:
+            self.shared.observe(error, scope, tenant, self.event)
+        headers = {**error.headers(), **self.shared.answer_headers(fields, tenant)}
+        return JSONResponse(error.body(), status_code=error.status, headers=headers)
+
+
+async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
+    """The body as it comes. Raises ClientDisconnect."""
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        yield message.get("body", b"")
+        more = message.get("more_body", False)

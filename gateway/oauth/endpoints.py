@@ -1,11 +1,14 @@
 """The addresses of an issuer that applications call."""
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.routing import Route
 
 from gateway.oauth import cors, metadata
 from gateway.oauth.device_endpoint import DeviceEndpoint
-from gateway.oauth.endpoint import Call, Endpoints
+from gateway.oauth.endpoint import Call, Endpoint, Endpoints
 from gateway.oauth.introspection import Introspection
 from gateway.oauth.par import PushedAuthorization
 from gateway.oauth.pipeline import TokenPipeline
@@ -17,8 +20,8 @@ _READ = ["GET", "HEAD"]  # RFC 9110 section 9.1
 _METADATA_CACHE = "public, max-age=300"
 
 
-def oauth_router(
-    endpoints: Endpoints,
+def oauth_endpoints(
+    shared: Endpoints,
     pipeline: TokenPipeline,
     userinfo: UserInfo,
     introspection: Introspection,
@@ -26,38 +29,42 @@ def oauth_router(
     device: DeviceEndpoint,
     pushed: PushedAuthorization,
     registration: Registration,
-) -> APIRouter:
+) -> Sequence[Endpoint]:
+    """What applications post to, and read with a token."""
+
+    async def token(call: Call) -> Response:
+        return JSONResponse((await pipeline.run(call)).body())
+
+    managed = ("GET", "PUT", "DELETE")
+    return (
+        Endpoint(shared, "/token", token),
+        Endpoint(shared, "/userinfo", userinfo.answer, ("GET", "HEAD", "POST"), event="userinfo"),
+        Endpoint(shared, "/introspect", introspection.answer),
+        Endpoint(shared, "/revoke", revocation.revoke),
+        Endpoint(shared, "/device", device.start),
+        Endpoint(shared, "/par", pushed.push),
+        Endpoint(shared, "/register", registration.register, event="registration", takes_json=True),
+        Endpoint(shared, "/register/{client_id}", registration.manage, managed, event="registration", takes_json=True),
+    )
+
+
+def oauth_router(shared: Endpoints, endpoints: Sequence[Endpoint]) -> APIRouter:
     """The routes below ``/t/{slug}`` and the well-known address of RFC 8414."""
     router = APIRouter()
 
     @router.api_route("/t/{slug}/.well-known/openid-configuration", methods=_READ)
     @router.api_route("/.well-known/oauth-authorization-server/t/{slug}", methods=_READ)
     async def discovery(slug: str, request: Request) -> Response:
-        document = metadata.server_metadata(endpoints.tenant_of(slug, request))
+        document = metadata.server_metadata(shared.tenant_of(slug, request.scope))
         return JSONResponse(document, headers={"Cache-Control": _METADATA_CACHE, **cors.PUBLIC})
 
     @router.api_route("/t/{slug}/jwks", methods=_READ)
     async def jwks(slug: str, request: Request) -> Response:
-        document = metadata.jwks(endpoints.tenant_of(slug, request))
+        document = metadata.jwks(shared.tenant_of(slug, request.scope))
         headers = {"Cache-Control": metadata.JWKS_CACHE, **cors.PUBLIC}
         return JSONResponse(document, headers=headers, media_type="application/jwk-set+json")
 
-    async def token(call: Call) -> Response:
-        return JSONResponse((await pipeline.run(call)).body())
-
-    endpoints.add(router, "/token", token)
-    endpoints.add(router, "/userinfo", userinfo.answer, methods=("GET", "HEAD", "POST"), event="userinfo")
-    endpoints.add(router, "/introspect", introspection.answer)
-    endpoints.add(router, "/revoke", revocation.revoke)
-    endpoints.add(router, "/device", device.start)
-    endpoints.add(router, "/par", pushed.push)
-    endpoints.add(router, "/register", registration.register, event="registration", takes_json=True)
-    endpoints.add(
-        router,
-        "/register/{client_id}",
-        registration.manage,
-        methods=("GET", "PUT", "DELETE"),
-        event="registration",
-        takes_json=True,
-    )
+    for endpoint in endpoints:  # one route for all its methods, so that a 405 names them
+        methods = [*endpoint.methods, "OPTIONS"]
+        router.routes.append(Route(f"/t/{{slug}}{endpoint.path}", endpoint, methods=methods))
     return router

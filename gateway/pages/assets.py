@@ -13,6 +13,7 @@ from fastapi import APIRouter, Request, Response
 
 from gateway.errors import NotFound, TooManyRequests, Unavailable
 from gateway.limits import AddressLimit
+from gateway.middleware import context_of
 from gateway.pages.stylesheets import Sheet, brand_sheet, form_script, icon, page_sheet
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import TenantFacts
@@ -52,7 +53,7 @@ def assets_router(tenant_of: Callable[[str, Request], TenantFacts], store: Store
         return _answer(request, script_of_all)
 
     async def admit(request: Request) -> None:
-        seconds = limit.refused_for(request)
+        seconds = limit.refused_for(context_of(request.scope).address)
         if seconds is not None:
             raise TooManyRequests(reason="address_limit", retry_after=seconds)
 

@@ -123,7 +123,7 @@ class Site:
         raise refusal
 
     async def _visit(self, tenant: TenantFacts, request: Request) -> Visit:
-        seconds = self._limit.refused_for(request)
+        seconds = self._limit.refused_for(context_of(request.scope).address)
         if seconds is not None:
             raise TooManyRequests(reason="address_limit", retry_after=seconds)
         form = NO_FORM

@@ -111,3 +111,19 @@ async def test_no_more_wait_than_may_wait(outbox: Outbox, journal: Journal) -> N
         await journal.record(ACME, issued())
     outbox.gate.set()
     await asyncio.gather(first, *waiting)
+
+
+async def test_a_writer_that_is_cut_off_leaves_nobody_waiting_and_the_next_begins_anew(
+    outbox: Outbox, journal: Journal
+) -> None:
+    before = asyncio.all_tasks()
+    recording = asyncio.create_task(journal.record(ACME, issued()))
+    await settle()
+    (writing,) = asyncio.all_tasks() - before - {recording}
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await recording
+
+    outbox.gate.set()
+    await journal.record(ACME, issued())
+    assert outbox.batches == [[ACME]]
