@@ -66,6 +66,7 @@ from gateway.proxy.resource_metadata import Resources
 from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings, compile_routes
 from gateway.web import CanonicalPath, application, nowhere
+from tenants import audit_log, changes
 from tenants.common_passwords import load as common_passwords
 from tenants.database import DATABASE_ERRORS
 from tenants.hashing import HashingPool
@@ -251,10 +252,21 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, pl
     )
     notices = BackChannel.of(installation.settings, installation.database, installation.store, installation.clock)
     letters = [] if mailer is None else [Job("letters", _LETTERS_INTERVAL, mailer.deliver)]
+
+    # Only a full batch says that there is more: who always found something would write a transaction for each login.
+    async def follow() -> bool:
+        return await snapshot.poll() >= changes.BATCH
+
+    async def observed() -> None:
+        await recorder.flush()
+
+    async def sequence() -> bool:
+        return await installation.audit_log.sequence() >= audit_log.BATCH
+
     return [
-        Job("feed", _FEED_INTERVAL, snapshot.poll),
-        Job("observations", _AUDIT_INTERVAL, recorder.flush),
-        Job("sequencer", _AUDIT_INTERVAL, installation.audit_log.sequence),
+        Job("feed", _FEED_INTERVAL, follow),
+        Job("observations", _AUDIT_INTERVAL, observed),
+        Job("sequencer", _AUDIT_INTERVAL, sequence),
         Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
         Job("logouts", _NOTICES_INTERVAL, notices.deliver),

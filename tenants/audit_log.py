@@ -23,7 +23,8 @@ from tenants.tables import audit_events, audit_heads, tenants
 from tenants.tables import audit_outbox as outbox
 
 _LOCK = 0x79657474_61756474  # "yettaudt"
-_BATCH = 1000
+BATCH = 1000
+"""Events that are moved at once."""
 _LONGEST_SUBJECT = 254
 _QUICK = 128  # rows that the event loop may wait for: less than a millisecond
 
@@ -42,7 +43,7 @@ _PUT = (
 )
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 _ANY_PENDING = select(outbox.c.seq).limit(1)
-_PENDING = select(outbox).order_by(outbox.c.seq).limit(_BATCH)
+_PENDING = select(outbox).order_by(outbox.c.seq).limit(BATCH)
 _FORGET_PENDING = delete(outbox).where(outbox.c.seq.in_(bindparam("p_seqs", expanding=True)))
 _SIZE = select(audit_heads.c.size).where(audit_heads.c.tenant_id == bindparam("p_tenant_id"))
 _INSERT_HEAD = insert(audit_heads)
@@ -119,10 +120,10 @@ class AuditLog:
         while True:
             query = _entries().where(audit_events.c.tenant_id == tenant_id, audit_events.c.position > after)
             async with self._database.system_snapshot() as connection:
-                rows = (await connection.execute(query.order_by(audit_events.c.position).limit(_BATCH))).all()
+                rows = (await connection.execute(query.order_by(audit_events.c.position).limit(BATCH))).all()
             for row in rows:
                 yield _entry(row)
-            if len(rows) < _BATCH:
+            if len(rows) < BATCH:
                 return
             after = rows[-1].position
 

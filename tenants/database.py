@@ -6,20 +6,25 @@ migrations, ``yett_app`` serves tenants under row-level security, ``yett_system`
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import event, make_url, text
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import Engine, event, make_url, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from tenants.prepared import Connection
 from tenants.sqlite import BUSY_TIMEOUT_MS, DRIVER, SqliteConnection
 
 _STATEMENT_TIMEOUT_MS = 30_000
+_READING: Mapping[str, Any] = {"postgresql_readonly": True, "yett_read_only": True}
+_LONG: Mapping[str, Any] = {"yett_in_thread": True}
 
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, PoolTimeout)
@@ -37,6 +42,9 @@ class Database:
         self.app = app
         self.system = system
         self.is_sqlite = app.dialect.name == "sqlite"
+        # A SQLite read transaction is a snapshot already.
+        at_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reading_all = {**_LONG, **_READING, **at_one_moment}
         self._turn = asyncio.Lock()
 
     @classmethod
@@ -69,10 +77,12 @@ class Database:
     @asynccontextmanager
     async def app_step(self, *, read_only: bool) -> AsyncIterator[AsyncConnection]:
         """One transaction under row-level security; who it is for is the store's to say."""
-        async with self._turn_to_write(not read_only), self.app.connect() as connection:
-            await connection.execution_options(postgresql_readonly=read_only, yett_read_only=read_only)
-            async with connection.begin():
-                yield Connection(self.app, connection.sync_connection)
+        if read_only:
+            async with _transaction(self.app, _READING) as connection:
+                yield connection
+            return
+        async with self._turn_to_write(), _transaction(self.app, {}) as connection:
+            yield connection
 
     @asynccontextmanager
     async def system_step(self, *, in_thread: bool = True) -> AsyncIterator[AsyncConnection]:
@@ -80,30 +90,23 @@ class Database:
 
         ``in_thread`` where a statement may take long.
         """
-        async with self._turn_to_write(True), self.system.connect() as connection:
-            await connection.execution_options(yett_in_thread=in_thread)
-            async with connection.begin():
-                yield Connection(self.system, connection.sync_connection)
+        async with self._turn_to_write(), _transaction(self.system, _LONG if in_thread else {}) as connection:
+            yield connection
 
     @asynccontextmanager
     async def system_snapshot(self) -> AsyncIterator[AsyncConnection]:
         """One read of all tenants at a single moment (rule 5: state and feed position belong together)."""
-        async with self.system.connect() as connection:
-            if not self.is_sqlite:  # a SQLite read transaction is a snapshot already
-                await connection.execution_options(isolation_level="REPEATABLE READ")
-            else:
-                await connection.execution_options(yett_read_only=True, yett_in_thread=True)
-            async with connection.begin():
-                yield Connection(self.system, connection.sync_connection)
+        async with _transaction(self.system, self._reading_all) as connection:
+            yield connection
 
     @asynccontextmanager
-    async def _turn_to_write(self, wanted: bool) -> AsyncIterator[None]:
+    async def _turn_to_write(self) -> AsyncIterator[None]:
         """On SQLite, wait in line for the one place at which it writes.
 
         Its own waiting is to sleep and look again, ever longer, so that the place stands empty and the unlucky starve
         [measured: 8 writers at once, p99 180 ms and 645 steps/s; in line 32 ms and 810]. Other processes do meet it.
         """
-        if not (wanted and self.is_sqlite):
+        if not self.is_sqlite:
             yield
             return
         try:
@@ -163,6 +166,40 @@ class Database:
             )
 
 
+@asynccontextmanager
+async def _transaction(engine: AsyncEngine, options: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
+    """One transaction on a connection of the pool, with these execution options.
+
+    In two of SQLAlchemy's greenlets, where its own way needs one for each of five calls: a login is three of these.
+    """
+    connection = await greenlet_spawn(_begun, engine.sync_engine, options)
+    try:
+        yield Connection(engine, connection)
+    except BaseException:
+        await asyncio.shield(asyncio.ensure_future(greenlet_spawn(connection.close)))  # which rolls back
+        raise
+    await greenlet_spawn(_committed, connection)
+
+
+def _begun(engine: Engine, options: Mapping[str, Any]) -> SyncConnection:
+    connection = engine.connect()
+    try:
+        if options:
+            connection = connection.execution_options(**options)
+        connection.begin()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _committed(connection: SyncConnection) -> None:
+    try:
+        connection.commit()
+    finally:
+        connection.close()
+
+
 def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
     """An engine whose every transaction says how it begins, writers immediately and read-only ones not, and where its
     statements run: those of all tenants, which may take long, in a thread.
@@ -187,13 +224,10 @@ def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
         options = connection.get_execution_options()
         driver: SqliteConnection = connection.connection.dbapi_connection
         driver.in_thread = options.get("yett_in_thread", False)
-        # A deferred BEGIN that reads and then writes fails with "locked" under load, whatever the timeout; so one that
-        # said it only reads is kept to it.
-        read_only = options.get("yett_read_only", False)
-        if driver.query_only != read_only:
-            connection.exec_driver_sql(f"PRAGMA query_only={int(read_only)}")
-            driver.query_only = read_only
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+        try:
+            driver.begin(read_only=options.get("yett_read_only", False))
+        except sqlite3.Error as error:
+            raise DBAPIError.instance("BEGIN", None, error, sqlite3.Error, hide_parameters=True) from error
 
     return engine
 

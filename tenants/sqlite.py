@@ -141,13 +141,28 @@ class SqliteConnection(AdaptedConnection):
         """As ``sqlite3`` has it."""
         self._connection.create_function(*args, **kwargs)
 
+    def begin(self, *, read_only: bool) -> None:
+        """A transaction that writes from its beginning, or one that cannot write.
+
+        A deferred BEGIN that reads and then writes fails with "locked" under load, whatever the timeout; so one that
+        said it only reads is kept to it.
+        """
+        self.run(partial(self._begin, read_only))
+
+    def _begin(self, read_only: bool) -> None:
+        if self.query_only != read_only:
+            self._connection.execute(f"PRAGMA query_only={int(read_only)}")
+            self.query_only = read_only
+        self._connection.execute("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
     def commit(self) -> None:
         """In a thread where something was written: that waits for the disk."""
         self.run(self._connection.commit, in_thread=not self.query_only)
 
     def rollback(self) -> None:
-        """What was not committed is in memory, so nothing is waited for."""
-        self.run(self._connection.rollback)
+        """What was not committed is in memory, so nothing is waited for. A pool asks for it each time."""
+        if self._connection.in_transaction:
+            self.run(self._connection.rollback)
 
     def close(self) -> None:
         """Close the file. The last of all connections writes the log back into it."""

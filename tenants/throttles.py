@@ -50,7 +50,7 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite_insert(throttles), "postgresql": 
 # Writes what is there already: a row that was first written and then read could be deleted in between.
 _LOCK = {
     dialect: insert.on_conflict_do_update(index_elements=_KEY, set_={"failures": throttles.c.failures}).returning(
-        throttles.c.kind, throttles.c.failures, throttles.c.last_at
+        throttles.c.failures, throttles.c.last_at
     )
     for dialect, insert in _INSERT.items()
 }
@@ -173,23 +173,15 @@ class Throttles:
         return count == throttle.ALARM.threshold
 
     async def _lock(self, in_order: Sequence[Counter]) -> Sequence[tuple[Counter, Failures]]:
-        """What each says, and nobody else changes them until this transaction ends.
-
-        One statement, whose rows are locked in the order in which they are given.
-        """
-        rows = [
-            {
-                "tenant_id": self._tenant_id,
-                "kind": counter.kind,
-                "subject": counter.subject,
-                "failures": 0,
-                "last_at": self._now,
-            }
-            for counter in in_order
-        ]
-        locked = await self._connection.execute(_LOCK[self._connection.dialect.name], rows)
-        found = {row.kind: Failures(row.failures, row.last_at) for row in locked}  # in any order
-        return [(counter, found[counter.kind]) for counter in in_order]
+        """What each says, and nobody else changes them until this transaction ends."""
+        lock = _LOCK[self._connection.dialect.name]
+        found = []
+        for counter in in_order:
+            asked = {"tenant_id": self._tenant_id, "kind": counter.kind, "subject": counter.subject}
+            locked = await self._connection.execute(lock, asked | {"failures": 0, "last_at": self._now})
+            row = locked.one()
+            found.append((counter, Failures(row.failures, row.last_at)))
+        return found
 
     async def _count(self, found: Sequence[tuple[Counter, Failures]]) -> None:
         """Write one attempt more for each of the locked."""
