@@ -21,6 +21,7 @@ from gateway.form import NO_FORM, Form, parse_form, parse_query, read_body
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
 from gateway.oauth import cors
+from gateway.own_hosts import reached
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
 from tenants.visitor import Visitor
@@ -109,7 +110,7 @@ class Endpoints:
 
     def tenant_of(self, slug: str, request: Request, event: str = "request") -> TenantFacts:
         """The tenant of the path. A suspended one is refused everywhere in the same words as one that is not there."""
-        tenant = self._snapshot.by_slug(slug)
+        tenant = reached(self._snapshot, slug, request.scope)
         if tenant is not None and tenant.active:
             return tenant
         refusal = TenantNotFound(reason=None if tenant is None else "tenant_suspended")
