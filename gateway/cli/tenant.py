@@ -3,6 +3,7 @@
 ``configure`` is in tenant_people.py, ``change-issuer`` in tenant_issuer.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from gateway.cli.option_values import DEFAULT
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant_provider import provider_fields
 from tenants.audit_event import Event
+from tenants.former_issuers import FormerIssuer
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
 from tenants.tenant import Tenant, algorithm
 
@@ -26,13 +28,17 @@ def tenant() -> None:
     """Create, configure, list, show, suspend and resume tenants."""
 
 
-def fields_of(found: Tenant) -> dict[str, object]:
-    """A tenant as it is printed. Of letters' own texts only the names: a text has more lines than one."""
+def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> dict[str, object]:
+    """A tenant as it is printed, with its ``former`` issuers where they were asked for. Of letters' own texts only the
+    names: a text has more lines than one.
+    """
     people, branding = found.people, found.branding
+    before = None if former is None else [f"{one.issuer} until {one.until.isoformat()}" for one in former]
     return {
         "slug": found.slug,
         "name": found.name,
         "issuer": found.issuer,
+        **({} if before is None else {"former_issuers": before}),
         "active": found.active,
         "signing_alg": found.signing_alg,
         "default_client": found.default_client_id,
@@ -108,8 +114,7 @@ async def list_(call: Invocation) -> None:
 async def show(call: Invocation, slug: str) -> None:
     """Show the tenant SLUG."""
     async with call.tenant(slug, read_only=True) as (found, store):
-        former = [f"{one.issuer} until {one.until.isoformat()}" for one in await store.former_issuers.list()]
-        call.output.item({**fields_of(found), "former_issuers": former})
+        call.output.item(fields_of(found, await store.former_issuers.list()))
 
 
 @command(tenant)

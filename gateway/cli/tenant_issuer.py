@@ -63,10 +63,10 @@ async def change_issuer(call: Invocation, slug: str, asked: str, overlap: timede
                 told, details = "tenant.overlap_changed", {"former": [one.issuer for one in running]}
             details["until"] = until.isoformat()
             await store.audit.add(Event(type=told, outcome="success", actor=actor(), details=details))
-            changed = await _reread(store)
+            changed, former = await _reread(store), await store.former_issuers.list()
     call.output.say(
         f"the issuer of {slug} is {issuer}; former ones count until {until.isoformat()}",
-        **fields_of(changed),
+        **fields_of(changed, former),
         until=until.isoformat(),
     )
 
