@@ -23,7 +23,7 @@ from tenants.clients import Client
 from tests.gateway.browser import Browser, letters
 from tests.gateway.conftest import OpenWorld
 from tests.gateway.login.applications import add_client, hint
-from tests.gateway.oauth.authorizing import address, answered, first_party, openid
+from tests.gateway.oauth.authorizing import CALLBACK, VERIFIER, address, answered, first_party, openid
 from tests.gateway.oauth.openid import verified
 from tests.gateway.oauth.relying_party import relying_party
 from tests.gateway.oauth.signing_client import SIGNER, asserting, claims, register
@@ -105,6 +105,18 @@ async def test_before_during_and_after(each_world: World) -> None:
     assert (await userinfo(world, OWN, still["access_token"])).status_code == 401
     answer = await ask_token(world, OWN, **refresh)
     assert counts(proxy, answer.json()["access_token"]) == "acme"
+
+
+async def test_a_code_of_either_address_is_good_at_both(world: World) -> None:
+    await ready(world)
+    await move(world, OWN)
+    for site, issuer in ((PUBLIC_URL, OWN), (OWN, world.acme.issuer)):
+        async with Browser(world, site=site) as browser:
+            await browser.log_in()
+            code = answered(await browser.get(address()))["code"]
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": VERIFIER, "redirect_uri": CALLBACK}
+        answer = await ask_token(world, issuer, **form)
+        assert world.claims(answer.json()["id_token"])["iss"] == issuer
 
 
 async def test_from_one_own_host_to_another_and_back_to_the_shared_one(world: World) -> None:
