@@ -54,8 +54,8 @@ from gateway.oauth.request_object import RequestObjects
 from gateway.oauth.revocation import Revocation
 from gateway.oauth.userinfo import UserInfo
 from gateway.oauth.verified_token import PresentedTokens
+from gateway.own_hosts import OwnHosts, collisions
 from gateway.pages.assets import assets_router
-from gateway.pages.cookies import Cookies
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from gateway.place import Places
@@ -103,6 +103,8 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     await snapshot.load()
     if platform.issuer != urls.issuer(settings.public_url, platform.slug):
         _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
+    for tenant, where in collisions(snapshot.all(), settings):
+        _log.error("own_host_not_served", tenant=tenant.slug, issuer=tenant.issuer, configured_as=where)
     async with hashing_pool(settings) as hashing, _upstreams(settings) as upstreams:
         jobs = Jobs(_jobs(installation, snapshot, recorder, places))
         jobs.start()
@@ -199,6 +201,7 @@ def compose(
         nowhere=WithContext(nowhere, settings.trusted_proxies),
         identity_hosts=settings.identity_host_set(),
         api_hosts=settings.api_host_set(),
+        own_hosts=OwnHosts(snapshot),
     )
     management = ManagementGuard(
         application(health_router({"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)})),
@@ -232,8 +235,7 @@ def _site(installation: Installation, snapshot: Snapshot, recorder: Recorder) ->
     return Site(
         snapshot=snapshot,
         store=installation.store,
-        renderer=Renderer(settings.public_url),
-        cookies=Cookies(settings.public_url),
+        renderer=Renderer(),
         limit=AddressLimit(settings.limits.pages),
         observe=recorder.observe,
         clock=installation.clock,

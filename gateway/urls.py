@@ -3,6 +3,8 @@
 Owns the paths below an issuer. An issuer is compared as a string (RFC 8414 section 3.3), so it is built here only.
 """
 
+from urllib.parse import urlsplit
+
 from gateway.settings import is_slug as is_slug
 
 PLATFORM = "platform"
@@ -19,6 +21,11 @@ def issuer(public_url: str, slug: str) -> str:
 def may_be_named(slug: str) -> bool:
     """Whether a new tenant may have this slug: well formed and not reserved for the platform's own."""
     return is_slug(slug) and slug not in RESERVED_SLUGS
+
+
+def base(issuer: str) -> str:
+    """The path that everything below an issuer begins with: ``/t/acme``, or nothing where it has a host to itself."""
+    return urlsplit(issuer).path
 
 
 def below(issuer: str, path: str) -> str:

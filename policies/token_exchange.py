@@ -21,12 +21,13 @@ _NEVER_PASSED_ON = frozenset({"offline_access"})  # there is no refresh token to
 
 @dataclass(frozen=True, slots=True)
 class ExchangingClient:
-    """The client that asks. ``audiences`` are the APIs that it stands for, and may ask for; ``issuer`` its tenant's."""
+    """The client that asks. ``audiences`` are the APIs that it stands for, and may ask for; ``issuers`` all that
+    its tenant has and ever had."""
 
     client_id: str
     scopes: frozenset[str]
     audiences: tuple[str, ...]
-    issuer: str
+    issuers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def decide(
     """
     presented = {"subject": subject} if actor is None else {"subject": subject, "actor": actor}
     for name, principal in presented.items():
-        match may_hold(principal, client_id=client.client_id, audiences=client.audiences, issuer=client.issuer):
+        match may_hold(principal, client_id=client.client_id, audiences=client.audiences, issuers=client.issuers):
             case Deny():
                 return Deny(f"{name}_token_foreign")
             case Allow():

@@ -1,6 +1,7 @@
 """From a slug to a tenant, and the making of one: the named exception that looks across tenants. As ``yett_system``."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import uuid4
 
 from sqlalchemy import select
@@ -8,6 +9,7 @@ from sqlalchemy import select
 from tenants.audit_event import Event
 from tenants.database import Database
 from tenants.jose import DEFAULT_ALGORITHM, Algorithm
+from tenants.provider_tables import former_issuers
 from tenants.store import Store
 from tenants.tables import tenants
 from tenants.tenant import Tenant, tenant_of
@@ -28,6 +30,21 @@ class Directory:
         async with self._database.system_snapshot() as connection:
             row = (await connection.execute(select(tenants).where(tenants.c.slug == slug))).one_or_none()
         return None if row is None else tenant_of(row)
+
+    async def holder(self, issuer: str, now: datetime) -> str | None:
+        """The slug of the tenant that issues under this URL, or did before a change whose overlap lasts."""
+        current = select(tenants.c.slug).where(tenants.c.issuer == issuer)
+        former = (
+            select(tenants.c.slug)
+            .join(former_issuers, former_issuers.c.tenant_id == tenants.c.id)
+            .where(former_issuers.c.issuer == issuer, former_issuers.c.until > now)
+        )
+        async with self._database.system_snapshot() as connection:
+            for query in (current, former):
+                slug: str | None = (await connection.execute(query)).scalars().first()
+                if slug is not None:
+                    return slug
+        return None
 
     async def list(self, *, after: str = "", limit: int = 1000) -> Sequence[Tenant]:
         """By slug, from the one that follows ``after``."""

@@ -8,7 +8,7 @@ each time. What was issued meanwhile is caught by the revocations, which stand o
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from tenants.clients import RegisteredClient
@@ -24,11 +24,15 @@ _MOST_CLIENTS = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """A tenant as an OAuth server. ``key`` is None where the last one was revoked and none was promoted."""
+    """A tenant as an OAuth server. ``key`` is None where the last one was revoked and none was promoted.
+
+    ``tenant`` looks as it does from the issuer that a request came by. ``every`` are all issuers that it ever had.
+    """
 
     tenant: Tenant
     clients: Mapping[str, RegisteredClient]
     key: SigningKey | None = field(repr=False)
+    every: frozenset[str]
 
     def signing_key(self) -> SigningKey:
         """The key that signs now. Raises NoActiveKey."""
@@ -55,8 +59,16 @@ class Issuers:
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
         self._reading = asyncio.Lock()
 
-    async def get(self, tenant_id: UUID) -> Issuer | None:
-        """The tenant's issuer, suspended or not; None for a tenant that the snapshot does not know."""
+    async def get(self, tenant_id: UUID, *, under: str) -> Issuer | None:
+        """The tenant, suspended or not, as it looks ``under`` the issuer that a request came by; None for a tenant that
+        the snapshot does not know.
+        """
+        known = await self._known_or_read(tenant_id)
+        if known is None or known.tenant.issuer == under:
+            return known
+        return replace(known, tenant=replace(known.tenant, issuer=under))
+
+    async def _known_or_read(self, tenant_id: UUID) -> Issuer | None:
         facts = self._snapshot.by_id(tenant_id)
         if facts is None:
             return None
@@ -79,11 +91,12 @@ class Issuers:
             if tenant is None:
                 return None
             clients = await store.clients.registered()
+            former = await store.former_issuers.list()
             try:
                 key = await store.keys.signing()
             except NoActiveKey:
                 key = None
-        issuer = Issuer(tenant, clients, key)
+        issuer = Issuer(tenant, clients, key, frozenset({tenant.issuer, *(one.issuer for one in former)}))
         self._known[facts.id] = _Known(facts, issuer)
         self._known.move_to_end(facts.id)
         held = sum(len(known.issuer.clients) + 1 for known in self._known.values())

@@ -152,3 +152,11 @@ Index(
     logout_notices.c.next_at,
     logout_notices.c.created_at,
 )
+
+# Issuers that a tenant had before: their tokens and addresses count until then.
+former_issuers = owned(
+    "former_issuers",
+    Column("issuer", String(300), nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+    key=("issuer",),
+)

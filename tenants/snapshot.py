@@ -5,8 +5,8 @@ since. ``version`` grows with every change, so that a remembered answer knows wh
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -17,8 +17,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.principal import Principal
-from tenants import changes, revocations
+from tenants import changes, former_issuers, revocations
 from tenants.database import Database
+from tenants.former_issuers import FormerIssuer
 from tenants.jose import UnusableKey, VerifyingKey
 from tenants.provider import ProviderPolicy
 from tenants.tables import clients, signing_keys, tenants
@@ -33,7 +34,11 @@ PUBLISHED_STATES = ("next", "active", "retiring")
 
 @dataclass(frozen=True, slots=True)
 class TenantFacts:
-    """What a request needs to know of a tenant."""
+    """What a request needs to know of a tenant.
+
+    ``until`` is None where ``issuer`` is the tenant's own today; where it is a former one, the end of its overlap.
+    ``former`` are those that still counted when this was read.
+    """
 
     id: UUID
     slug: str
@@ -42,6 +47,14 @@ class TenantFacts:
     origins: frozenset[str] = frozenset()
     keys: Mapping[str, VerifyingKey] = field(default_factory=dict, compare=False, repr=False)
     provider: ProviderPolicy = field(default=ProviderPolicy())
+    former: tuple[FormerIssuer, ...] = ()
+    until: datetime | None = None
+
+    def issuers(self) -> Iterator["TenantFacts"]:
+        """As it looks under each of its issuers, today's own first."""
+        yield self
+        for former in self.former:
+            yield replace(self, issuer=former.issuer, until=former.until)
 
 
 class Snapshot:
@@ -64,12 +77,19 @@ class Snapshot:
         return self._by_slug.get(slug)
 
     def by_issuer(self, issuer: str) -> TenantFacts | None:
-        """The tenant that issues under exactly this URL."""
-        return self._by_issuer.get(issuer)
+        """The tenant that issues under exactly this URL, as it looks from there: also in the overlap of a change."""
+        found = self._by_issuer.get(issuer)
+        if found is not None and found.until is not None and found.until <= self._clock():
+            return None
+        return found
 
     def by_id(self, tenant_id: UUID) -> TenantFacts | None:
         """The tenant of this id."""
         return self._by_id.get(tenant_id)
+
+    def all(self) -> Iterable[TenantFacts]:
+        """Every tenant."""
+        return self._by_id.values()
 
     def verifying_key(self, tenant_id: UUID, kid: str) -> VerifyingKey | None:
         """A published key of this very tenant; there is no union of keys to find another's in."""
@@ -105,11 +125,10 @@ class Snapshot:
         asked_at = self._monotonic()
         async with self._database.system_snapshot() as connection:
             seq = await changes.position(connection)
-            found = await _tenants(connection, None)
+            found = await _tenants(connection, self._clock(), None)
             revoked = await revocations.load(connection, self._clock())
-        self._by_id = {facts.id: facts for facts in found}
-        self._by_slug = {facts.slug: facts for facts in found}
-        self._by_issuer = {facts.issuer: facts for facts in found}
+        self._by_id, self._by_slug, self._by_issuer = {}, {}, {}
+        self._know(found)
         self._revoked = {(entry.tenant_id, entry.kind, entry.value): entry for entry in revoked}
         self._seq = seq
         self._heard(asked_at)
@@ -126,7 +145,7 @@ class Snapshot:
             news = heard or ()
             touched = {change.tenant_id for change in news if change.kind == "tenant"}
             refs = dict.fromkeys((change.tenant_id, change.ref) for change in news if change.kind == "revocation")
-            found = await _tenants(connection, touched) if touched else []
+            found = await _tenants(connection, self._clock(), touched) if touched else []
             revoked = await revocations.load(connection, self._clock(), refs) if refs else []
         if heard is None:
             await self.load()
@@ -151,19 +170,27 @@ class Snapshot:
             known = self._by_id.pop(tenant_id, None)
             if known is not None:
                 self._by_slug.pop(known.slug, None)
-                self._by_issuer.pop(known.issuer, None)
-        for facts in found:
-            self._by_id[facts.id] = facts
-            self._by_slug[facts.slug] = facts
-            self._by_issuer[facts.issuer] = facts
+                for facts in known.issuers():
+                    if self._by_issuer.get(facts.issuer, known).id == tenant_id:
+                        self._by_issuer.pop(facts.issuer, None)
+        self._know(found)
         for entry in revoked:
             self._revoked[(entry.tenant_id, entry.kind, entry.value)] = entry
+
+    def _know(self, found: Iterable[TenantFacts]) -> None:
+        for tenant in found:
+            self._by_id[tenant.id] = tenant
+            self._by_slug[tenant.slug] = tenant
+            for facts in tenant.issuers():
+                there = self._by_issuer.get(facts.issuer)
+                if there is None or facts.until is None:  # whoever has it today has it
+                    self._by_issuer[facts.issuer] = facts
 
     def _heard(self, asked_at: float) -> None:
         self._heard_at = asked_at  # when the question left: what was committed later may be unknown
 
 
-async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[TenantFacts]:
+async def _tenants(connection: AsyncConnection, now: datetime, only: set[UUID] | None) -> list[TenantFacts]:
     """Facts of all tenants, or of these."""
 
     def of_these(column: Any) -> Any:
@@ -182,6 +209,9 @@ async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[
     allowed = select(clients.c.tenant_id, clients.c.origins).where(clients.c.active, of_these(clients.c.tenant_id))
     for tenant_id, listed in await connection.execute(allowed):
         origins[tenant_id].update(listed)
+    former: dict[UUID, list[FormerIssuer]] = defaultdict(list)
+    for tenant_id, issuer in await former_issuers.counting(connection, now, only):
+        former[tenant_id].append(issuer)
     facts = tenants.c.id, tenants.c.slug, tenants.c.issuer, tenants.c.active, tenants.c.provider
     query = select(*facts).where(of_these(tenants.c.id))
     return [
@@ -193,6 +223,7 @@ async def _tenants(connection: AsyncConnection, only: set[UUID] | None) -> list[
             frozenset(origins.get(row.id, ())),
             MappingProxyType(keys.get(row.id, {})),
             ProviderPolicy.from_stored(row.provider),
+            tuple(former.get(row.id, ())),
         )
         for row in await connection.execute(query)
     ]

@@ -26,6 +26,7 @@ from tenants.credentials import Credentials
 from tenants.database import Database
 from tenants.device_codes import DeviceCodes
 from tenants.devices import Devices
+from tenants.former_issuers import FormerIssuers
 from tenants.keys import Keys
 from tenants.logins import Logins
 from tenants.logout_notices import LogoutNotices
@@ -83,6 +84,7 @@ class TenantStore:
     seen_ids: SeenIds
     registration_tokens: RegistrationTokens
     logout_notices: LogoutNotices
+    former_issuers: FormerIssuers
 
 
 class Store:
@@ -143,4 +145,5 @@ class Store:
             seen_ids=SeenIds(connection, tenant_id, now),
             registration_tokens=RegistrationTokens(connection, tenant_id, now),
             logout_notices=logout_notices,
+            former_issuers=FormerIssuers(connection, tenant_id, changes, now),
         )

@@ -1,4 +1,4 @@
-"""A tenant and its settings. A tenant has exactly one issuer, fixed at creation."""
+"""A tenant and its settings. A tenant has exactly one issuer; what was one before is former_issuers.py's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -167,6 +167,23 @@ class Settings:
         """This tenant; None before ``create`` and after a deletion."""
         row = (await self._connection.execute(_GET, {"p_id": self._tenant_id})).one_or_none()
         return None if row is None else tenant_of(row)
+
+    async def change_issuer(self, before: str, issuer: str) -> None:
+        """Issue under another URL. Its form is the caller's to have checked (``policies.issuer``).
+
+        Raises:
+            AlreadyExists: another tenant has it.
+            NotFound: the issuer is not ``before`` any more: somebody else was changing it, too.
+        """
+        mine = tenants.c.id == self._tenant_id, tenants.c.issuer == before
+        try:
+            async with self._connection.begin_nested():
+                changed = await self._connection.execute(update(tenants).where(*mine).values(issuer=issuer))
+        except IntegrityError as error:
+            raise AlreadyExists("issuer", issuer) from error
+        if changed.rowcount == 0:
+            raise NotFound("issuer", before)
+        self._changes.note("tenant")
 
     async def set_active(self, active: bool) -> None:
         """Suspend (its sessions, tokens, clients and keys are refused everywhere within a second) or resume."""

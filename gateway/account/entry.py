@@ -107,4 +107,4 @@ def message(account: Account, visit: Visit, heading: str, text: str, *, status: 
 
 def _login(visit: Visit, **asked: str) -> Go:
     """To the login, and from there back to this page. It looks at the address itself: what is none is dropped there."""
-    return Go(f"{visit.base}/login?{urlencode({**asked, 'return_to': visit.request.scope['path']})}")
+    return Go(f"{visit.base}/login?{urlencode({**asked, 'return_to': visit.path})}")

@@ -9,6 +9,7 @@ something changed. Synchronous and without I/O. Owns that order. Not which audie
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import NoReturn, Protocol
 from uuid import UUID
@@ -47,6 +48,8 @@ class Tenant(Protocol):
     def slug(self) -> str: ...
     @property
     def active(self) -> bool: ...
+    @property
+    def until(self) -> datetime | None: ...
 
 
 class Snapshot(Protocol):
@@ -55,7 +58,7 @@ class Snapshot(Protocol):
     version: int
 
     def by_issuer(self, issuer: str, /) -> Tenant | None:
-        """The tenant that issues as ``issuer``."""
+        """The tenant that issues as ``issuer``; ``until`` says how long still, where that is no longer its own."""
 
     def verifying_key(self, tenant_id: UUID, kid: str, /) -> VerifyingKey | None:
         """A published key of this tenant."""
@@ -78,8 +81,10 @@ class Bearer:
         entry = self._recall(token)
         if entry is None:
             return self._verify(token)
-        if entry.expires_at <= self._clock():
+        if entry.expires_at <= (now := self._clock()):
             self._table.forget(token)
+            if entry.principal.expires_at + self._leeway > now:  # over is the time of its issuer, if it still is
+                return self._verify(token)
             return InvalidToken("token_expired", "exp", entry.principal.tenant_id)
         if entry.version != self._snapshot.version:
             return self._recheck(entry)
@@ -100,7 +105,7 @@ class Bearer:
             return InvalidToken("key_unknown", "kid", tenant.id)
         if self._snapshot.revoked(principal):
             return InvalidToken("token_revoked", "", tenant.id)
-        entry.version = version
+        entry.version, entry.expires_at = version, self._end(principal, tenant)
         return principal
 
     def _verify(self, token: bytes) -> Principal | InvalidToken:
@@ -131,10 +136,13 @@ class Bearer:
             return principal
         if self._snapshot.revoked(principal):
             return InvalidToken("token_revoked", "", tenant.id)
-        self._table.remember(
-            token, Remembered(principal, principal.expires_at + self._leeway, issuer, header.kid, version)
-        )
+        self._table.remember(token, Remembered(principal, self._end(principal, tenant), issuer, header.kid, version))
         return principal
+
+    def _end(self, principal: Principal, tenant: Tenant) -> float:
+        """When a token stops to count by itself: when it expires, or its issuer's overlap is over."""
+        end = principal.expires_at + self._leeway
+        return end if tenant.until is None else min(end, tenant.until.timestamp())
 
     def _tenant(self, issuer: str) -> Tenant | InvalidToken:
         tenant = self._snapshot.by_issuer(issuer)

@@ -20,10 +20,10 @@ _BYTES_PER_TOKEN_BYTE = 4
 
 @dataclass(slots=True)
 class Remembered:
-    """A verified token. ``version`` is the snapshot's when it was last found to stand; times are in seconds."""
+    """A verified token. At ``version`` of the snapshot it was found to stand, until ``expires_at``, in seconds."""
 
     principal: Principal
-    expires_at: int
+    expires_at: float
     issuer: str
     kid: str
     version: int

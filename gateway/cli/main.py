@@ -15,6 +15,7 @@ from gateway.cli.registration_token import registration_token
 from gateway.cli.role import role
 from gateway.cli.serve import serve
 from gateway.cli.tenant import tenant
+from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
 from gateway.cli.user_import import import_users
@@ -44,6 +45,7 @@ def main(context: click.Context) -> None:
 for _command in (serve, demo, init, migrate, tenant, user, role, client, key, audit, policy):
     main.add_command(_command)
 tenant.add_command(configure)
+tenant.add_command(change_issuer)
 client.add_command(registration_token)
 for _command in (import_users, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
     user.add_command(_command)

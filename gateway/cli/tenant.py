@@ -1,8 +1,9 @@
 """``yett tenant``: the customers of this installation, each with its own issuer, keys, users and log.
 
-``configure`` is in tenant_people.py.
+``configure`` is in tenant_people.py, ``change-issuer`` in tenant_issuer.py.
 """
 
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import timedelta
 
@@ -10,9 +11,12 @@ import click
 
 from gateway import urls
 from gateway.cli.errors import Refused
+from gateway.cli.free_issuer import free_issuer
+from gateway.cli.option_values import DEFAULT
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant_provider import provider_fields
 from tenants.audit_event import Event
+from tenants.former_issuers import FormerIssuer
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
 from tenants.tenant import Tenant, algorithm
 
@@ -24,13 +28,17 @@ def tenant() -> None:
     """Create, configure, list, show, suspend and resume tenants."""
 
 
-def fields_of(found: Tenant) -> dict[str, object]:
-    """A tenant as it is printed. Of letters' own texts only the names: a text has more lines than one."""
+def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> dict[str, object]:
+    """A tenant as it is printed, with its ``former`` issuers where they were asked for. Of letters' own texts only the
+    names: a text has more lines than one.
+    """
     people, branding = found.people, found.branding
+    before = None if former is None else [f"{one.issuer} until {one.until.isoformat()}" for one in former]
     return {
         "slug": found.slug,
         "name": found.name,
         "issuer": found.issuer,
+        **({} if before is None else {"former_issuers": before}),
         "active": found.active,
         "signing_alg": found.signing_alg,
         "default_client": found.default_client_id,
@@ -69,7 +77,10 @@ def spelled(duration: timedelta) -> str:
 @click.option(
     "--alg", type=click.Choice(ALGORITHMS), default=DEFAULT_ALGORITHM, show_default=True, help="Signs its tokens."
 )
-async def create(call: Invocation, slug: str, name: str | None, alg: str) -> None:
+@click.option(
+    "--issuer", metavar="URL", help="https:// and a host that it gets to itself. Default: below public_url, /t/SLUG."
+)
+async def create(call: Invocation, slug: str, name: str | None, alg: str, issuer: str | None) -> None:
     """Create the tenant SLUG (a DNS label in lower case) with its keys."""
     if not urls.is_slug(slug):
         raise Refused(f"{slug!r} is not a slug: 1 to 63 of a-z 0-9 and inner hyphens")
@@ -79,7 +90,7 @@ async def create(call: Invocation, slug: str, name: str | None, alg: str) -> Non
         made = await installation.directory.create(
             slug=slug,
             name=name or slug,
-            issuer=urls.issuer(installation.settings.public_url, slug),
+            issuer=await free_issuer(installation, slug, issuer or DEFAULT),
             signing_alg=algorithm(alg),
             actor=actor(),
         )
@@ -102,8 +113,8 @@ async def list_(call: Invocation) -> None:
 @click.argument("slug")
 async def show(call: Invocation, slug: str) -> None:
     """Show the tenant SLUG."""
-    async with call.tenant(slug, read_only=True) as (found, _):
-        call.output.item(fields_of(found))
+    async with call.tenant(slug, read_only=True) as (found, store):
+        call.output.item(fields_of(found, await store.former_issuers.list()))
 
 
 @command(tenant)

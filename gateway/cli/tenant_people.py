@@ -176,9 +176,10 @@ async def configure(
         elif no_logo:
             await store.logos.remove()
         await _store(store, before, after)
+        former = await store.former_issuers.list()
     if after.people.sign_up and not call.settings().mail.configured:
         click.echo("yett: warning: no mail is configured, and without a letter nobody can sign up.", err=True)
-    call.output.item(fields_of(after))
+    call.output.item(fields_of(after, former))
 
 
 async def _current(store: TenantStore, slug: str) -> Tenant:

@@ -9,7 +9,7 @@ A login or a consent comes back here, to the first step. Owns that order. Not ho
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import APIRouter
 
@@ -72,7 +72,7 @@ class AuthorizePages:
         """What the person said on the consent page."""
         issuer = await self._issuer(visit)
         async with self.site.step(visit) as store:
-            tenant = await tenant_of(store)
+            tenant = replace(await tenant_of(store), issuer=visit.issuer)
             asked = await self._read(store, visit, tenant, issuer, visit.form)
             if not isinstance(asked, Asked):
                 return asked
@@ -91,7 +91,7 @@ class AuthorizePages:
         issuer = await self._issuer(visit)
         unpacked = await self._unpacked(sent, issuer)
         async with self.site.step(visit) as store:
-            tenant = await tenant_of(store)
+            tenant = replace(await tenant_of(store), issuer=visit.issuer)
             if isinstance(unpacked, OAuthError):
                 self.site.tell(visit, unpacked)
                 return on_a_page(tenant, visit, unpacked)
@@ -113,7 +113,7 @@ class AuthorizePages:
             return error
 
     async def _issuer(self, visit: Visit) -> Issuer:
-        issuer = await self.issuers.get(visit.tenant_id)
+        issuer = await self.issuers.get(visit.tenant_id, under=visit.issuer)
         if issuer is None:
             raise TenantNotFound(reason="tenant_deleted")
         return issuer

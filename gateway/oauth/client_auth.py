@@ -76,7 +76,7 @@ class ClientAuth:
         self, call: Call, grant_type: str | None, came_at: datetime | None
     ) -> tuple[Recognised, Statement | None]:
         presented = presented_client(call.form, call.authorizations)
-        issuer = await self._issuers.get(call.tenant.id)
+        issuer = await self._issuers.get(call.tenant.id, under=call.tenant.issuer)
         if issuer is None or not issuer.tenant.active:
             raise InvalidClient(reason="tenant_suspended")
         now = self._clock()

@@ -30,6 +30,7 @@ from gateway.header_fields import Fields
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
 from gateway.oauth import cors
+from gateway.own_hosts import reached
 from gateway.web import problem_response
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
@@ -86,7 +87,7 @@ class Endpoints:
 
     def tenant_of(self, slug: str, scope: Scope, event: str = "request") -> TenantFacts:
         """The tenant of the path. A suspended one is refused everywhere in the same words as one that is not there."""
-        tenant = self._snapshot.by_slug(slug)
+        tenant = reached(self._snapshot, slug, scope)
         if tenant is not None and tenant.active:
             return tenant
         refusal = TenantNotFound(reason=None if tenant is None else "tenant_suspended")

@@ -53,6 +53,7 @@ def oauth_router(shared: Endpoints, endpoints: Sequence[Endpoint]) -> APIRouter:
     router = APIRouter()
 
     @router.api_route("/t/{slug}/.well-known/openid-configuration", methods=_READ)
+    @router.api_route("/t/{slug}/.well-known/oauth-authorization-server", methods=_READ)  # RFC 8414's, of an own host
     @router.api_route("/.well-known/oauth-authorization-server/t/{slug}", methods=_READ)
     async def discovery(slug: str, request: Request) -> Response:
         document = metadata.server_metadata(shared.tenant_of(slug, request.scope))

@@ -83,8 +83,8 @@ class Introspection:
         principal = self._tokens.verify(token, found.issuer.tenant.id)
         if isinstance(principal, InvalidToken):
             return Deny(principal.reason)
-        client, issuer = found.client, found.issuer.tenant.issuer
-        match may_hold(principal, client_id=client.client_id, audiences=client.audiences, issuer=issuer):
+        client, issuers = found.client, found.issuer.every
+        match may_hold(principal, client_id=client.client_id, audiences=client.audiences, issuers=issuers):
             case Deny(reason):
                 return Deny(reason)
             case Allow():

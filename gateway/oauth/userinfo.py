@@ -47,7 +47,7 @@ class UserInfo:
             raise InsufficientScope(scope="openid")
         if principal.session_id is None:
             raise InvalidBearer(reason="subject_is_no_user")
-        issuer = await self._issuers.get(call.tenant.id)
+        issuer = await self._issuers.get(call.tenant.id, under=call.tenant.issuer)
         registered = None if issuer is None else issuer.clients.get(principal.client_id)
         if issuer is None or registered is None or not registered.client.active:
             raise InvalidBearer(reason="client_disabled")

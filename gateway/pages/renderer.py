@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from urllib.parse import urlsplit
 
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
 from starlette.responses import HTMLResponse, Response
@@ -69,8 +68,7 @@ def _templates() -> Mapping[str, Template]:
 class Renderer:
     """Renders the pages of all tenants. ``more_templates`` may extend ours, and replace none of them."""
 
-    def __init__(self, public_url: str, more_templates: BaseLoader | None = None) -> None:
-        self._public_url = public_url
+    def __init__(self, more_templates: BaseLoader | None = None) -> None:
         self._page_sheet = page_sheet()
         self._icon = icon()
         self._form_script = form_script()
@@ -79,7 +77,7 @@ class Renderer:
     def response(
         self, page: Page, *, tenant: Tenant, form_token: str = "", form_origins: tuple[str, ...] = ()
     ) -> Response:
-        """The page in the tenant's look.
+        """The page in the tenant's look. Its addresses are those below ``tenant.issuer``.
 
         ``form_token`` goes into every form (see ``forgery``). ``form_origins`` are where a form's answer may redirect
         to beside ourselves: browsers hold ``form-action`` against the whole chain.
@@ -88,7 +86,7 @@ class Renderer:
             jinja2.UndefinedError: the template asks for what the page does not say.
             ValueError: a form origin that is none.
         """
-        base = urlsplit(urls.issuer(self._public_url, tenant.slug)).path
+        base = urls.base(tenant.issuer)
         body = self.templates[page.template].render(
             {
                 **_ABSENT,

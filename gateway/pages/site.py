@@ -6,6 +6,7 @@ refusals look to a person. Not what any page shows.
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -14,11 +15,13 @@ from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
+from gateway import urls
 from gateway.audit import Observation
 from gateway.errors import InvalidRequest, Overloaded, Refusal, TenantNotFound, TooManyRequests, Unavailable
 from gateway.form import NO_FORM, parse_form, parse_query, read_body
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
+from gateway.own_hosts import reached
 from gateway.pages import forgery
 from gateway.pages.cookies import Cookies
 from gateway.pages.page import Page
@@ -26,6 +29,7 @@ from gateway.pages.renderer import Renderer
 from gateway.pages.visit import Answer, Show, Visit
 from gateway.tenancy import step
 from gateway.web import problem_response
+from policies import issuer as issuers
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
 from tenants.store import Store, TenantStore
@@ -42,7 +46,7 @@ BoundTo = Literal["login", "session", "nothing"]
 
 
 class Site:
-    """The parts that pages share. ``public_url`` is the only source of our own origin."""
+    """The parts that pages share. ``public_url`` and tenants' own hosts are the only source of our own origin."""
 
     def __init__(
         self,
@@ -50,7 +54,6 @@ class Site:
         snapshot: Snapshot,
         store: Store,
         renderer: Renderer,
-        cookies: Cookies,
         limit: AddressLimit,
         observe: Callable[[Observation], None],
         clock: Callable[[], datetime],
@@ -59,7 +62,6 @@ class Site:
         self._snapshot = snapshot
         self._store = store
         self._renderer = renderer
-        self._cookies = cookies
         self._limit = limit
         self._observe = observe
         self._public_url = public_url
@@ -80,7 +82,7 @@ class Site:
                     secret = visit.login_secret if bound_to == "login" else visit.session_secret
                     forgery.check(
                         request,
-                        public_origin=self._public_url,
+                        public_origin=self._origin(tenant),
                         secret=secret,
                         presented=visit.form.text("form_token"),
                     )
@@ -92,7 +94,7 @@ class Site:
             except DATABASE_ERRORS as error:
                 _log.warning("database_unavailable", error=type(error).__name__)
                 return await self._refused(Overloaded(reason="database_unavailable", retry_after=1), request, tenant)
-            return self._response(answer, slug)
+            return self._response(answer, tenant)
 
         return endpoint
 
@@ -115,7 +117,7 @@ class Site:
 
     def tenant_of(self, slug: str, request: Request) -> TenantFacts:
         """The tenant of the path. A suspended one is refused in the same words as one that is not there."""
-        tenant = self._snapshot.by_slug(slug)
+        tenant = reached(self._snapshot, slug, request.scope)
         if tenant is not None and tenant.active:
             return tenant
         refusal = TenantNotFound(reason=None if tenant is None else "tenant_suspended")
@@ -131,33 +133,41 @@ class Site:
             body = await read_body(request.stream(), request.headers.get("content-length"))
             form = parse_form(request.headers.get("content-type"), body)
         context = context_of(request.scope)
+        cookies = Cookies(self._origin(tenant))
         return Visit(
             tenant_id=tenant.id,
             slug=tenant.slug,
-            base=f"/t/{tenant.slug}",
+            issuer=tenant.issuer,
+            base=urls.base(tenant.issuer),
             request=request,
             form=form,
             query=parse_query(request.scope["query_string"]),
             visitor=Visitor.of(context.address, request.headers.get("user-agent", "")),
             request_id=context.request_id,
-            session_secret=self._cookies.read(request, tenant.slug, "session"),
-            login_secret=self._cookies.read(request, tenant.slug, "login"),
-            device_secret=self._cookies.read(request, tenant.slug, "device"),
+            session_secret=cookies.read(request, tenant.slug, "session"),
+            login_secret=cookies.read(request, tenant.slug, "login"),
+            device_secret=cookies.read(request, tenant.slug, "device"),
         )
 
-    def _response(self, answer: Answer, slug: str) -> Response:
+    def _origin(self, tenant: TenantFacts) -> str:
+        """Of the pages by which the request came."""
+        return self._public_url if issuers.own_host(tenant.issuer) is None else tenant.issuer
+
+    def _response(self, answer: Answer, tenant: TenantFacts) -> Response:
         if isinstance(answer, Show):
             token = forgery.form_token(answer.form_secret) if answer.form_secret else ""
+            shown = replace(answer.tenant, issuer=tenant.issuer)
             response = self._renderer.response(
-                answer.page, tenant=answer.tenant, form_token=token, form_origins=answer.form_origins
+                answer.page, tenant=shown, form_token=token, form_origins=answer.form_origins
             )
         else:
             response = RedirectResponse(answer.to, status_code=303, headers={"Cache-Control": "no-store"})
+        cookies = Cookies(self._origin(tenant))
         for kind, value in answer.cookies.items():
             if value is None:
-                self._cookies.clear(response, slug, kind)
+                cookies.clear(response, tenant.slug, kind)
             else:
-                self._cookies.set(response, slug, kind, value, max_age=_DEVICE_AGE if kind == "device" else None)
+                cookies.set(response, tenant.slug, kind, value, max_age=_DEVICE_AGE if kind == "device" else None)
         return response
 
     async def _refused(self, refusal: Refusal, request: Request, tenant: TenantFacts) -> Response:
@@ -180,7 +190,7 @@ class Site:
             "request_id": context_of(request.scope).request_id,
         }
         page = Page("error.html", "Error", context, refusal.status, refusal.headers())
-        return self._renderer.response(page, tenant=found)
+        return self._renderer.response(page, tenant=replace(found, issuer=tenant.issuer))
 
 
 def _observation(refusal: Refusal, request: Request, tenant: TenantFacts | None) -> Observation:

@@ -20,10 +20,13 @@ NO_COOKIES: Mapping[CookieKind, str | None] = {}
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """``base`` is the path of the tenant's pages (``/t/acme``); ``form`` is empty for a GET. Secrets are unverified."""
+    """``issuer`` is the one by which it came; ``base`` is the path of its pages (``/t/acme``, or empty at an own host).
+    ``form`` is empty for a GET. Secrets are unverified.
+    """
 
     tenant_id: UUID
     slug: str
+    issuer: str
     base: str
     request: Request
     form: Form
@@ -33,6 +36,11 @@ class Visit:
     session_secret: str | None = field(repr=False)
     login_secret: str | None = field(repr=False)
     device_secret: str | None = field(repr=False)
+
+    @property
+    def path(self) -> str:
+        """Of the page itself, as the browser knows it: routes are written below ``/t/{slug}``."""
+        return self.base + str(self.request.scope["path"]).removeprefix(f"/t/{self.slug}")
 
     def event(
         self,

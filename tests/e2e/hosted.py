@@ -104,8 +104,10 @@ class Window:
 
 
 @contextmanager
-def hosted(installation: Installation, folder: Path) -> Iterator[Hosted]:
-    """Everything, until the end of the block; then the gateway has to have ended in order."""
+def hosted(installation: Installation, folder: Path, *own_hosts: str) -> Iterator[Hosted]:
+    """Everything, until the end of the block; then the gateway has to have ended in order. The browser finds
+    ``own_hosts`` where identity is.
+    """
     path = next(filter(None, map(shutil.which, _BROWSERS)), None)
     assert path is not None, f"none of {', '.join(_BROWSERS)} is installed"
     with Mailbox() as mailbox:
@@ -120,8 +122,9 @@ def hosted(installation: Installation, folder: Path) -> Iterator[Hosted]:
         try:
             gateway.wait_until_ready()
             with TlsFront(gateway.port, folder) as front, sync_playwright() as playwright:
-                mapped = f"--host-resolver-rules=MAP {IDENTITY} 127.0.0.1:{front.port}"
-                browser = playwright.chromium.launch(executable_path=path, args=[*_ARGUMENTS, mapped])
+                mapped = ",".join(f"MAP {host} 127.0.0.1:{front.port}" for host in (IDENTITY, *own_hosts))
+                rules = f"--host-resolver-rules={mapped}"
+                browser = playwright.chromium.launch(executable_path=path, args=[*_ARGUMENTS, rules])
                 yield Hosted(posting, mailbox, browser, gateway.identity)
                 browser.close()
             gateway.close()

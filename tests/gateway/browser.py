@@ -50,7 +50,9 @@ class _Forms(HTMLParser):
 
 @dataclass
 class Browser:
-    """One browser at one tenant. ``page`` is the last answer, ``path`` its address after redirects."""
+    """One browser at one tenant, at ``site`` where that has its own. ``page`` is the last answer, ``path`` its address
+    after redirects.
+    """
 
     world: World
     slug: str = "acme"
@@ -58,11 +60,14 @@ class Browser:
     headers: dict[str, str] = field(
         default_factory=lambda: {"Origin": PUBLIC_URL, "User-Agent": "Mozilla/5.0 Firefox/150.0"}
     )
+    site: str = PUBLIC_URL
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def __aenter__(self) -> Self:
-        self.client = await self._stack.enter_async_context(self.world.client(address=self.address))
-        self.base = f"/t/{self.slug}"
+        client = self.world.client(address=self.address, base_url=self.site)
+        self.client = await self._stack.enter_async_context(client)
+        self.base = f"/t/{self.slug}" if self.site == PUBLIC_URL else ""
+        self.headers["Origin"] = self.site
         self.path = self.base
         return self
 
@@ -105,7 +110,8 @@ class Browser:
 
     def cookie(self, kind: str) -> str | None:
         """The value of one of our cookies."""
-        return self.client.cookies.get(f"yett-{self.slug}-{kind}")
+        prefix = "__Host-" if self.site.startswith("https:") else ""
+        return self.client.cookies.get(f"{prefix}yett-{self.slug}-{kind}")
 
     def error(self) -> str:
         """What the page's alert says."""

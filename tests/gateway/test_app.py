@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+import structlog
 
 from gateway.app import Service, running
 from gateway.installation import Installation, open_installation
@@ -126,6 +127,20 @@ async def test_each_host_goes_to_its_side(settings: Settings) -> None:
                 answer = await client.get("/nothing")
             assert (answer.status_code, answer.json()["code"]) == expected
             assert answer.json()["request_id"] == answer.headers["x-request-id"]
+
+
+async def test_a_tenants_host_that_the_configuration_has_too_is_told_of_at_start(settings: Settings) -> None:
+    taken = {"acme": "https://127.0.0.1", "globex": "https://localhost", "initech": "https://login.initech.example"}
+    async with open_installation(settings) as installation:
+        for slug, issuer in taken.items():
+            await installation.directory.create(slug=slug, name=slug, issuer=issuer, actor="test")
+        with structlog.testing.capture_logs() as logs:
+            async with running(installation) as service, calling(service, "http://127.0.0.1:8080") as client:
+                assert (await client.get("/login")).json()["code"] == "route_not_found"
+
+    told = {(entry["tenant"], entry["configured_as"]) for entry in logs if entry["event"] == "own_host_not_served"}
+    assert told == {("acme", "api_hosts"), ("globex", "public_url")}
+    assert {entry["log_level"] for entry in logs if entry["event"] == "own_host_not_served"} == {"error"}
 
 
 async def test_management_answers_its_own_hosts_only(settings: Settings) -> None:

@@ -6,6 +6,7 @@ import hmac
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,7 @@ class Facts:
     slug: str
     issuer: str
     active: bool = True
+    until: datetime | None = None
 
 
 @dataclass
@@ -493,3 +495,56 @@ def _changed(token: bytes, change: str | None) -> bytes:
         "empty": lambda: b"",
     }
     return changes[change]()
+
+
+# --- the change of an issuer
+
+
+def former(world: World, until: float | None, *, heard: bool = True) -> None:
+    """The tenant's issuer is one that it had before, and counts until then."""
+    end = None if until is None else datetime.fromtimestamp(until, UTC)
+    world.snapshot.tenants[ISSUER] = replace(world.snapshot.tenants[ISSUER], until=end)
+    world.snapshot.version += heard
+
+
+def test_a_token_of_a_former_issuer_stands_until_the_overlap_ends(world: World) -> None:
+    former(world, NOW + 60)
+    token = world.token()
+    principal(world.bearer.authenticate(token))
+    world.now = NOW + 59.9
+    principal(world.bearer.authenticate(token))
+    world.now = NOW + 60
+    del world.snapshot.tenants[ISSUER]  # as the snapshot does by the clock, without telling that it changed
+    assert reason(world.bearer.authenticate(token)) == "issuer_unknown"
+    assert len(world.table) == 0
+
+
+def test_a_token_that_is_remembered_ends_with_the_issuer_that_changed_since(world: World) -> None:
+    token = world.token()
+    principal(world.bearer.authenticate(token))
+    former(world, NOW + 60)
+    principal(world.bearer.authenticate(token))
+    world.now = NOW + 60
+    del world.snapshot.tenants[ISSUER]
+    assert reason(world.bearer.authenticate(token)) == "issuer_unknown"
+
+
+def test_an_overlap_that_was_made_longer_counts_from_when_it_is_heard(world: World) -> None:
+    former(world, NOW + 60)
+    token = world.token()
+    principal(world.bearer.authenticate(token))
+    world.now = NOW + 61
+    former(world, NOW + 120)
+    principal(world.bearer.authenticate(token))
+    world.now = NOW + 119
+    principal(world.bearer.authenticate(token))
+
+
+def test_a_token_outlives_neither_its_own_end_nor_its_issuers(world: World) -> None:
+    former(world, NOW + 600)
+    token = world.token()
+    principal(world.bearer.authenticate(token))
+    former(world, None)  # the tenant went back to it
+    principal(world.bearer.authenticate(token))
+    world.now = NOW + 300
+    assert reason(world.bearer.authenticate(token)) == "token_expired"

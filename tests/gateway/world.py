@@ -75,7 +75,7 @@ class World:
     ) -> AsyncIterator[httpx.AsyncClient]:
         """A client at this address; a server's exception becomes the answer that it would give."""
         transport = httpx.ASGITransport(app or self.service.public, client=(address, 40000), raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL, **options) as client:
+        async with httpx.AsyncClient(transport=transport, **{"base_url": PUBLIC_URL, **options}) as client:
             yield client
 
     async def post(self, form: Mapping[str, Any] | str | bytes, *, to: str = "acme", **options: Any) -> httpx.Response:

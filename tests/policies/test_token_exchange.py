@@ -11,9 +11,10 @@ from policies.token_exchange import MOST_ACTORS, Exchange, ExchangingClient, dec
 from policies.token_holder import may_hold
 
 ORDERS, INVOICES = "https://api.example.com/orders", "https://api.example.com/invoices"
-ISSUER, FORMER_ISSUER = "https://auth.example.com/t/acme", "https://login.acme.example"
+ISSUER, FORMER_ISSUER = "https://login.acme.example", "https://auth.example.com/t/acme"
+ISSUERS = frozenset({ISSUER, FORMER_ISSUER})
 READ, BOTH = frozenset({"orders:read"}), frozenset({"orders:read", "orders:write"})
-SERVICE = ExchangingClient("orders-service", BOTH, (ORDERS, INVOICES), ISSUER)
+SERVICE = ExchangingClient("orders-service", BOTH, (ORDERS, INVOICES), ISSUERS)
 
 
 def principal(**changes: Any) -> Principal:
@@ -56,15 +57,15 @@ def exchanged(subject: Principal, actor: Principal | None = None, **changes: Any
 def test_a_token_concerns_its_own_client_and_the_clients_of_its_audience(
     client_id: str, audiences: tuple[str, ...], decision: Allow | Deny
 ) -> None:
-    assert may_hold(principal(), client_id=client_id, audiences=audiences, issuer=ISSUER) == decision
+    assert may_hold(principal(), client_id=client_id, audiences=audiences, issuers=ISSUERS) == decision
 
 
 @pytest.mark.parametrize("audience", [ISSUER, FORMER_ISSUER])
 def test_nobody_stands_for_the_issuer(audience: str) -> None:
     for_no_api = principal(audiences=frozenset({audience}), claims={"iss": audience})
 
-    assert may_hold(for_no_api, client_id="other", audiences=(audience,), issuer=ISSUER) == Deny("token_foreign")
-    assert may_hold(for_no_api, client_id="spa", audiences=(audience,), issuer=ISSUER) == Allow()
+    assert may_hold(for_no_api, client_id="other", audiences=(audience,), issuers=ISSUERS) == Deny("token_foreign")
+    assert may_hold(for_no_api, client_id="spa", audiences=(audience,), issuers=ISSUERS) == Allow()
 
 
 def test_without_a_scope_all_is_given_that_token_client_and_user_have() -> None:
@@ -72,7 +73,7 @@ def test_without_a_scope_all_is_given_that_token_client_and_user_have() -> None:
     assert exchanged(principal(scopes=READ)).scopes == READ
     assert exchanged(principal(), user_scopes=READ).scopes == READ
     assert exchanged(principal(), user_scopes=None).scopes == BOTH
-    assert exchanged(principal(), client=ExchangingClient("s", READ, (ORDERS,), ISSUER)).scopes == READ
+    assert exchanged(principal(), client=ExchangingClient("s", READ, (ORDERS,), ISSUERS)).scopes == READ
 
 
 @pytest.mark.parametrize("asked", ["orders:read", "orders:read orders:read"])
@@ -90,14 +91,14 @@ def test_a_wider_or_malformed_scope_is_refused_and_never_cut(asked: str) -> None
 
 @pytest.mark.parametrize(
     "changes",
-    [{"user_scopes": READ}, {"client": ExchangingClient("s", READ, (ORDERS,), ISSUER)}],
+    [{"user_scopes": READ}, {"client": ExchangingClient("s", READ, (ORDERS,), ISSUERS)}],
 )
 def test_what_user_or_client_have_not_is_refused(changes: dict[str, Any]) -> None:
     assert isinstance(decided(principal(), asked="orders:write", **changes), Deny)
 
 
 def test_the_right_to_refresh_is_not_passed_on() -> None:
-    client = ExchangingClient("s", BOTH | {"offline_access"}, (ORDERS,), ISSUER)
+    client = ExchangingClient("s", BOTH | {"offline_access"}, (ORDERS,), ISSUERS)
 
     assert exchanged(principal(scopes=READ | {"offline_access"}), client=client, user_scopes=None).scopes == READ
 

@@ -65,6 +65,7 @@ async def add_rows(
             "next_at": now,
             "attempts": 0,
         },
+        "former_issuers": {"issuer": f"https://{tenant_id}.example.com", "until": later},
     }
     for table, row in rows.items():
         await connection.execute(insert(metadata.tables[table]), {"tenant_id": tenant_id, **row})

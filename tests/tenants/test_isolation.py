@@ -270,6 +270,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
         refused(AlreadyExists),
     ),
     "settings.get": (lambda my, _: my.settings.get(), unaware),
+    "settings.change_issuer": (
+        lambda my, their: my.settings.change_issuer(their.issuer, "https://login.example.com"),
+        refused(NotFound),
+    ),
     "settings.set_active": (lambda my, _: my.settings.set_active(True), unaware),
     "settings.set_default_client": (lambda my, _: my.settings.set_default_client("only-theirs"), refused(NotFound)),
     "settings.set_lifetimes": (lambda my, _: my.settings.set_lifetimes({"access_token": 60}), unaware),
@@ -493,6 +497,12 @@ ATTEMPTS: Mapping[str, Attempt] = {
         unaware,
     ),
     "logout_notices.done": (lambda my, their: my.logout_notices.done(their.notice), nothing),
+    "former_issuers.list": (lambda my, _: my.former_issuers.list(), unaware),
+    "former_issuers.keep": (
+        lambda my, their: my.former_issuers.keep(their.issuer, their.session.expires_at),
+        unaware,
+    ),
+    "former_issuers.end": (lambda my, their: my.former_issuers.end(their.session.expires_at), unaware),
     "begun_requests.begin": (
         lambda my, _: my.begun_requests.begin("only-theirs", "https://app.example/", {}, lifetime=HOUR),
         _FOREIGN_KEY,

@@ -1,5 +1,6 @@
 """Issuers in memory: as the database has them within a change of the feed, and never another tenant's."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -43,15 +44,15 @@ async def test_an_issuer_is_read_once_and_again_after_a_change(
 ) -> None:
     await snapshot.load()
     reads = Reads(database)
-    first = await issuers.get(acme.id)
+    first = await issuers.get(acme.id, under=acme.issuer)
     assert first is not None
     assert first.tenant == acme
-    assert await issuers.get(acme.id) is first
+    assert await issuers.get(acme.id, under=acme.issuer) is first
     assert reads.count == 1
     async with store.for_tenant(acme.id) as mine:
         await mine.clients.create(an_app())
     await snapshot.poll()
-    second = await issuers.get(acme.id)
+    second = await issuers.get(acme.id, under=acme.issuer)
     assert second is not None
     assert set(second.clients) == {"app"}
 
@@ -65,7 +66,7 @@ async def test_every_change_is_known_once_it_is_heard(
         secret = await mine.clients.add_secret("app")
         kid = (await mine.keys.signing()).kid
     await snapshot.load()
-    before = await issuers.get(acme.id)
+    before = await issuers.get(acme.id, under=acme.issuer)
     assert before is not None
     async with store.for_tenant(acme.id) as mine:
         match change:
@@ -81,9 +82,9 @@ async def test_every_change_is_known_once_it_is_heard(
                 await mine.keys.revoke(kid, "ES256")
             case "people":
                 await mine.settings.set_people(acme.people.changed(clock(), sign_up=True))
-    assert await issuers.get(acme.id) is before
+    assert await issuers.get(acme.id, under=acme.issuer) is before
     await snapshot.poll()
-    now = await issuers.get(acme.id)
+    now = await issuers.get(acme.id, under=acme.issuer)
     assert now is not None
     app = now.clients["app"]
     assert (
@@ -107,11 +108,11 @@ async def test_a_process_that_hears_nothing_reads_each_time(
     store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, clock: Clock
 ) -> None:
     await snapshot.load()
-    assert await issuers.get(acme.id) is not None
+    assert await issuers.get(acme.id, under=acme.issuer) is not None
     clock.advance(seconds=6)
     async with store.for_tenant(acme.id) as mine:
         await mine.settings.set_active(False)
-    deaf = await issuers.get(acme.id)
+    deaf = await issuers.get(acme.id, under=acme.issuer)
     assert deaf is not None
     assert not deaf.tenant.active
 
@@ -122,12 +123,12 @@ async def test_what_one_tenant_has_is_not_anothers(
     async with store.for_tenant(acme.id) as mine:
         await mine.clients.create(an_app())
     await snapshot.load()
-    here, there = await issuers.get(acme.id), await issuers.get(globex.id)
+    here, there = await issuers.get(acme.id, under=acme.issuer), await issuers.get(globex.id, under=globex.issuer)
     assert here is not None
     assert there is not None
     assert set(there.clients) == set()
     assert here.signing_key().kid != there.signing_key().kid
-    assert await issuers.get(uuid4()) is None
+    assert await issuers.get(uuid4(), under="https://login.example.com") is None
 
 
 async def test_memory_is_bounded_by_the_clients_that_are_kept(
@@ -139,20 +140,20 @@ async def test_memory_is_bounded_by_the_clients_that_are_kept(
                 await mine.clients.create(an_app(f"app-{number}"))
     await snapshot.load()
     issuers = Issuers(store, snapshot, most_clients=5)
-    first = await issuers.get(acme.id)
-    await issuers.get(globex.id)
+    first = await issuers.get(acme.id, under=acme.issuer)
+    await issuers.get(globex.id, under=globex.issuer)
     reads = Reads(database)
-    await issuers.get(globex.id)
+    await issuers.get(globex.id, under=globex.issuer)
     assert reads.count == 0  # the newest is kept
-    assert await issuers.get(acme.id) is not first
+    assert await issuers.get(acme.id, under=acme.issuer) is not first
     assert reads.count == 1
 
 
 async def test_without_a_key_nothing_is_signed(snapshot: Snapshot, issuers: Issuers, acme: Tenant) -> None:
     await snapshot.load()
-    issuer = await issuers.get(acme.id)
+    issuer = await issuers.get(acme.id, under=acme.issuer)
     assert issuer is not None
-    keyless = type(issuer)(issuer.tenant, issuer.clients, None)
+    keyless = replace(issuer, key=None)
     with pytest.raises(NoActiveKey):
         keyless.signing_key()
 

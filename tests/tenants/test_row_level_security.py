@@ -30,7 +30,7 @@ WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads"})
 READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
 PRIVILEGES = {
     "yett_app": {
-        "tenants": {READ, ADD, "UPDATE (active, branding, default_client_id, lifetimes, people, provider)"},
+        "tenants": {READ, ADD, "UPDATE (active, branding, default_client_id, issuer, lifetimes, people, provider)"},
         "users": {READ, ADD, REMOVE, "UPDATE (active, email, email_key, email_verified, name, name_key)"},
         "passwords": {READ, ADD, "UPDATE (changed_at, hash, scheme, stands_alone, version)"},
         "roles": {READ, ADD},
@@ -81,6 +81,7 @@ PRIVILEGES = {
         "registration_tokens": {READ, ADD, REMOVE, "UPDATE (uses_left)"},
         "session_clients": {READ, ADD},
         "logout_notices": {READ, ADD, REMOVE, "UPDATE (attempts, next_at)"},
+        "former_issuers": {READ, ADD, "UPDATE (until)"},
         "changes": {ADD},
         "audit_outbox": {ADD},
         "audit_heads": {READ},
@@ -111,6 +112,7 @@ PRIVILEGES = {
         "seen_ids": {"SELECT (expires_at, tenant_id)", REMOVE},
         "registration_tokens": {"SELECT (expires_at, tenant_id)", REMOVE},
         "logout_notices": {"SELECT (client_id, created_at, id, next_at, tenant_id)", REMOVE},
+        "former_issuers": {READ},
         "changes": {READ, REMOVE},
         "audit_outbox": {READ, ADD, REMOVE},
         "audit_heads": {READ, ADD, "UPDATE"},
@@ -269,7 +271,8 @@ FORBIDDEN_TO_APP = [
     "UPDATE changes SET kind = ''",
     "UPDATE installation SET master_key_check = ''",
     "DELETE FROM tenants",
-    "UPDATE tenants SET issuer = 'https://elsewhere.example'",
+    "UPDATE former_issuers SET issuer = 'https://elsewhere.example'",
+    "DELETE FROM former_issuers",
     "UPDATE tenants SET slug = 'elsewhere'",
     "DELETE FROM signing_keys",
     "UPDATE signing_keys SET public_jwk = '{}'",

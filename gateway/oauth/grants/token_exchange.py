@@ -104,7 +104,7 @@ class TokenExchangeGrant:
             subject,
             attempt.actor,
             client=token_exchange.ExchangingClient(
-                client.client_id, client.scopes, client.audiences, request.tenant.issuer
+                client.client_id, client.scopes, client.audiences, request.issuer.every
             ),
             asked=attempt.scope,
             user_scopes=party.scopes,

@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 from gateway.limits import AddressLimit
-from gateway.pages.cookies import Cookies
 from gateway.pages.forgery import form_token
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
@@ -102,8 +101,7 @@ def site_of(world: World) -> Site:
     return Site(
         snapshot=world.snapshot,
         store=world.installation.store,
-        renderer=Renderer(PUBLIC_URL),
-        cookies=Cookies(PUBLIC_URL),
+        renderer=Renderer(),
         limit=AddressLimit("1000/minute"),
         observe=world.recorder.observe,
         clock=world.clock,

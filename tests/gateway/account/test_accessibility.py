@@ -11,7 +11,7 @@ from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 from gateway.pages.renderer import Renderer
 from gateway.pages.stylesheets import Sheet
 from tests.gateway.account.samples import samples
-from tests.gateway.pages.samples import HOSTILE, PUBLIC_URL, TENANTS, Sample, a_logo
+from tests.gateway.pages.samples import HOSTILE, TENANTS, Sample, a_logo
 from tests.gateway.pages.served import assets, served
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -19,7 +19,7 @@ _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"
 _SIZES = ((360, 740), (1280, 800))
 _SCHEMES = ("light", "dark")
 _PARTS = {"account/frame.html", "account/lines.html"}
-_RENDERER, _SAMPLES = Renderer(PUBLIC_URL), samples()
+_RENDERER, _SAMPLES = Renderer(), samples()
 _AXE = Axe("null")  # axe-core itself comes with each page
 
 

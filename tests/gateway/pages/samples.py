@@ -27,9 +27,9 @@ URI = "otpauth://totp/Acme:alice?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=
 _WRONG = "The user name or the password is wrong."
 
 
-def a_renderer(public_url: str = PUBLIC_URL) -> Renderer:
+def a_renderer() -> Renderer:
     """With a template of the tests' own, which uses every macro."""
-    return Renderer(public_url, FileSystemLoader(Path(__file__).with_name("templates")))
+    return Renderer(FileSystemLoader(Path(__file__).with_name("templates")))
 
 
 def a_logo() -> Logo:

@@ -71,7 +71,7 @@ async def client(store: Store, acme: Tenant, globex: Tenant) -> AsyncIterator[ht
 
 async def test_a_page_finds_everything_that_it_names(client: httpx.AsyncClient, acme: Tenant) -> None:
     page = Page("message.html", "T", {"heading": "H", "text": "T", "link_url": None, "link_text": None})
-    response = Renderer("http://gateway.test").response(page, tenant=acme)
+    response = Renderer().response(page, tenant=acme)
     markup = Markup(bytes(response.body).decode())
 
     addresses = [element.attributes.get("href") or element.attributes["src"] for element in markup.all("link", "img")]

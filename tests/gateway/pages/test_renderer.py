@@ -14,13 +14,12 @@ from tests.gateway.pages.samples import (
     BRANDED,
     HOSTILE,
     PLAIN,
-    PUBLIC_URL,
     a_logo,
     a_renderer,
     a_tenant,
 )
 
-RENDERER = a_renderer(PUBLIC_URL)
+RENDERER = a_renderer()
 LOGIN = Page("login.html", "Log in", {"name": "", "can_sign_up": True, "can_reset": True})
 
 
@@ -114,7 +113,7 @@ def test_a_template_that_is_not_there_is_a_bug() -> None:
 
 def test_more_templates_replace_none_of_ours() -> None:
     more = DictLoader({"login.html": "theirs", "new.html": "{{ brand.name }} {{ error }} {{ word }}"})
-    renderer = Renderer(PUBLIC_URL, more)
+    renderer = Renderer(more)
 
     assert b"<!doctype html>" in renderer.response(LOGIN, tenant=PLAIN).body
     page = Page("new.html", "T", {"word": "<b>"})
