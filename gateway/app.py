@@ -19,6 +19,7 @@ from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
 from gateway.breach import Breaches
+from gateway.direct import DirectRoutes
 from gateway.edge import Edge
 from gateway.health import health_router
 from gateway.housekeeping import Housekeeping
@@ -35,7 +36,6 @@ from gateway.oauth.backchannel import BackChannel
 from gateway.oauth.client_auth import ClientAuth
 from gateway.oauth.client_jwks import ClientJwks
 from gateway.oauth.device_endpoint import DeviceEndpoint
-from gateway.oauth.direct import DirectEndpoints
 from gateway.oauth.dpop import DpopProofs
 from gateway.oauth.endpoint import Endpoints
 from gateway.oauth.endpoints import oauth_endpoints, oauth_router
@@ -180,7 +180,7 @@ def compose(
         PushedAuthorization(installation.store, clients, objects, dpop),
         Registration(installation.store),
     )
-    pages = application(
+    routers = (
         oauth_router(shared, endpoints),
         authorize_router(AuthorizePages(site, issuers, objects, hints)),
         login_router(site, check, passwords, places, hints, mail=mail),
@@ -196,7 +196,7 @@ def compose(
         trusted_proxies=settings.trusted_proxies,
     )
     edge = Edge(
-        identity=WithContext(CanonicalPath(DirectEndpoints(endpoints, pages)), settings.trusted_proxies),
+        identity=WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies),
         data_plane=data_plane,
         nowhere=WithContext(nowhere, settings.trusted_proxies),
         identity_hosts=settings.identity_host_set(),

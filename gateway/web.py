@@ -1,5 +1,7 @@
 """The FastAPI applications: refusals rendered in one place, nothing published that was not asked for."""
 
+from collections.abc import Awaitable
+
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -33,6 +35,18 @@ def application(*routers: APIRouter) -> ASGIApp:
     app.add_exception_handler(HTTPException, _http_exception)
     app.add_exception_handler(Exception, _bug)
     return app
+
+
+async def respond(response: Awaitable[Response], scope: Scope, receive: Receive, send: Send) -> None:
+    """Send it; or what it raised, as the applications here render that. For routes that are applications themselves."""
+    try:
+        found = await response
+    except Problem as refusal:
+        found = problem_response(Request(scope), refusal)
+    except Exception:
+        await problem_response(Request(scope), InternalError())(scope, receive, send)
+        raise
+    await found(scope, receive, send)
 
 
 class CanonicalPath:

@@ -1,7 +1,7 @@
 """What all endpoints of an issuer go through, in this order: tenant, preflight, limit, form, the endpoint, its headers.
 
 An endpoint is an ``async`` function from a ``Call`` to a response; it cannot forget any of these. Owns them, and how
-refusals look to an application. Not what any endpoint answers, nor how one is found (direct.py).
+refusals look to an application. Not what any endpoint answers, nor how one is found (gateway/direct.py).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -9,18 +9,16 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.audit import Observation
 from gateway.context import RequestContext
 from gateway.errors import (
-    InternalError,
     InvalidRequest,
     OAuthError,
     Overloaded,
-    Problem,
     Refusal,
     TenantNotFound,
     TooManyAttempts,
@@ -31,7 +29,7 @@ from gateway.limits import AddressLimit
 from gateway.middleware import context_of
 from gateway.oauth import cors
 from gateway.own_hosts import reached
-from gateway.web import problem_response
+from gateway.web import respond
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
 from tenants.visitor import Visitor
@@ -139,14 +137,7 @@ class Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer. The path's parameters are in ``scope``, as a router leaves them there."""
-        try:
-            response = await self._respond(scope, receive)
-        except Problem as refusal:
-            response = problem_response(Request(scope), refusal)
-        except Exception:
-            await problem_response(Request(scope), InternalError())(scope, receive, send)
-            raise
-        await response(scope, receive, send)
+        await respond(self._respond(scope, receive), scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         tenant = self.shared.tenant_of(scope["path_params"]["slug"], scope, self.event)

@@ -6,7 +6,7 @@ refusals look to a person. Not what any page shows.
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -14,6 +14,8 @@ import structlog
 from fastapi import APIRouter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gateway import urls
 from gateway.audit import Observation
@@ -28,7 +30,7 @@ from gateway.pages.page import Page
 from gateway.pages.renderer import Renderer
 from gateway.pages.visit import Answer, Show, Visit
 from gateway.tenancy import step
-from gateway.web import problem_response
+from gateway.web import problem_response, respond
 from policies import issuer as issuers
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import Snapshot, TenantFacts
@@ -108,12 +110,8 @@ class Site:
         async def page(visit: Visit) -> Answer:
             return await (submit if visit.request.method == "POST" else show)(visit)
 
-        router.add_api_route(
-            f"/t/{{slug}}{path}",
-            self.endpoint(page, bound_to=bound_to),
-            methods=["GET", "HEAD", "POST"],
-            response_model=None,
-        )
+        endpoint = Routed(self.endpoint(page, bound_to=bound_to))
+        router.routes.append(Route(f"/t/{{slug}}{path}", endpoint, methods=["GET", "HEAD", "POST"]))
 
     def tenant_of(self, slug: str, request: Request) -> TenantFacts:
         """The tenant of the path. A suspended one is refused in the same words as one that is not there."""
@@ -191,6 +189,18 @@ class Site:
         }
         page = Page("error.html", "Error", context, refusal.status, refusal.headers())
         return self._renderer.response(page, tenant=replace(found, issuer=tenant.issuer))
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """A page as an ASGI application, so that it is found by one look-up (gateway/direct.py)."""
+
+    endpoint: Endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer. The path's parameters are in ``scope``, as a router leaves them there."""
+        response = self.endpoint(scope["path_params"]["slug"], Request(scope, receive))
+        await respond(response, scope, receive, send)
 
 
 def _observation(refusal: Refusal, request: Request, tenant: TenantFacts | None) -> Observation:
