@@ -167,7 +167,7 @@ def compose(
     )
     hints = IdTokenHints(snapshot)
     passwords = NewPasswords(hashing, breaches, common_passwords())
-    site = _site(installation, snapshot, recorder)
+    site = _site(installation, snapshot, issuers, recorder)
     mail = settings.mail.configured
     shared = Endpoints(snapshot, AddressLimit(settings.limits.token), recorder.observe, proofs.nonce)
     endpoints = oauth_endpoints(
@@ -230,11 +230,12 @@ def _proof_check(installation: Installation) -> ProofCheck:
     return ProofCheck(DpopNonces(installation.master_keys.derived("dpop nonce"), seconds), seconds)
 
 
-def _site(installation: Installation, snapshot: Snapshot, recorder: Recorder) -> Site:
+def _site(installation: Installation, snapshot: Snapshot, issuers: Issuers, recorder: Recorder) -> Site:
     settings = installation.settings
     return Site(
         snapshot=snapshot,
         store=installation.store,
+        issuers=issuers,
         renderer=Renderer(),
         limit=AddressLimit(settings.limits.pages),
         observe=recorder.observe,

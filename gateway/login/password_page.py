@@ -31,8 +31,8 @@ class PasswordPage:
     async def show(self, visit: Visit) -> Answer:
         """The form; or the page that a begun login, or a session that is to be stepped up, needs next."""
         now = self.site.now()
+        tenant = await self.site.tenant(visit)
         async with self.site.step(visit, read_only=visit.session_secret is None) as store:
-            tenant = await tenant_of(store)
             wish = await Wish.read(store, visit.query, base=visit.base)
             if visit.query.text("again") is None:
                 begun = await waiting(store, tenant, visit, now)
@@ -52,8 +52,8 @@ class PasswordPage:
                 async with self.site.step(visit, read_only=True) as store:
                     return await self._again(store, visit, name, "That is too long to be a password.", status=422)
             self.check.require_room()
+            tenant = await self.site.tenant(visit)
             async with self.site.step(visit) as store:
-                tenant = await tenant_of(store)
                 attempt = await self.check.begin(
                     store,
                     tenant,
@@ -67,8 +67,8 @@ class PasswordPage:
             self.site.tell(visit, refused)
             async with self.site.step(visit, read_only=True) as store:
                 return await self._again(store, visit, name, refused.public, status=refused.status, refusal=refused)
+        tenant = await self.site.tenant(visit)  # anew: a suspension may have been heard while the password was hashed
         async with self.site.step(visit) as store:
-            tenant = await tenant_of(store)
             wish = await Wish.read(store, visit.form, base=visit.base)
             proved = await self.check.conclude(store, tenant, attempt)
             if isinstance(proved, WrongPassword):

@@ -31,8 +31,9 @@ from gateway.pages.renderer import Renderer
 from gateway.pages.visit import Answer, Show, Visit
 from gateway.tenancy import step
 from gateway.web import problem_response, respond
-from policies import issuer as issuers
+from policies import issuer as own_issuers
 from tenants.database import DATABASE_ERRORS
+from tenants.issuers import Issuers
 from tenants.snapshot import Snapshot, TenantFacts
 from tenants.store import Store, TenantStore
 from tenants.tenant import Tenant
@@ -55,6 +56,7 @@ class Site:
         *,
         snapshot: Snapshot,
         store: Store,
+        issuers: Issuers,
         renderer: Renderer,
         limit: AddressLimit,
         observe: Callable[[Observation], None],
@@ -63,6 +65,7 @@ class Site:
     ) -> None:
         self._snapshot = snapshot
         self._store = store
+        self._issuers = issuers
         self._renderer = renderer
         self._limit = limit
         self._observe = observe
@@ -72,6 +75,17 @@ class Site:
     def step(self, visit: Visit, *, read_only: bool = False) -> AbstractAsyncContextManager[TenantStore]:
         """One transaction for the tenant that is visited."""
         return step(self._store, visit.tenant_id, read_only=read_only)
+
+    async def tenant(self, visit: Visit) -> Tenant:
+        """The tenant that is visited, from this process's memory: as old as the change feed at most (rule 5).
+
+        Raises:
+            TenantNotFound: it was suspended or deleted.
+        """
+        issuer = await self._issuers.get(visit.tenant_id, under=visit.issuer)
+        if issuer is None or not issuer.tenant.active:
+            raise TenantNotFound(reason="tenant_suspended")
+        return issuer.tenant
 
     def endpoint(self, handler: Handler, *, bound_to: BoundTo) -> Endpoint:
         """The page as a route's function. A POST has to carry the form token of the cookie that it is bound to."""
@@ -149,7 +163,7 @@ class Site:
 
     def _origin(self, tenant: TenantFacts) -> str:
         """Of the pages by which the request came."""
-        return self._public_url if issuers.own_host(tenant.issuer) is None else tenant.issuer
+        return self._public_url if own_issuers.own_host(tenant.issuer) is None else tenant.issuer
 
     def _response(self, answer: Answer, tenant: TenantFacts) -> Response:
         if isinstance(answer, Show):

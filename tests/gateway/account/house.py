@@ -13,6 +13,7 @@ from gateway.pages.forgery import form_token
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from tenants import mail_outbox
+from tenants.issuers import Issuers
 from tests.gateway.browser import Browser
 from tests.gateway.login.people import code
 from tests.gateway.world import PUBLIC_URL, Fixture, World
@@ -101,6 +102,7 @@ def site_of(world: World) -> Site:
     return Site(
         snapshot=world.snapshot,
         store=world.installation.store,
+        issuers=Issuers(world.installation.store, world.snapshot),
         renderer=Renderer(),
         limit=AddressLimit("1000/minute"),
         observe=world.recorder.observe,
