@@ -4,7 +4,7 @@ A page is an ``async`` function from a ``Visit`` to an ``Answer``; it cannot for
 refusals look to a person. Not what any page shows.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from typing import Literal
@@ -100,7 +100,16 @@ class Site:
         """Observe a refusal that a page shows in its form: strangers decide how many there are of these."""
         self._observe(_observation(refusal, visit.request, self._snapshot.by_id(visit.tenant_id)))
 
-    def add(self, router: APIRouter, path: str, show: Handler, submit: Handler, *, bound_to: BoundTo) -> None:
+    def add(
+        self,
+        router: APIRouter,
+        path: str,
+        show: Handler,
+        submit: Handler,
+        *,
+        bound_to: BoundTo,
+        methods: Sequence[str] = ("GET", "HEAD", "POST"),
+    ) -> None:
         """Route a page: ``show`` answers GET and HEAD, ``submit`` POST. One route, so that a 405 names all of them."""
 
         async def page(visit: Visit) -> Answer:
@@ -109,7 +118,7 @@ class Site:
         router.add_api_route(
             f"/t/{{slug}}{path}",
             self.endpoint(page, bound_to=bound_to),
-            methods=["GET", "HEAD", "POST"],
+            methods=list(methods),
             response_model=None,
         )
 
