@@ -21,6 +21,8 @@ LOCKED := $(PIP) install --require-hashes --no-build-isolation --only-binary=:al
 LOCKED_DEV := $(LOCKED) --no-binary=forbiddenfruit --use-pep517
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(LOCK_ARGS)
 SWAGGER := tests/e2e/swagger
+CLIENTS := tests/e2e/clients
+OIDC_PROVIDER := loadtests/bench/oidc_provider
 
 # All of them: side by side where tests share nothing, then one after the other those that start a whole gateway and
 # look at its time and memory.
@@ -35,7 +37,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench bench-login bench-oracle bench-imports lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-login bench-token bench-oracle bench-imports lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -78,6 +80,14 @@ bench: $(DEV) ## Requests/s of the proxied path beside HAProxy's jwt_verify (nee
 bench-login: $(DEV) ## Logins/s beside Argon2id alone, and the proxied path meanwhile (needs nginx)
 	$(PY) loadtests/bench/login.py $(ARGS)
 
+bench-token: $(DEV) $(OIDC_PROVIDER)/node_modules/.package-lock.json ## Tokens/s of one core beside npm's oidc-provider (needs node, npm and wrk)
+	$(PY) loadtests/bench/tokens.py $(ARGS)
+
+$(OIDC_PROVIDER)/node_modules/.package-lock.json: $(OIDC_PROVIDER)/package-lock.json
+	@sh .ci/bring npm "it fetches what the token endpoint is measured beside" npm
+	cd $(OIDC_PROVIDER) && npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
 bench-oracle: $(DEV) ## Whether the time of a login tells who has an account (20 minutes)
 	$(PY) loadtests/bench/oracle.py $(ARGS)
 
@@ -93,7 +103,7 @@ lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upg
 install: $(DEV) ## Make the virtual environment with everything in it, and stop there
 
 clean: ## Remove the virtual environment and what tests and tools leave behind
-	rm -rf $(VENV) $(SWAGGER)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(SWAGGER)/node_modules $(CLIENTS)/node_modules $(OIDC_PROVIDER)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # -- the virtual environment; each stamp is as old as the last install from the file that it stands for ---------------
 
@@ -119,12 +129,13 @@ $(VENV)/.project: pyproject.toml $(VENV)/.build
 	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# -- what the end-to-end tests drive: a browser, and Swagger UI's files -----------------------------------------------
+# -- what the end-to-end tests drive: a browser, Swagger UI's files, and client libraries -------------------------------
 
-e2e-tools: $(SWAGGER)/node_modules/.package-lock.json
+e2e-tools: $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json
 	@sh .ci/bring chromium "the end-to-end tests drive it" chromium chromium-browser google-chrome
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "The end-to-end tests need Node.js 20 or later, and this is $$(node --version)." >&2; exit 1; }
 
-$(SWAGGER)/node_modules/.package-lock.json: $(SWAGGER)/package-lock.json
-	@sh .ci/bring npm "it fetches Swagger UI's files for the end-to-end tests" npm
-	cd $(SWAGGER) && npm ci --ignore-scripts --no-audit --no-fund
+$(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
+	@sh .ci/bring npm "it fetches Swagger UI's files and client libraries for the end-to-end tests" npm
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@

@@ -272,7 +272,7 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, pl
         Job("sequencer", _AUDIT_INTERVAL, sequence),
         Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
-        Job("logouts", _NOTICES_INTERVAL, notices.deliver),
+        Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
         *letters,
     ]
 

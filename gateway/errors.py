@@ -70,6 +70,13 @@ class InvalidClient(OAuthError):
         return {**super().headers(), "WWW-Authenticate": 'Basic realm="token", charset="UTF-8"'}
 
 
+class ClientDeleted(OAuthError):
+    """As ``InvalidClient``, without its challenge: on a page, a browser would ask for a password."""
+
+    code = "invalid_client"
+    public = "The application that asks was deleted."
+
+
 class InvalidGrant(OAuthError):
     code = "invalid_grant"
     public = "The grant is invalid, expired, revoked or was issued to another client."

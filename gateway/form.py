@@ -39,8 +39,8 @@ class Form:
         return value
 
     def many(self, name: str) -> tuple[str, ...]:
-        """All values of a parameter that may be repeated, empty ones left out."""
-        return tuple(value for value in self._fields.get(name, ()) if value)
+        """All values of a parameter that may be repeated, each once, empty ones left out."""
+        return tuple(dict.fromkeys(value for value in self._fields.get(name, ()) if value))
 
     @classmethod
     def from_stored(cls, parameters: Mapping[str, Sequence[str]]) -> "Form":

@@ -3,7 +3,8 @@
 Every process may run it: each part is idempotent, and a second process finds nothing left to do.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -31,6 +32,8 @@ from tenants import (
 )
 from tenants.audit_event import Details, Event
 from tenants.database import Database
+from tenants.jose import SigningKey
+from tenants.pruning import Prune
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store
 from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
@@ -39,6 +42,7 @@ _log = structlog.get_logger("yett.housekeeping")
 _ENDED_KEPT = timedelta(days=1)
 _LETTERS_KEPT = timedelta(days=2)  # longer than the mailer goes on trying
 _NOTICES_KEPT = timedelta(days=2)  # likewise
+_DEVICE_CODES_KEPT = timedelta(minutes=10)  # a device that asks late is told that its code is over
 
 
 class Housekeeping:
@@ -68,36 +72,67 @@ class Housekeeping:
             raise ExceptionGroup("keys could not be advanced", failures)
 
     async def prune(self) -> None:
-        """Delete rows whose time is over, and forget them in this process's memory."""
-        now = self._clock()
-        async with self._database.system_step() as connection:
-            await refresh_tokens.forget_successors(connection, now - LONGEST_REFRESH_GRACE)
-            await refresh_tokens.prune(connection, now - _ENDED_KEPT)
-            await sessions.prune(connection, now - _ENDED_KEPT)
-            await logins.prune(connection, now - _ENDED_KEPT)
-            await mail_links.prune(connection, now - _ENDED_KEPT)
-            await throttles.prune(connection, now - REMEMBERED)
-            await devices.prune_devices(connection, now)
-            await devices.prune_networks(connection, now - LONGEST_KNOWN_NETWORK)
-            await authorization_requests.prune(connection, now)
-            await begun_requests.prune(connection, now)
-            await authorization_codes.prune(connection, now - _ENDED_KEPT)  # one that comes again tells of a theft
-            await device_codes.prune(connection, now - _ENDED_KEPT)
-            await seen_ids.prune(connection, now)
-            await mail_outbox.prune(connection, now - _LETTERS_KEPT)
-            await logout_notices.prune(connection, now - _NOTICES_KEPT)
-            await registration_tokens.prune(connection, now - _ENDED_KEPT)
-            await revocations.prune(connection, now)
-            await changes.prune(connection, now - FEED_RETENTION)
+        """Delete rows whose time is over, and forget them in this process's memory.
+
+        Some rows of one table in each step: nobody waits for all of it, and one that fails keeps no other one from its
+        turn.
+
+        Raises:
+            ExceptionGroup: of the tables that failed, once all had theirs.
+        """
+        failures: list[Exception] = []
+        for prune, before in _over(self._clock()):
+            try:
+                while await self._prune_some(prune, before):
+                    pass
+            except Exception as error:  # noqa: BLE001 - raised below, with the others'
+                failures.append(error)
         self._snapshot.forget_expired()
+        if failures:
+            raise ExceptionGroup("tables could not be pruned", failures)
+
+    async def _prune_some(self, prune: Prune, before: datetime) -> bool | None:
+        async with self._database.system_step() as connection:
+            return await prune(connection, before)
 
     async def _advance_tenant(self, tenant_id: UUID) -> None:
+        async with self._store.for_tenant(tenant_id, read_only=True) as store:
+            tenant = await store.settings.get()
+        if tenant is None:
+            return
+        spare = await asyncio.to_thread(SigningKey.generate, tenant.signing_alg)
         async with self._store.for_tenant(tenant_id) as store:
             tenant = await store.settings.get()
             if tenant is None:
                 return
-            moves = list(await store.keys.advance(tenant.signing_alg, signs_for=tenant.provider.key_rotation))
+            signs_for = tenant.provider.key_rotation
+            moves = list(await store.keys.advance(tenant.signing_alg, signs_for=signs_for, spare=spare))
             if moves:
                 details: Details = {"moves": moves}
                 await store.audit.add(Event(type="key.advanced", outcome="success", actor="schedule", details=details))
                 _log.info("key_advanced", tenant=tenant.slug, moves=moves)
+
+
+def _over(now: datetime) -> Sequence[tuple[Prune, datetime]]:
+    """What is pruned, in this order, and what its time has to be before."""
+    ended = now - _ENDED_KEPT
+    return (
+        (refresh_tokens.forget_successors, now - LONGEST_REFRESH_GRACE),
+        (refresh_tokens.prune, ended),
+        (sessions.prune, ended),
+        (logins.prune, ended),
+        (mail_links.prune, ended),
+        (throttles.prune, now - REMEMBERED),
+        (devices.prune_devices, now),
+        (devices.prune_networks, now - LONGEST_KNOWN_NETWORK),
+        (authorization_requests.prune, now),
+        (begun_requests.prune, now),
+        (authorization_codes.prune, ended),  # one that comes again tells of a theft
+        (device_codes.prune, now - _DEVICE_CODES_KEPT),
+        (seen_ids.prune, now),
+        (mail_outbox.prune, now - _LETTERS_KEPT),
+        (logout_notices.prune, now - _NOTICES_KEPT),
+        (registration_tokens.prune, ended),
+        (revocations.prune, now),
+        (changes.prune, now - FEED_RETENTION),
+    )

@@ -14,11 +14,14 @@ _LONGEST_LAST_RUN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """``run`` is awaited every ``interval`` seconds. A truthy result asks for the next run at once: there is more."""
+    """``run`` is awaited every ``interval`` seconds. A truthy result asks for the next run at once: there is more.
+    ``stop`` tells a run that may go on for long to come to its end.
+    """
 
     name: str
     interval: float
     run: Callable[[], Awaitable[object]]
+    stop: Callable[[], None] | None = None
 
 
 class Jobs:
@@ -49,6 +52,9 @@ class Jobs:
         A run is not cut off at its commit: what was written would then be taken for not written, and written again.
         """
         self._stopping = True
+        for job in self._jobs:
+            if job.stop is not None:
+                job.stop()
         for task in self._resting:
             task.cancel()
         if self._tasks:
@@ -71,7 +77,8 @@ class Jobs:
                 if (kind := type(error).__name__) != last_failure:
                     last_failure = kind
                     _log.exception("job_failed", job=job.name)
-                await self._rest(min(job.interval * 2.0 ** min(failures, _MAX_DOUBLINGS), _LONGEST_PAUSE))
+                pause = min(job.interval * 2.0 ** min(failures, _MAX_DOUBLINGS), _LONGEST_PAUSE)
+                await self._rest(max(pause, job.interval))
                 continue
             if failures:
                 _log.info("job_recovered", job=job.name, failures=failures)

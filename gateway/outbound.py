@@ -3,28 +3,32 @@
 A name is resolved once, each of its addresses is judged, and the connection goes to the very address that was judged:
 a second look-up could answer otherwise (DNS rebinding). Only public addresses, but for networks that the operator
 lists. No redirect is followed, no proxy and no other setting of the environment is heeded, nothing is decoded; size and
-time are bounded. It stands on httpcore, which httpx is made of: what httpx adds is what must not happen here.
+time are bounded, an answer's framing included. It stands on httpcore, which httpx is made of: what httpx adds is what
+must not happen here.
 """
 
 import asyncio
-import socket
+import math
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from ipaddress import ip_address
 from urllib.parse import urlencode
 
 import httpcore
 
+from gateway.counted_stream import CountedStream, TooManyBytes, at_most
+from gateway.name_lookup import LookUpsBusy, NameLookUp
 from gateway.settings.addresses import Network
 from gateway.settings.web_address import WebAddress, may_reach
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
 _MOST_ADDRESSES = 4
+_FRAMING = 32 * 1024
 
 
 @cache
@@ -53,14 +57,11 @@ class OutboundAnswer:
     body: bytes = field(repr=False)
 
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """The system's addresses for this name, in its order."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
-
-
 class Outbound:
-    """``allowed`` are networks that may be reached though they are not public. ``timeout`` is for a whole call."""
+    """``allowed`` are networks that may be reached though they are not public. ``timeout`` is for a whole call.
+
+    An answer's body has at most ``max_bytes``, and 32 KiB more are read for all that surrounds it.
+    """
 
     def __init__(
         self,
@@ -68,26 +69,28 @@ class Outbound:
         *,
         timeout: timedelta = timedelta(seconds=10),
         max_bytes: int = 1024 * 1024,
-        resolve: Resolve = resolve,
+        resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self._allowed = tuple(allowed)
         self._timeout = timeout.total_seconds()
         self._max_bytes = max_bytes
-        self._resolve = resolve
+        self._resolve = resolve or NameLookUp().resolve
         self._tls = tls or _usual_tls()
 
-    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> OutboundAnswer:
-        """Fetch ``url``, on a connection of its own.
+    async def get(
+        self, url: str, *, headers: Mapping[str, str] | None = None, public_only: bool = False
+    ) -> OutboundAnswer:
+        """Fetch ``url``, on a connection of its own; with ``public_only``, from none of the ``allowed`` networks.
 
         Raises:
             OutboundRefused: ``url_malformed``, ``address_not_public``.
-            OutboundFailed: ``name_unknown``, ``unreachable``, ``timed_out``, ``answer_malformed``,
+            OutboundFailed: ``name_unknown``, ``lookups_busy``, ``unreachable``, ``timed_out``, ``answer_malformed``,
                 ``answer_too_large``.
         """
-        return await self._call("GET", url, headers or {})
+        return await self._call("GET", url, headers or {}, public_only=public_only)
 
-    async def post_form(self, url: str, fields: Mapping[str, str]) -> OutboundAnswer:
+    async def post_form(self, url: str, fields: Mapping[str, str], *, public_only: bool = False) -> OutboundAnswer:
         """Send a form to ``url``, once: a call that fails may have arrived all the same.
 
         Raises:
@@ -95,10 +98,10 @@ class Outbound:
             OutboundFailed: as ``get``.
         """
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        return await self._call("POST", url, headers, urlencode(fields).encode())
+        return await self._call("POST", url, headers, urlencode(fields).encode(), public_only=public_only)
 
     async def _call(
-        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None
+        self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None, *, public_only: bool
     ) -> OutboundAnswer:
         try:
             there = WebAddress.parse(url)
@@ -112,8 +115,9 @@ class Outbound:
         )
         sent = {"Host": there.host_header, "User-Agent": "Yett", "Accept-Encoding": "identity", "Connection": "close"}
         try:
-            async with AsyncExitStack() as opened, asyncio.timeout(self._timeout):
-                backend = _Guard(self._addresses, opened)
+            async with AsyncExitStack() as opened, asyncio.timeout(self._timeout) as ends:
+                addresses = partial(self._addresses, allowed=() if public_only else self._allowed)
+                backend = _Guard(addresses, opened, ends, at_most(self._max_bytes + _FRAMING))
                 pool = httpcore.AsyncConnectionPool(ssl_context=self._tls, network_backend=backend)
                 await opened.enter_async_context(pool)
                 asked = pool.stream(method, target, headers=list({**headers, **sent}.items()), content=content)
@@ -124,6 +128,8 @@ class Outbound:
             raise OutboundFailed("unreachable") from error
         except httpcore.ProtocolError as error:
             raise OutboundFailed("answer_malformed") from error
+        except TooManyBytes as error:
+            raise OutboundFailed("answer_too_large") from error
 
     async def _exchange(self, asked: AbstractAsyncContextManager[httpcore.Response]) -> OutboundAnswer:
         body = bytearray()
@@ -134,47 +140,69 @@ class Outbound:
                     raise OutboundFailed("answer_too_large")
         return OutboundAnswer(response.status, bytes(body))
 
-    async def _addresses(self, host: str, port: int) -> list[str]:
+    async def _addresses(self, host: str, port: int, *, allowed: Iterable[Network]) -> list[str]:
         """Where this host may be reached.
 
         Raises:
             OutboundRefused: nowhere.
-            OutboundFailed: it has no address.
+            OutboundFailed: it has no address, or nobody can look now.
         """
         try:
             found = [ip_address(text) for text in await self._resolve(host, port)]
+        except LookUpsBusy as error:
+            raise OutboundFailed("lookups_busy") from error
         except OSError as error:
             raise OutboundFailed("name_unknown") from error
-        permitted = [str(address) for address in dict.fromkeys(found) if may_reach(address, self._allowed)]
+        permitted = [str(address) for address in dict.fromkeys(found) if may_reach(address, allowed)]
         if not permitted:
             raise OutboundRefused("address_not_public")
         return permitted[:_MOST_ADDRESSES]
 
 
 class _Guard(httpcore.AsyncNetworkBackend):
-    """Connects to addresses that were judged, and to nothing else. ``opened`` closes what is left open."""
+    """Connects to addresses that were judged, and to nothing else, and has ``count`` told of all that comes from there.
 
-    def __init__(self, addresses: Callable[[str, int], Awaitable[list[str]]], opened: AsyncExitStack) -> None:
+    ``opened`` closes what is left open; at ``ends`` the whole call does.
+    """
+
+    def __init__(
+        self,
+        addresses: Callable[[str, int], Awaitable[list[str]]],
+        opened: AsyncExitStack,
+        ends: asyncio.Timeout,
+        count: Callable[[int], None],
+    ) -> None:
         self._addresses = addresses
         self._opened = opened
+        self._ends = ends
+        self._count = count
         self._inner = httpcore.AnyIOBackend()
 
     async def connect_tcp(
         self,
         host: str,
         port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the signature is httpcore's
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connection to the first address that answers."""
+        """A connection to the first address that answers. Each has a part of the time: one that says nothing leaves the
+        others theirs.
+        """
         failure: Exception = httpcore.ConnectError()
-        for address in await self._addresses(host, port):
+        addresses = await self._addresses(host, port)
+        for untried, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
             try:
-                stream = await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+                stream = await self._inner.connect_tcp(
+                    address, port, self._left() / untried, local_address, socket_options
+                )
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
             else:
                 self._opened.push_async_callback(stream.aclose)
-                return stream
+                return CountedStream(stream, self._count)
         raise failure
+
+    def _left(self) -> float:
+        ends = self._ends.when()
+        return math.inf if ends is None else ends - asyncio.get_running_loop().time()

@@ -5,7 +5,7 @@ Owns the order: who, how lately, how strongly, with whose consent. With ``prompt
 denial. Not whether a session lives (``policies.login``), nor what may be granted (``policies.scope``).
 """
 
-from collections.abc import Set
+from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,12 @@ from policies.login import SessionFacts
 LOGIN, FRESH_LOGIN, STEP_UP, CONSENT = "login", "fresh_login", "step_up", "consent"
 """Steps of a Challenge: nobody is logged in; somebody is, and has to be asked for the password again; the session needs
 more, or newer, proof; the person has to be asked for their consent."""
+
+
+CLOCK_TOLERANCE = timedelta(seconds=5)
+"""The login may have been in a process whose clock is behind that of the one in which the request began: it would be
+asked for again, and again.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,14 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class ConsentFacts:
-    """What would be granted, and what the person let this client have before; ``given``: they said yes to this very
-    request. ``first_party``: the client is the tenant's own.
+    """What would be granted, and ``before``: the scopes that the person let this client have before, by API. ``given``:
+    they said yes to this very request. ``first_party``: the client is the tenant's own.
     """
 
     scopes: Set[str]
     audiences: Set[str]
     first_party: bool
-    before: tuple[Set[str], Set[str]] | None
+    before: Mapping[str, Set[str]]
     given: bool
 
 
@@ -75,6 +81,11 @@ def consent(request: RequestFacts, facts: ConsentFacts) -> Allow | Challenge | D
     return Deny("consent_required") if "none" in request.prompt else Challenge(CONSENT)
 
 
+def agreed(before: Mapping[str, Set[str]], *, scopes: Set[str], audiences: Collection[str]) -> bool:
+    """Whether all of these scopes were agreed to before, at each of these APIs. To no API is nothing agreed."""
+    return bool(audiences) and all(audience in before and scopes <= before[audience] for audience in audiences)
+
+
 def _who(request: RequestFacts, person: Person | None, now: datetime) -> Allow | Challenge | Deny:
     known = [value for value in request.acr_values if value in acr.ORDER]
     if request.acr_values and request.acr_essential and not known:
@@ -83,7 +94,7 @@ def _who(request: RequestFacts, person: Person | None, now: datetime) -> Allow |
     if person is None:
         return Challenge(LOGIN, () if wanted is None else (wanted,), _seconds(request.max_age))
     session = person.session
-    is_new = request.begun_at is not None and session.auth_time >= request.begun_at
+    is_new = request.begun_at is not None and session.auth_time >= request.begun_at - CLOCK_TOLERANCE
     if request.subject is not None and request.subject != person.subject:
         # Who has just logged in is another: to ask again would go on for ever.
         return Deny("login_required") if is_new else Challenge(FRESH_LOGIN, () if wanted is None else (wanted,))
@@ -120,10 +131,7 @@ def _has_to_ask(request: RequestFacts, facts: ConsentFacts) -> bool:
         return True
     if facts.first_party:
         return False
-    if facts.before is None:
-        return True
-    scopes, audiences = facts.before
-    return not (facts.scopes <= scopes and facts.audiences <= audiences)
+    return not agreed(facts.before, scopes=facts.scopes, audiences=facts.audiences)
 
 
 def _seconds(max_age: timedelta | None) -> int | None:

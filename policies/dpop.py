@@ -13,6 +13,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn, TypeGuard
 
+from policies.claims import CLOCK_SKEW
 from policies.decision import Allow, Deny
 
 ALGORITHMS: Final = ("ES256", "EdDSA", "Ed25519", "RS256")
@@ -21,6 +22,10 @@ MAX_AGE: Final = 60
 """Seconds that ``iat`` may lie behind this clock. The nonce bounds a proof's age too, and cannot be made in advance."""
 MAX_AHEAD: Final = 60
 """Seconds that ``iat`` may lie ahead: of a client's clock, which nobody here has set."""
+REMEMBERED: Final = MAX_AGE + CLOCK_SKEW
+"""Seconds after ``iat`` for which a proof is known that was used: where another process's clock is behind, it is
+refused for its age that much later.
+"""
 
 _TYPE = "dpop+jwt"
 # Parameters by which a proof would name another key, or change what is signed.
@@ -68,7 +73,7 @@ class ProofHeader:
 
 @dataclass(frozen=True, slots=True)
 class ProofClaims:
-    """What of a good proof is still needed: its identifier, and from when on (epoch seconds) it is refused anyway."""
+    """What of a good proof is still needed: its identifier, and from when on (epoch seconds) it is refused anywhere."""
 
     token_id: str
     expires_at: float
@@ -119,7 +124,7 @@ def claims(
     nonce = unverified.get("nonce")
     if not isinstance(nonce, str) or nonce not in nonces:
         return NonceWanted()
-    return ProofClaims(token_id, issued_at + MAX_AGE)
+    return ProofClaims(token_id, issued_at + REMEMBERED)
 
 
 def holder(bound_to: str | None, shown: str | None) -> Allow | Deny:

@@ -4,7 +4,7 @@ Owns the order of the checks, and the claim ``act``. Not whether the tokens are 
 still there, not which APIs the client may ask for: those are facts of other places.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,13 +21,15 @@ _NEVER_PASSED_ON = frozenset({"offline_access"})  # there is no refresh token to
 
 @dataclass(frozen=True, slots=True)
 class ExchangingClient:
-    """The client that asks. ``audiences`` are the APIs that it stands for, and may ask for; ``issuers`` all that
-    its tenant has and ever had."""
+    """The client that asks. ``audiences`` are the APIs that it stands for, and may ask for; ``issuers`` all that its
+    tenant has and ever had. ``first_party``: it is the tenant's own.
+    """
 
     client_id: str
     scopes: frozenset[str]
     audiences: tuple[str, ...]
     issuers: frozenset[str]
+    first_party: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +51,51 @@ def decide(
     *,
     client: ExchangingClient,
     asked: str | None,
+    audiences: Collection[str],
     user_scopes: frozenset[str] | None,
 ) -> Exchange | Deny:
     """What ``client`` gets for the token of ``subject``. Without a token of an ``actor`` it acts itself.
 
-    ``asked`` None or empty: all that there is. ``user_scopes`` are what the subject may have today; None where it is no
-    user. Denials: ``subject_token_foreign``, ``actor_token_foreign`` (see ``may_hold``), ``actor_token_delegated`` (who
-    acts, acts for themselves), ``actor_chain_too_long``, and ``invalid_scope``.
+    ``asked`` None or empty: all that there is. ``audiences`` are the APIs that the new token would be for, of those
+    that the client may ask for. ``user_scopes`` are what the subject may have today; None where it is no user. Denials:
+    ``subject_token_foreign`` (see ``may_hold``), ``actor_token_foreign`` (issued to another client: it proves nothing
+    of who acts in this one), ``actor_token_delegated`` (who acts, acts for themselves), ``actor_chain_too_long``; and
+    ``invalid_scope`` and ``invalid_target``, which are not the token's fault.
     """
-    presented = {"subject": subject} if actor is None else {"subject": subject, "actor": actor}
-    for name, principal in presented.items():
-        match may_hold(principal, client_id=client.client_id, audiences=client.audiences, issuers=client.issuers):
-            case Deny():
-                return Deny(f"{name}_token_foreign")
-            case Allow():
-                pass
+    match may_hold(subject, client_id=client.client_id, audiences=client.audiences, issuers=client.issuers):
+        case Deny():
+            return Deny("subject_token_foreign")
+        case Allow():
+            pass
+    if actor is not None and actor.client_id != client.client_id:
+        return Deny("actor_token_foreign")
     if actor is not None and "act" in actor.claims:
         return Deny("actor_token_delegated")
+    if user_scopes is not None and not _agreed(subject, client, audiences):
+        return Deny("invalid_target")
     chain: dict[str, Any] = {"sub": client.client_id if actor is None else actor.subject}
     before = subject.claims.get("act")
     if before is not None:
         if _length(before) >= MOST_ACTORS:
             return Deny("actor_chain_too_long")
         chain["act"] = before
+    presented = [subject] if actor is None else [subject, actor]
     narrowed = _narrow(subject, client, asked, user_scopes)
     if isinstance(narrowed, Deny):
         return narrowed
     return Exchange(
         narrowed,
         chain,
-        min(principal.expires_at for principal in presented.values()),
-        frozenset(key for principal in presented.values() for key in _binding(principal)),
+        min(principal.expires_at for principal in presented),
+        frozenset(key for principal in presented for key in _binding(principal)),
     )
+
+
+def _agreed(subject: Principal, client: ExchangingClient, audiences: Collection[str]) -> bool:
+    """A client that is not the tenant's own got its token by what a person agreed to, API by API: it makes none for
+    another out of it. What it got as the API of somebody else's token is for its tenant to say, by ``audiences``.
+    """
+    return client.first_party or subject.client_id != client.client_id or subject.audiences >= set(audiences)
 
 
 def _narrow(

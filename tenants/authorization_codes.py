@@ -21,9 +21,9 @@ _THIS = (
 )
 _INSERT = insert(authorization_codes)
 _FIND = select(authorization_codes).where(*_THIS)
-_REDEEM = update(authorization_codes).where(
-    *_THIS, authorization_codes.c.consumed_at.is_(None), authorization_codes.c.expires_at > bindparam("p_now")
-)
+# Not by its time: that was judged before, by a clock that has gone on since.
+_REDEEM = update(authorization_codes).where(*_THIS, authorization_codes.c.consumed_at.is_(None))
+_TAKE_BACK = update(authorization_codes).where(*_THIS, authorization_codes.c.token_id.is_not(None))
 _PRUNE = delete(authorization_codes).where(authorization_codes.c.expires_at < bindparam("p_expired_before"))
 
 
@@ -32,7 +32,8 @@ class AuthorizationCode:
     """A stored code, used or not.
 
     ``id_token_claims`` are those that the request wanted in ID tokens, by name; ``dpop_jkt`` is the thumbprint of the
-    key that has to be proved with it. ``family_id`` and ``token_id`` are what was got for it, once it was redeemed.
+    key that has to be proved with it. ``family_id`` and ``token_id`` are what was got for it, once it was redeemed;
+    ``token_id`` is None again once that was taken back.
     """
 
     digest: bytes = field(repr=False)
@@ -118,9 +119,13 @@ class AuthorizationCodes:
         )
 
     async def redeem(self, code: AuthorizationCode, *, family_id: UUID | None, token_id: str) -> bool:
-        """Use it up, once, for these. False where another request was first, or where it is over."""
-        values = {"p_now": self._now, "consumed_at": self._now, "family_id": family_id, "token_id": token_id}
+        """Use it up, once, for these. False where another request was first."""
+        values = {"consumed_at": self._now, "family_id": family_id, "token_id": token_id}
         return (await self._connection.execute(_REDEEM, self._is(code.digest) | values)).rowcount == 1
+
+    async def take_back(self, code: AuthorizationCode) -> bool:
+        """What was got for it is taken back from now on. False where that was so before, or where nothing was got."""
+        return (await self._connection.execute(_TAKE_BACK, self._is(code.digest) | {"token_id": None})).rowcount == 1
 
     def _is(self, digest: bytes) -> dict[str, Any]:
         return {"p_tenant_id": self._tenant_id, "p_digest": digest}

@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.provider_tables import authorization_requests
+from tenants.pruning import delete_oldest
 
 REQUEST_URI: Final = "urn:ietf:params:oauth:request_uri:"
 """What each ``request_uri`` begins with (RFC 9126 section 2.2)."""
@@ -29,7 +30,6 @@ _LIVE = (
 _INSERT = insert(authorization_requests)
 _FIND = select(authorization_requests).where(*_LIVE)
 _CONSUME = update(authorization_requests).where(*_LIVE)
-_PRUNE = delete(authorization_requests).where(authorization_requests.c.expires_at < bindparam("p_expired_before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,8 @@ class AuthorizationRequests:
         return {"p_tenant_id": self._tenant_id, "p_now": self._now, "p_digest": digest}
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(_PRUNE, {"p_expired_before": expired_before})
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(
+        connection, authorization_requests.c.expires_at, authorization_requests.c.expires_at < expired_before
+    )

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.provider_tables import begun_requests
+from tenants.pruning import delete_oldest
 
 _LIVE = (
     begun_requests.c.tenant_id == bindparam("p_tenant_id"),
@@ -26,7 +27,6 @@ _LIVE = (
 _INSERT = insert(begun_requests)
 _FIND = select(begun_requests).where(*_LIVE)
 _CONSUME = update(begun_requests).where(*_LIVE)
-_PRUNE = delete(begun_requests).where(begun_requests.c.expires_at < bindparam("p_expired_before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,6 @@ class BegunRequests:
         return {"p_tenant_id": self._tenant_id, "p_now": self._now, "p_digest": digest}
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(_PRUNE, {"p_expired_before": expired_before})
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, begun_requests.c.expires_at, begun_requests.c.expires_at < expired_before)

@@ -10,15 +10,17 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Integer, bindparam, delete, func, insert, select, text
+from sqlalchemy import Integer, bindparam, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants.pruning import delete_oldest
 from tenants.tables import changes
 
 ChangeKind = Literal["tenant", "revocation"]
 
 _LOCK = 0x79657474_66656564  # "yettfeed"
 BATCH = 10_000
+_CLIENT = "client:"
 
 _TAKE_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 # inline: without RETURNING, which needs a right to read that ``yett_app`` does not have here.
@@ -40,6 +42,16 @@ class Change:
     tenant_id: UUID
     kind: ChangeKind
     ref: str
+
+
+def of_client(client_id: str) -> str:
+    """The ``ref`` of a change of kind ``tenant`` that changed this one client and nothing else of its tenant."""
+    return f"{_CLIENT}{client_id}"
+
+
+def client_in(ref: str) -> str | None:
+    """The client that ``of_client`` made this ``ref`` of; None where more than a client may have changed."""
+    return ref.removeprefix(_CLIENT) if ref.startswith(_CLIENT) else None
 
 
 class ChangeWriter:
@@ -86,7 +98,9 @@ async def since(connection: AsyncConnection, seq: int, *, limit: int = BATCH) ->
     return found[1:] if found and found[0].seq == seq else None
 
 
-async def prune(connection: AsyncConnection, before: datetime) -> None:
-    """Forget what every living process has heard, but never the newest row: it is the position. As ``yett_system``."""
+async def prune(connection: AsyncConnection, before: datetime) -> bool:
+    """Forget some of what every living process has heard, but never the newest row, which is the position; whether
+    there is more. As ``yett_system``.
+    """
     newest = _NEWEST.scalar_subquery()
-    await connection.execute(delete(changes).where(changes.c.at < before, changes.c.seq < newest))
+    return await delete_oldest(connection, changes.c.at, changes.c.at < before, changes.c.seq < newest)

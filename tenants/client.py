@@ -10,7 +10,7 @@ from sqlalchemy import Row
 
 from tenants import opaque
 from tenants.client_options import AUTH_METHODS, AuthMethod, ClientOptions
-from tenants.errors import InvalidValue
+from tenants.errors import InvalidValue, Unreadable
 from tenants.names import (
     checked_audience,
     checked_name,
@@ -65,6 +65,11 @@ class Client:
         """How it proves itself at the token endpoint (RFC 7591 section 2)."""
         return self.auth_method or ("client_secret_basic" if self.confidential else "none")
 
+    @property
+    def registered_itself(self) -> bool:
+        """Whether nobody of the tenant's made it (RFC 7591): its name and addresses are what a stranger wrote."""
+        return self.registration_digest is not None
+
 
 @dataclass(frozen=True, slots=True)
 class RegisteredClient:
@@ -86,7 +91,7 @@ class RegisteredClient:
 
 
 def client_of(row: Row[Any]) -> Client:
-    """A row of the table as a value."""
+    """A row of the table as a value. Raises Unreadable."""
     return Client(
         client_id=row.client_id,
         name=row.name,
@@ -117,7 +122,7 @@ def _method(stored: str) -> AuthMethod:
     for known in AUTH_METHODS:
         if known == stored:
             return known
-    raise ValueError(f"a client with an unknown way to prove itself: {stored!r}")
+    raise Unreadable(f"auth_method: {stored!r}")
 
 
 def _is_uuid(text: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from policies import claim_mapping
-from tenants.errors import InvalidValue
+from tenants.errors import InvalidValue, Unreadable
 from tenants.names import checked_redirect_uri
 
 AuthMethod = Literal["none", "client_secret_basic", "client_secret_post", "private_key_jwt", "client_secret"]
@@ -57,8 +57,14 @@ class ClientOptions:
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> "ClientOptions":
-        """What ``stored`` wrote. Raises TypeError for a name that is none."""
-        values = dict(stored)
+        """What ``stored`` wrote. Raises Unreadable for what it did not."""
+        try:
+            return cls._read(dict(stored))
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise Unreadable(f"options: {error}") from error
+
+    @classmethod
+    def _read(cls, values: dict[str, Any]) -> "ClientOptions":
         if "post_logout_redirect_uris" in values:
             values["post_logout_redirect_uris"] = tuple(values["post_logout_redirect_uris"])
         if "claim_mapping" in values:

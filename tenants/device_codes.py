@@ -46,8 +46,12 @@ _POLL = update(device_codes).where(
     *_IT, or_(device_codes.c.polled_at.is_(None), device_codes.c.polled_at <= bindparam("p_latest"))
 )
 _SLOW_DOWN = update(device_codes).where(*_IT).values(interval=device_codes.c.interval + int(SLOWER.total_seconds()))
+# Not by its time: that was judged before, by a clock that has gone on since.
 _REDEEM = update(device_codes).where(
-    *_IT, *_LIVES, device_codes.c.approved_at.is_not(None), device_codes.c.denied_at.is_(None)
+    *_IT,
+    device_codes.c.consumed_at.is_(None),
+    device_codes.c.approved_at.is_not(None),
+    device_codes.c.denied_at.is_(None),
 )
 
 
@@ -66,8 +70,9 @@ class StartedDevice:
 
 @dataclass(frozen=True, slots=True)
 class DeviceCode:
-    """A stored device code. ``scopes`` are those that it asked for and its client may have; ``address`` is where it
-    asked from. ``session_id`` is the login that approved; ``facts`` is what the decision reads.
+    """A stored device code. ``scopes`` are those that it asked for and its client may have, and from its approval on
+    those that were approved; ``address`` is where it asked from. ``session_id`` is the login that approved; ``facts``
+    is what the decision reads.
     """
 
     digest: bytes = field(repr=False)
@@ -142,9 +147,12 @@ class DeviceCodes:
         row = (await self._connection.execute(_WAITING, presented)).one_or_none()
         return None if row is None else _device_code(row)
 
-    async def approve(self, code: DeviceCode, session_id: UUID) -> bool:
-        """The person of this session says yes. False where somebody decided before, or where it is over."""
-        return await self._decide(code, {"session_id": session_id, "approved_at": self._now})
+    async def approve(self, code: DeviceCode, session_id: UUID, *, scopes: Iterable[str]) -> bool:
+        """The person of this session says yes to ``scopes``, those that they were shown, and to no more. False where
+        somebody decided before, or where it is over.
+        """
+        approved = {"session_id": session_id, "approved_at": self._now, "scopes": sorted(scopes)}
+        return await self._decide(code, approved)
 
     async def deny(self, code: DeviceCode) -> bool:
         """A person says no. False as in ``approve``."""
@@ -162,8 +170,8 @@ class DeviceCodes:
         return False
 
     async def redeem(self, code: DeviceCode) -> bool:
-        """Use it up, once. False where another request was first, or where it is over or not approved."""
-        redeemed = await self._connection.execute(_REDEEM, self._living(code) | {"consumed_at": self._now})
+        """Use it up, once. False where another request was first, or where it is not approved."""
+        redeemed = await self._connection.execute(_REDEEM, self._is(code.digest) | {"consumed_at": self._now})
         return redeemed.rowcount == 1
 
     async def _decide(self, code: DeviceCode, values: dict[str, Any]) -> bool:

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.people_tables import devices, known_networks
+from tenants.pruning import delete_oldest
 from tenants.visitor import Visitor
 
 MOST_DEVICES = 50
@@ -204,14 +205,14 @@ class Devices:
         return {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
 
 
-async def prune_devices(connection: AsyncConnection, now: datetime) -> None:
-    """Forget those that have expired. As ``yett_system``."""
-    await connection.execute(delete(devices).where(devices.c.expires_at <= now))
+async def prune_devices(connection: AsyncConnection, now: datetime) -> bool:
+    """Forget some of those that have expired; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, devices.c.expires_at, devices.c.expires_at <= now)
 
 
-async def prune_networks(connection: AsyncConnection, before: datetime) -> None:
-    """Forget networks from which nobody has logged in since. As ``yett_system``."""
-    await connection.execute(delete(known_networks).where(known_networks.c.succeeded_at < before))
+async def prune_networks(connection: AsyncConnection, before: datetime) -> bool:
+    """Forget some networks from which nobody has logged in since; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, known_networks.c.succeeded_at, known_networks.c.succeeded_at < before)
 
 
 def _device(row: Row[Any]) -> Device:

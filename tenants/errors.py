@@ -21,3 +21,7 @@ class NotFound(StoreError):
 
 class InvalidValue(StoreError):
     """A value outside of what the field may hold."""
+
+
+class Unreadable(Exception):
+    """A row that a newer version wrote, or that is damaged. What it is of is as good as not there."""

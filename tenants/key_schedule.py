@@ -4,13 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import String, and_, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.key_rotation import SIGNING_LAG, KeyState, outlived
+from tenants.errors import Unreadable
 from tenants.provider import LEAST_ROTATION, ProviderPolicy
 from tenants.revocations import LONGEST_ACCESS_TOKEN
 from tenants.tables import signing_keys, tenants
+
+_log = structlog.get_logger("tenants.key_schedule")
 
 
 async def due_tenants(connection: AsyncConnection, now: datetime) -> Sequence[UUID]:
@@ -36,6 +40,11 @@ async def due_tenants(connection: AsyncConnection, now: datetime) -> Sequence[UU
         .where(signing_keys.c.state == KeyState.ACTIVE, old)
     )
     for row in await connection.execute(signing):
-        if outlived(row.activated_at, signs_for=ProviderPolicy.from_stored(row.provider).key_rotation, now=now):
+        try:
+            signs_for = ProviderPolicy.from_stored(row.provider).key_rotation
+        except Unreadable as error:  # of one tenant: the keys of all others go on being rotated
+            _log.error("tenant_unreadable", tenant_id=str(row.tenant_id), error=str(error))
+            continue
+        if outlived(row.activated_at, signs_for=signs_for, now=now):
             due.add(row.tenant_id)
     return sorted(due)

@@ -3,6 +3,7 @@
 When a key may move is ``policies.key_rotation``'s to say.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,6 +75,7 @@ class Keys:
         self._changes = changes
         self._master_keys = master_keys
         self._now = now
+        self._spare: SigningKey | None = None
 
     async def create_first(self, alg: Algorithm) -> None:
         """A new tenant's keys: one that signs at once (nobody has cached anything yet) and the next one."""
@@ -141,12 +143,16 @@ class Keys:
                 await self._promote(kid, retires, alg)
         return promotion
 
-    async def advance(self, alg: Algorithm, *, signs_for: timedelta | None = None) -> Sequence[str]:
+    async def advance(
+        self, alg: Algorithm, *, signs_for: timedelta | None = None, spare: SigningKey | None = None
+    ) -> Sequence[str]:
         """Do what has become due: rotate a key that has signed for ``signs_for``, promote a scheduled one, retire those
-        whose last token has expired.
+        whose last token has expired. ``spare`` is a key that nobody has seen, for the one that is to follow: to make it
+        takes longer than others should wait for this step.
 
         Returns the moves as ``kid:state``, for the log.
         """
+        self._spare = spare
         await self._lock()
         records = await self.list()
         moves = []
@@ -191,7 +197,9 @@ class Keys:
         if known[kid].state is KeyState.ACTIVE:
             await self.rotate(alg)
         elif known[kid].state is KeyState.NEXT:
-            await self._create(alg, KeyState.NEXT)
+            made, scheduled = await self._create(alg, KeyState.NEXT), known[kid].promote_at
+            if scheduled is not None:  # the rotation goes on, once this one was published for long enough
+                await self._update(made, promote_at=max(scheduled, self._now + PUBLISH_FOR))
 
     async def _lock(self) -> None:
         """One change of this tenant's keys at a time: decisions stand on a list that must not change meanwhile, or a
@@ -207,7 +215,8 @@ class Keys:
         await self._create(alg, KeyState.NEXT)
 
     async def _create(self, alg: Algorithm, state: KeyState) -> str:
-        key = SigningKey.generate(alg)
+        spare, self._spare = self._spare, None
+        key = spare if spare is not None and spare.alg == alg else await asyncio.to_thread(SigningKey.generate, alg)
         await self._connection.execute(
             insert(signing_keys).values(
                 tenant_id=self._tenant_id,

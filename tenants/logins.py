@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.login import MAX_CODES
 from tenants import opaque
 from tenants.people_tables import logins
+from tenants.pruning import delete_oldest
 
 Kind = Literal["page", "token"]
 _PREFIXES: Mapping[Kind, opaque.Prefix] = {"page": "ylg_", "token": "ymt_"}
@@ -138,6 +139,6 @@ class Logins:
         return {"p_tenant_id": self._tenant_id, "p_now": self._now, "p_id": login.id}
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(delete(logins).where(logins.c.expires_at < expired_before))
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, logins.c.expires_at, logins.c.expires_at < expired_before)

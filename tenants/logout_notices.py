@@ -21,6 +21,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.provider_tables import logout_notices, session_clients
+from tenants.pruning import delete_oldest
 from tenants.tables import clients, sessions
 
 _WANTED = clients.c.options["backchannel_logout_uri"].as_string().is_not(None)
@@ -245,6 +246,6 @@ def _each(column: Any, *where: Any) -> CTE:
     return found.union_all(select(following).where(found.c.found.is_not(None)))
 
 
-async def prune(connection: AsyncConnection, created_before: datetime) -> None:
-    """Forget notices that nobody delivered. As ``yett_system``."""
-    await connection.execute(delete(logout_notices).where(logout_notices.c.created_at < created_before))
+async def prune(connection: AsyncConnection, created_before: datetime) -> bool:
+    """Forget some notices that nobody delivered; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, logout_notices.c.created_at, logout_notices.c.created_at < created_before)

@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, select, update
+from sqlalchemy import ColumnElement, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.people_tables import mail_links
+from tenants.pruning import delete_oldest
 
 Purpose = Literal["reset", "sign_up", "verify", "invite"]
 # The last two of an address are told apart by their purpose, which every query names.
@@ -111,6 +112,6 @@ class MailLinks:
         )
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(delete(mail_links).where(mail_links.c.expires_at < expired_before))
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, mail_links.c.expires_at, mail_links.c.expires_at < expired_before)

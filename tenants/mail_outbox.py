@@ -20,6 +20,7 @@ from sqlalchemy import CTE, ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.people_tables import mail_outbox
+from tenants.pruning import delete_oldest
 from tenants.sealing import MasterKeys
 
 LetterKind = Literal[
@@ -161,6 +162,8 @@ def _tenants_that_have_letters() -> CTE:
     return found.union_all(select(following).where(found.c.tenant_id.is_not(None)))
 
 
-async def prune(connection: AsyncConnection, written_before: datetime) -> None:
-    """Forget letters that nobody sent: an installation may have no mail. As ``yett_system``."""
-    await connection.execute(delete(mail_outbox).where(mail_outbox.c.created_at < written_before))
+async def prune(connection: AsyncConnection, written_before: datetime) -> bool:
+    """Forget some letters that nobody sent, since an installation may have no mail; whether there are more. As
+    ``yett_system``.
+    """
+    return await delete_oldest(connection, mail_outbox.c.created_at, mail_outbox.c.created_at < written_before)

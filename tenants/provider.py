@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from policies import claim_mapping, scope
-from tenants.errors import InvalidValue
+from tenants.errors import InvalidValue, Unreadable
 from tenants.names import checked_scopes
 
 STANDARD_SCOPES = scope.OPENID
@@ -41,8 +41,14 @@ class ProviderPolicy:
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> "ProviderPolicy":
-        """What ``stored`` wrote. Raises TypeError for a name that is none."""
-        values = dict(stored)
+        """What ``stored`` wrote. Raises Unreadable for what it did not."""
+        try:
+            return cls._read(dict(stored))
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise Unreadable(f"options: {error}") from error
+
+    @classmethod
+    def _read(cls, values: dict[str, Any]) -> "ProviderPolicy":
         if "scope_claims" in values:
             values["scope_claims"] = tuple(
                 (scope, tuple(sorted(claims.items()))) for scope, claims in sorted(values["scope_claims"].items())

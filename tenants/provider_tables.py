@@ -90,12 +90,12 @@ consents = owned(
     "consents",
     Column("user_id", Uuid, nullable=False),
     Column("client_id", String(100), nullable=False),
+    Column("audience", String(LONGEST_URI), nullable=False),
     Column("scopes", Json, nullable=False),
-    Column("audiences", Json, nullable=False),
     Column("granted_at", UtcDateTime, nullable=False),
     belongs_to(*_USER),
     belongs_to(*_CLIENT),
-    key=("user_id", "client_id"),
+    key=("user_id", "client_id", "audience"),
 )
 
 # Identifiers that count once: of client assertions (RFC 7523), DPoP proofs (RFC 9449), request objects (RFC 9101).

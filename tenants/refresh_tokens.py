@@ -71,11 +71,6 @@ _REVOKE_OF_CLIENT = update(refresh_families).where(
         )
     ),
 )
-_BIND_FAMILY = update(refresh_families).where(
-    refresh_families.c.tenant_id == bindparam("p_tenant_id"),
-    refresh_families.c.id == bindparam("p_id"),
-    refresh_families.c.dpop_jkt.is_(None),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +188,6 @@ class RefreshTokens:
         if token.sealed_successor is None:
             raise ValueError("this token has no kept successor")
         return self._master_keys.open(token.sealed_successor, **self._place(token.digest)).decode()
-
-    async def bind_family(self, family_id: UUID, thumbprint: str) -> None:
-        """From now on its tokens are bound to this key (RFC 9449 section 5). A family that has one keeps it."""
-        family = {"p_tenant_id": self._tenant_id, "p_id": family_id}
-        await self._connection.execute(_BIND_FAMILY, family | {"dpop_jkt": thumbprint})
 
     async def revoke_of_client(self, user_id: UUID, client_id: str) -> int:
         """Revoke every family that this client has of this user; says how many."""

@@ -15,6 +15,7 @@ from tenants import opaque
 from tenants.errors import InvalidValue
 from tenants.names import checked_title
 from tenants.provider_tables import registration_tokens
+from tenants.pruning import delete_oldest
 
 MOST_USES = 100_000
 LONGEST_LIFETIME = timedelta(days=366)
@@ -104,6 +105,8 @@ def _token_of(row: Row[tuple[object, ...]]) -> RegistrationToken:
     return RegistrationToken(row.digest, row.name, row.uses_left, row.created_at, row.expires_at)
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(delete(registration_tokens).where(registration_tokens.c.expires_at < expired_before))
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(
+        connection, registration_tokens.c.expires_at, registration_tokens.c.expires_at < expired_before
+    )

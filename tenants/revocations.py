@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, select, update
+from sqlalchemy import Row, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.changes import ChangeWriter
+from tenants.pruning import delete_oldest
 from tenants.tables import revocations
 
 RevocationKind = Literal["session", "subject", "client", "grant", "token"]
@@ -23,7 +24,8 @@ RevocationKind = Literal["session", "subject", "client", "grant", "token"]
 LONGEST_ACCESS_TOKEN = timedelta(hours=24)
 """No tenant may set a longer access token lifetime, so a revocation that is older stops nothing any more."""
 
-_KEPT = LONGEST_ACCESS_TOKEN + timedelta(minutes=5)  # for a token that was being issued meanwhile, by another clock
+_BETWEEN_CLOCKS = timedelta(minutes=5)
+_KEPT = LONGEST_ACCESS_TOKEN + _BETWEEN_CLOCKS  # for a token that was being issued meanwhile, by another clock
 
 _INSERT: Mapping[str, Any] = {"sqlite": sqlite_insert(revocations), "postgresql": postgresql_insert(revocations)}
 _REFUSE = {
@@ -78,6 +80,11 @@ class Revocations:
         """Refuse it whenever it was issued: a session that ended, a token, a user or a client that is disabled."""
         await self._refuse(kind, value, before=self._now + _KEPT)
 
+    async def forbid_token(self, token_id: str, *, expires_at: datetime) -> None:
+        """Refuse the one access token of this ``jti``: a row that goes when the token does."""
+        until = min(expires_at, self._now + LONGEST_ACCESS_TOKEN) + _BETWEEN_CLOCKS
+        await self._refuse("token", token_id, before=until, until=until)
+
     async def forbid_all(self, kind: RevocationKind, values: Sequence[str]) -> None:
         """``forbid`` for each of them, in one statement."""
         if values:
@@ -90,8 +97,11 @@ class Revocations:
         await self._connection.execute(_ALLOW, later | {"before": before, "expires_at": self._now + _KEPT})
         self._changes.note("revocation", f"{kind}:{value}")
 
-    async def _refuse(self, kind: RevocationKind, *values: str, before: datetime) -> None:
-        row = {"tenant_id": self._tenant_id, "kind": kind, "before": before, "expires_at": self._now + _KEPT}
+    async def _refuse(
+        self, kind: RevocationKind, *values: str, before: datetime, until: datetime | None = None
+    ) -> None:
+        expires_at = until or self._now + _KEPT
+        row = {"tenant_id": self._tenant_id, "kind": kind, "before": before, "expires_at": expires_at}
         rows = [row | {"value": value} for value in sorted(values)]
         await self._connection.execute(_REFUSE[self._connection.dialect.name], rows)
         for value in values:
@@ -124,9 +134,9 @@ async def load(
     return found
 
 
-async def prune(connection: AsyncConnection, now: datetime) -> None:
-    """Forget those that stop nothing any more. As ``yett_system``."""
-    await connection.execute(delete(revocations).where(revocations.c.expires_at <= now))
+async def prune(connection: AsyncConnection, now: datetime) -> bool:
+    """Forget some of those that stop nothing any more; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, revocations.c.expires_at, revocations.c.expires_at <= now)
 
 
 def _revocation(row: Row[Any]) -> Revocation:

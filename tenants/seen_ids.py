@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.provider_tables import seen_ids
+from tenants.pruning import delete_oldest
 
 Kind = Literal["assertion", "dpop", "request_object"]
 
@@ -24,7 +24,6 @@ _INSERT: Mapping[str, Any] = {"sqlite": sqlite_insert(seen_ids), "postgresql": p
 _INSERT_FIRST = {
     dialect: insert.on_conflict_do_nothing().returning(seen_ids.c.kind) for dialect, insert in _INSERT.items()
 }
-_PRUNE = delete(seen_ids).where(seen_ids.c.expires_at < bindparam("p_expired_before"))
 
 
 class SeenIds:
@@ -51,6 +50,6 @@ class SeenIds:
         return written.one_or_none() is not None
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(_PRUNE, {"p_expired_before": expired_before})
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, seen_ids.c.expires_at, seen_ids.c.expires_at < expired_before)

@@ -7,11 +7,12 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, delete, insert, select, update
+from sqlalchemy import Row, bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.logout_notices import LogoutNotices
+from tenants.pruning import delete_oldest
 from tenants.revocations import Revocations
 from tenants.tables import refresh_families, sessions
 from tenants.visitor import UNKNOWN, Visitor
@@ -249,16 +250,16 @@ class Sessions:
         return {"p_tenant_id": self._tenant_id, "p_id": session_id}
 
 
-async def prune(connection: AsyncConnection, before: datetime) -> None:
-    """Forget sessions that ended before this, with their refresh families, unless one of those still lives (a refresh
-    token outlasts the session that it came from). As ``yett_system``."""
+async def prune(connection: AsyncConnection, before: datetime) -> bool:
+    """Forget some sessions that ended before this, with their refresh families, unless one of those still lives (a
+    refresh token outlasts the session that it came from); whether there are more. As ``yett_system``."""
     living = select(refresh_families.c.id).where(
         refresh_families.c.tenant_id == sessions.c.tenant_id,
         refresh_families.c.session_id == sessions.c.id,
         refresh_families.c.expires_at >= before,
         refresh_families.c.revoked_at.is_(None),
     )
-    await connection.execute(delete(sessions).where(sessions.c.expires_at < before, ~living.exists()))
+    return await delete_oldest(connection, sessions.c.expires_at, sessions.c.expires_at < before, ~living.exists())
 
 
 def _session(row: Row[Any]) -> Session:

@@ -13,12 +13,14 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import select
+from sqlalchemy import String, cast, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.principal import Principal
 from tenants import changes, former_issuers, revocations
+from tenants.changed_clients import ChangedClients
 from tenants.database import Database
+from tenants.errors import Unreadable
 from tenants.former_issuers import FormerIssuer
 from tenants.jose import UnusableKey, VerifyingKey
 from tenants.provider import ProviderPolicy
@@ -71,6 +73,7 @@ class Snapshot:
         self._seq = 0
         self._heard_at: float | None = None
         self.version = 0
+        self.changed_clients = ChangedClients()
 
     def by_slug(self, slug: str) -> TenantFacts | None:
         """The tenant of this slug, suspended or not."""
@@ -131,6 +134,7 @@ class Snapshot:
         self._know(found)
         self._revoked = {(entry.tenant_id, entry.kind, entry.value): entry for entry in revoked}
         self._seq = seq
+        self.changed_clients.restart(seq)
         self._heard(asked_at)
         self.version += 1
 
@@ -152,6 +156,7 @@ class Snapshot:
             return 0
         if heard:
             self._apply(touched, found, revoked)
+            self.changed_clients.heard(heard)
             self._seq = heard[-1].seq
             self.version += 1
         if (
@@ -206,24 +211,23 @@ async def _tenants(connection: AsyncConnection, now: datetime, only: set[UUID] |
         except UnusableKey as error:  # one damaged row must not keep all tenants out; its tokens are refused
             _log.error("key_unusable", tenant_id=str(tenant_id), kid=kid, error=str(error))
     origins: dict[UUID, set[str]] = defaultdict(set)
-    allowed = select(clients.c.tenant_id, clients.c.origins).where(clients.c.active, of_these(clients.c.tenant_id))
+    allowed = select(clients.c.tenant_id, clients.c.origins).where(
+        clients.c.active, cast(clients.c.origins, String) != "[]", of_these(clients.c.tenant_id)
+    )
     for tenant_id, listed in await connection.execute(allowed):
         origins[tenant_id].update(listed)
     former: dict[UUID, list[FormerIssuer]] = defaultdict(list)
     for tenant_id, issuer in await former_issuers.counting(connection, now, only):
         former[tenant_id].append(issuer)
     facts = tenants.c.id, tenants.c.slug, tenants.c.issuer, tenants.c.active, tenants.c.provider
-    query = select(*facts).where(of_these(tenants.c.id))
-    return [
-        TenantFacts(
-            row.id,
-            row.slug,
-            row.issuer,
-            row.active,
-            frozenset(origins.get(row.id, ())),
-            MappingProxyType(keys.get(row.id, {})),
-            ProviderPolicy.from_stored(row.provider),
-            tuple(former.get(row.id, ())),
-        )
-        for row in await connection.execute(query)
-    ]
+    found = []
+    for row in await connection.execute(select(*facts).where(of_these(tenants.c.id))):
+        try:
+            provider = ProviderPolicy.from_stored(row.provider)
+        except Unreadable as error:  # likewise: this one looks as if it were not there
+            _log.error("tenant_unreadable", tenant_id=str(row.id), error=str(error))
+            continue
+        reached = frozenset(origins.get(row.id, ())), MappingProxyType(keys.get(row.id, {}))
+        overlapping = tuple(former.get(row.id, ()))
+        found.append(TenantFacts(row.id, row.slug, row.issuer, row.active, *reached, provider, overlapping))
+    return found

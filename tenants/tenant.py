@@ -69,7 +69,7 @@ class Lifetimes:
     id_token: timedelta = timedelta(minutes=5)
     code: timedelta = timedelta(seconds=60)
     pushed_request: timedelta = timedelta(seconds=90)
-    authorization: timedelta = timedelta(hours=1)
+    authorization: timedelta = timedelta(minutes=30)
     device_code: timedelta = timedelta(minutes=10)
     session_idle: timedelta = timedelta(hours=12)
     session: timedelta = timedelta(days=30)

@@ -25,6 +25,7 @@ from policies import throttle
 from policies.decision import Allow
 from policies.throttle import Curve, Failures, Throttled
 from tenants.people_tables import throttles
+from tenants.pruning import delete_oldest
 from tenants.user_names import look_up_key
 
 Kind = Literal["account", "network", "known", "factor", "letter", "user_code"]
@@ -195,13 +196,17 @@ class Throttles:
         return {"p_tenant_id": self._tenant_id, "p_kind": counter.kind, "p_subject": counter.subject}
 
 
-async def prune(connection: AsyncConnection, before: datetime) -> None:
-    """Forget counters that have been quiet since: for longer than ``policies.throttle.REMEMBERED``. As ``yett_system``.
+async def prune(connection: AsyncConnection, before: datetime) -> bool:
+    """Forget some counters that have been quiet since: for longer than ``policies.throttle.REMEMBERED``; whether there
+    are more. As ``yett_system``.
 
     Kind by kind, in the order of the locks: see above.
     """
+    more = False
     for kind in _LOCK_ORDER:
-        await connection.execute(delete(throttles).where(throttles.c.kind == kind, throttles.c.last_at < before))
+        of_kind = throttles.c.kind == kind, throttles.c.last_at < before
+        more |= await delete_oldest(connection, throttles.c.last_at, *of_kind)
+    return more
 
 
 def _in_order(counters: Sequence[Counter]) -> list[Counter]:

@@ -127,10 +127,11 @@ def test_what_runs_here_is_what_was_locked() -> None:
     assert not different
 
 
-def test_swagger_uis_lock_has_an_integrity_for_each_package_and_no_address() -> None:
-    lock = json.loads((ROOT / "tests" / "e2e" / "swagger" / "package-lock.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("folder", ["swagger", "clients"])
+def test_a_lock_of_npm_has_an_integrity_for_each_package_and_no_address(folder: str) -> None:
+    lock = json.loads((ROOT / "tests" / "e2e" / folder / "package-lock.json").read_text(encoding="utf-8"))
     packages = {name: entry for name, entry in lock["packages"].items() if name}
-    assert "node_modules/swagger-ui-dist" in packages
+    assert {f"node_modules/{name}" for name in lock["packages"][""]["dependencies"]} <= set(packages)
     assert all(entry["integrity"].startswith("sha512-") for entry in packages.values())
     assert not [name for name, entry in packages.items() if "resolved" in entry]
 
@@ -150,9 +151,10 @@ def test_every_install_is_locked_or_fetches_nothing(goal: str, tmp_path: Path) -
         assert "--require-hashes" not in line or "--only-binary=:all:" in line
 
 
-def test_swagger_uis_files_come_from_their_lock_and_run_no_script(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["SWAGGER", "CLIENTS"])
+def test_what_npm_installs_comes_from_the_lock_and_runs_no_script(folder: str, tmp_path: Path) -> None:
     (tmp_path / "package-lock.json").touch()
-    planned = make("--dry-run", "e2e-tools", f"SWAGGER={tmp_path}").stdout
+    planned = make("--dry-run", "e2e-tools", f"{folder}={tmp_path}").stdout
     assert f"cd {tmp_path} && npm ci --ignore-scripts" in planned
 
 

@@ -1,7 +1,6 @@
 """``/account/apps``: which applications somebody lets into their account, and the end of it.
 
-Owns what ends with a consent: what the application has of it that lasts. An access token that it holds runs out by
-itself, within minutes.
+Owns what ends with a consent: all that the application has of it, access tokens that it holds included.
 """
 
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from gateway.pages.scope_words import in_words
 from gateway.pages.site import Site
 from gateway.pages.visit import Answer, Go, Visit
 from tenants.consents import ConsentedClient
+from tenants.revocations import of_grant
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ class AppsPage:
             account = await enter(store, visit, self.site.now())
             if isinstance(account, Go):
                 return account
-            if await store.consents.withdraw(account.user.id, client_id):
+            withdrawn = await store.consents.withdraw(account.user.id, client_id)
+            if withdrawn:
                 ended = await store.refresh_tokens.revoke_of_client(account.user.id, client_id)
                 await store.audit.add(
                     visit.event(
@@ -59,7 +60,12 @@ class AppsPage:
                         families_ended=ended,
                     )
                 )
-            return Go(f"{visit.base}/account/apps")
+        if withdrawn:
+            # In a step of its own, whose time is later than any at which the application can have got a token.
+            async with self.site.step(visit) as store:
+                for session in await store.sessions.of_user(account.user.id):
+                    await store.revocations.revoke("grant", of_grant(session.id, client_id))
+        return Go(f"{visit.base}/account/apps")
 
 
 def _line(found: ConsentedClient) -> AppLine:

@@ -69,7 +69,7 @@ async def configure(call: Invocation, slug: str, client_id: str, **options: Any)
     if not changes:
         raise click.UsageError("name at least one thing to change; `yett client show` prints what is set")
     async with call.tenant(slug) as (_, store):
-        before = await _found(store, slug, client_id)
+        before = _there(await store.clients.held(client_id), slug, client_id)
         after = with_changes(before, changes)
         secret = await _store(store, before, after)
     if secret is not None:
@@ -92,7 +92,7 @@ async def list_(call: Invocation, slug: str) -> None:
 async def show(call: Invocation, slug: str, client_id: str) -> None:
     """Show the client CLIENT_ID. Its secrets cannot be shown: only their hashes are stored."""
     async with call.tenant(slug, read_only=True) as (_, store):
-        call.output.item(fields_of(await _found(store, slug, client_id)))
+        call.output.item(fields_of(_there(await store.clients.get(client_id), slug, client_id)))
 
 
 @command(client)
@@ -147,8 +147,7 @@ async def _set_active(call: Invocation, slug: str, client_id: str, *, active: bo
     )
 
 
-async def _found(store: TenantStore, slug: str, client_id: str) -> Client:
-    found = await store.clients.get(client_id)
+def _there(found: Client | None, slug: str, client_id: str) -> Client:
     if found is None:
         raise Refused(f"there is no client {client_id!r} in {slug}")
     return found

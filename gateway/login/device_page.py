@@ -6,9 +6,6 @@ its person sends, and that is counted first (section 5.1); one that is unknown, 
 same words. What is allowed here is checked again when the device redeems its code.
 """
 
-import base64
-import hashlib
-import hmac
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlencode
@@ -16,14 +13,17 @@ from urllib.parse import urlencode
 from gateway.authn.signed_in import SignedIn, signed_in, tenant_of
 from gateway.errors import BadCode, Refusal, TooManyCodes
 from gateway.login.progress import retry_after
+from gateway.pages import shown
+from gateway.pages.connection import stays_connected
 from gateway.pages.page import Page
 from gateway.pages.scope_words import in_words
 from gateway.pages.site import Site
 from gateway.pages.visit import Answer, Go, Show, Visit
 from gateway.place import Places
+from policies import device_code
 from policies.decision import Allow
-from policies.device_code import normalised, shown
-from policies.scope import of_user
+from policies.device_code import normalised
+from policies.scope import canonical, of_user
 from policies.throttle import Throttled
 from tenants import throttles
 from tenants.client import DEVICE_CODE, Client
@@ -33,7 +33,6 @@ from tenants.tenant import Tenant
 
 _WRONG = "No device waits with that code. Look at it again; if it is old, let the device show a new one."
 _ONLY_YOU = "Nothing but that it is you"
-_PURPOSE = b"yett device "
 _LONGEST = 64
 
 
@@ -62,7 +61,7 @@ class DevicePage:
     async def show(self, visit: Visit) -> Answer:
         """The form, for who is logged in."""
         code = normalised(visit.query.text("user_code") or "")
-        typed = "" if code is None else shown(code)
+        typed = "" if code is None else device_code.shown(code)
         async with self.site.step(visit, read_only=True) as store:
             tenant = await tenant_of(store)
             here = await signed_in(store, tenant, visit, self.site.now())
@@ -81,14 +80,14 @@ class DevicePage:
             here = await signed_in(store, tenant, visit, self.site.now(), hold=True)
             if here is None:
                 code = normalised(typed)
-                return _login(visit, "" if code is None else shown(code))
+                return _login(visit, "" if code is None else device_code.shown(code))
             await store.sessions.touch(here.session)
             asking = await self._asking(store, visit, here, typed)
             if isinstance(asking, Refusal):
                 return self._refused(tenant, visit, here, typed, asking)
             # Only an answer to the question decides: nobody says yes who was not shown what to.
             match visit.form.text("decision") if _is_answer(visit, typed) else None:
-                case "allow" if not asking.nothing_to_give:
+                case "allow" if not asking.nothing_to_give and _was_shown(visit, asking):
                     return await self._allow(store, tenant, visit, here, asking)
                 case "deny":
                     return await self._deny(store, tenant, visit, here, asking)
@@ -118,10 +117,11 @@ class DevicePage:
         if code is None or client is None or not client.active or DEVICE_CODE not in client.grant_types:
             return None
         own = of_user(await store.roles.scopes_of(here.user.id))
-        return Asking(code, client, code.scopes & client.scopes & own, shown(normalised(typed) or ""))
+        return Asking(code, client, code.scopes & client.scopes & own, device_code.shown(normalised(typed) or ""))
 
     async def _allow(self, store: TenantStore, tenant: Tenant, visit: Visit, here: SignedIn, asking: Asking) -> Answer:
-        if not await store.device_codes.approve(asking.code, here.session.id):  # somebody else was faster
+        if not await store.device_codes.approve(asking.code, here.session.id, scopes=asking.scopes):
+            # Somebody else was faster.
             return self._refused(tenant, visit, here, asking.typed, BadCode(reason="user_code_over"))
         await _tell(store, visit, here, asking, "device.approved")
         return _message(
@@ -153,12 +153,19 @@ class DevicePage:
             "code": asking.typed,
             "asks": in_words(asking.scopes) or [_ONLY_YOU],
             "facts": [
+                ("At", ", ".join(code.audiences)),
+                ("Stays connected", stays_connected(tenant, asking.client)),
                 ("Your account", here.user.name),
                 ("Asked from", f"{code.address} ({place})" if place else code.address),
                 ("Asked", _ago(self.site.now(), code.created_at)),
             ],
             "action": f"{visit.base}/device/confirm",
-            "hidden": {"user_code": asking.typed, "asked": _asked(visit.session_secret or "", asking.typed)},
+            "unvetted": asking.client.registered_itself,
+            "hidden": {
+                "user_code": asking.typed,
+                "asked": shown.mark(visit.session_secret or "", *_code(asking.typed)),
+                "shown": shown.mark(visit.session_secret or "", *_contents(asking)),
+            },
         }
         return Show(tenant, Page("device_confirm.html", f"Connect {app}", context), visit.session_secret or "")
 
@@ -176,19 +183,25 @@ async def _tell(store: TenantStore, visit: Visit, here: SignedIn, asking: Asking
     )
 
 
-def _asked(secret: str, code: str) -> str:
-    """What the question's form carries: only who was shown it, in this session, can send it back."""
-    mac = hmac.digest(secret.encode(), _PURPOSE + code.encode(), hashlib.sha256)
-    return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
-
-
 def _is_answer(visit: Visit, typed: str) -> bool:
-    presented, code = visit.form.text("asked"), normalised(typed)
-    if presented is None or code is None or visit.session_secret is None:
-        return False
-    return hmac.compare_digest(
-        presented.encode(errors="surrogatepass"), _asked(visit.session_secret, shown(code)).encode()
+    """Whether this session was asked about this code."""
+    code = normalised(typed)
+    return code is not None and shown.is_mark(
+        visit.form.text("asked"), visit.session_secret, *_code(device_code.shown(code))
     )
+
+
+def _was_shown(visit: Visit, asking: Asking) -> bool:
+    """Whether the question was about what there is to give now: more may have become of it since."""
+    return shown.is_mark(visit.form.text("shown"), visit.session_secret, *_contents(asking))
+
+
+def _code(typed: str) -> tuple[str, ...]:
+    return ("device code", typed)
+
+
+def _contents(asking: Asking) -> tuple[str, ...]:
+    return ("device", asking.typed, canonical(asking.scopes), *asking.code.audiences)
 
 
 def _form(tenant: Tenant, visit: Visit, here: SignedIn, typed: str, *, refusal: Refusal | None = None) -> Show:

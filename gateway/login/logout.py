@@ -35,8 +35,8 @@ class LogoutPage:
     hints: IdTokenHints
 
     async def show(self, visit: Visit) -> Answer:
-        """The question; the end at once for who brings the session's ID token; who is not logged in is told so, or sent
-        back to the application.
+        """The question; the end at once for who brings the session's ID token; who is not logged in is told so, with a
+        way back to the application, or sent back by who brings an ID token.
         """
         async with self.site.step(visit, read_only=True) as store:
             tenant = await tenant_of(store)
@@ -48,7 +48,7 @@ class LogoutPage:
         if wish.hint_refused is not None:
             self.site.tell(visit, InvalidRequest(reason=wish.hint_refused))
         if session is None:
-            return _after(tenant, visit, wish, "There is no session in this browser.", {})
+            return _nobody(tenant, visit, wish)
         match logout.may_end(wish.hint, session_id=str(session.id), subject=str(session.user_id)):
             case Allow() if visit.request.method == "GET":  # a HEAD changes nothing
                 return await self._end(visit, wish)
@@ -113,6 +113,20 @@ def _ask(tenant: Tenant, visit: Visit, wish: LogoutWish) -> Show:
         "cancel_url": f"{visit.base}/account",
     }
     return Show(tenant, Page("confirm.html", "Log out", context), visit.session_secret or "", wish.origins())
+
+
+def _nobody(tenant: Tenant, visit: Visit, wish: LogoutWish) -> Answer:
+    """Without an ID token anybody can make such an address: nobody is sent on from here by it, who does not want to."""
+    text, to = "There is no session in this browser.", wish.destination()
+    if wish.hint is not None or wish.client is None or to is None:
+        return _after(tenant, visit, wish, text, {})
+    context = {
+        "heading": "You are logged out",
+        "text": text,
+        "link_url": to,
+        "link_text": f"Back to {wish.client.name}",
+    }
+    return Show(tenant, Page("message.html", "You are logged out", context))
 
 
 def _after(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from gateway.durations import spoken
 from gateway.mail.address import mailbox, shown
 from gateway.mail.wording import TextName
 from gateway.mail.writer import Draft
@@ -169,7 +170,7 @@ async def _with_link(
     subject = None if user is None else user.id
     secret = await case.store.mail_links.make(purpose, lifetime=lifetime, user_id=subject, email=to, data=data)
     link = f"{case.tenant.issuer}/{_PATHS[purpose]}?token={secret}"
-    values = _values(case, user, to) | {"expires": _spoken(lifetime)}
+    values = _values(case, user, to) | {"expires": spoken(lifetime)}
     return Addressed(Draft(purpose, case.tenant, to, values, link), subject, MadeLink(purpose, secret))
 
 
@@ -196,12 +197,3 @@ def _values(case: Case, user: User | None, to: str) -> dict[str, str]:
 
 def _moment(at: datetime) -> str:
     return f"{at.day} {at:%B %Y, %H:%M} UTC"
-
-
-def _spoken(lifetime: timedelta) -> str:
-    """``30 minutes``, ``1 day``: the largest unit that says it in whole numbers."""
-    seconds = int(lifetime.total_seconds())
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}" + ("" if seconds == size else "s")
-    return f"{max(1, seconds // 60)} minutes"

@@ -17,6 +17,7 @@ from gateway.form import Form
 from gateway.oauth.access_token import audiences_for
 from gateway.oauth.claims import scopes_for
 from gateway.oauth.errors import RegistrationNotSupported, UnsupportedResponseType
+from gateway.oauth.kept_request import is_too_long
 from policies import claims_request, pkce, redirect_uri
 from policies import scope as scopes
 from policies.claims_request import ClaimsRequest
@@ -29,7 +30,14 @@ ResponseMode = Literal["query", "fragment", "form_post"]
 RESPONSE_MODES: tuple[ResponseMode, ...] = get_args(ResponseMode)
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 LONGEST_STATE = 2000
-_LONGEST = {"state": LONGEST_STATE, "nonce": 512, "login_hint": 254, "acr_values": 500}
+_LONGEST = {
+    "state": LONGEST_STATE,
+    "nonce": 512,
+    "prompt": 100,
+    "login_hint": 254,
+    "acr_values": 500,
+    "id_token_hint": 8192,
+}
 _MAX_DIGITS = 9
 _THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -148,6 +156,8 @@ def _texts(facts: Facts) -> Mapping[str, Any]:
     for name, longest in _LONGEST.items():
         if len(facts.form.optional(name) or "") > longest:
             raise InvalidRequest(reason="parameter_too_long", detail=name)
+    if is_too_long(facts.form):
+        raise InvalidRequest(reason="request_too_long")
     return {name: facts.form.optional(name) for name in ("state", "nonce", "login_hint")}
 
 

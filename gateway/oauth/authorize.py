@@ -20,7 +20,7 @@ from gateway.errors import InvalidRequest, InvalidScope, OAuthError, TenantNotFo
 from gateway.form import Form
 from gateway.oauth.authorization_request import AuthorizationRequest, client_and_redirect, read
 from gateway.oauth.authorize_answer import WayBack
-from gateway.oauth.authorize_pages import CONSENT_PATH, Asked, consent_page, keep, on_a_page, to_login
+from gateway.oauth.authorize_pages import CONSENT_PATH, Asked, consent_page, keep, on_a_page, to_login, was_shown
 from gateway.oauth.authorize_source import Source, is_kept, read_source
 from gateway.oauth.errors import AccessDenied, ConsentRequired, LoginRequired, UnmetAuthenticationRequirements
 from gateway.oauth.request_object import RequestObjects
@@ -33,7 +33,6 @@ from policies.logout import Hint
 from policies.scope import of_user
 from tenants.audit_event import Event
 from tenants.client import Client
-from tenants.consents import Consent
 from tenants.issuers import Issuer, Issuers
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
@@ -80,7 +79,7 @@ class AuthorizePages:
                 raise InvalidRequest(reason="parameter_missing", detail=begun_request.PARAMETER)
             match visit.form.text("decision"):
                 case "allow":
-                    return await self._go_on(store, visit, asked, given=True)
+                    return await self._go_on(store, visit, asked, answered=True)
                 case "deny":
                     here = await signed_in(store, tenant, visit, self.site.now())
                     return await self._refuse(store, visit, asked, AccessDenied(reason="consent_refused"), here)
@@ -142,8 +141,10 @@ class AuthorizePages:
         if unverified_hint is None:
             return request.claims.subject
         match self.hints.read(unverified_hint, tenant.id):
-            case Deny(reason):
-                raise InvalidRequest(reason=reason)
+            case Deny(reason) if "none" in request.prompt:
+                raise LoginRequired(reason=reason)
+            case Deny():  # it helps to find the person, and who comes without it is asked who they are
+                return request.claims.subject
             case Hint(subject, client_id) if client_id == request.client_id:
                 if request.claims.subject not in (None, subject):
                     raise InvalidRequest(reason="hint_contradicts_claims")
@@ -151,8 +152,8 @@ class AuthorizePages:
             case Hint():
                 raise InvalidRequest(reason="hint_of_another_client")
 
-    async def _go_on(self, store: TenantStore, visit: Visit, asked: Asked, *, given: bool = False) -> Answer:
-        """``given``: the person has just agreed to this very request."""
+    async def _go_on(self, store: TenantStore, visit: Visit, asked: Asked, *, answered: bool = False) -> Answer:
+        """``answered``: the person has just agreed to what the consent page showed."""
         now, request = self.site.now(), asked.request
         here = await signed_in(store, asked.tenant, visit, now)
         person = None if here is None else Person(str(here.user.id), here.facts)
@@ -168,12 +169,13 @@ class AuthorizePages:
         scopes = request.scopes & of_user(await store.roles.scopes_of(here.user.id))
         if request.scopes_asked and not scopes:
             return await self._refuse(store, visit, asked, InvalidScope(reason="scope_not_allowed"), here)
+        given = answered and was_shown(visit, asked, scopes)
         before = await store.consents.get(here.user.id, asked.client.client_id)
         facts = ConsentFacts(
             scopes=scopes,
             audiences=frozenset(request.audiences),
             first_party=asked.client.options.first_party,
-            before=None if before is None else (before.scopes, before.audiences),
+            before={} if before is None else before.scopes_at,
             given=given,
         )
         match authorization.consent(asked.facts, facts):
@@ -182,7 +184,7 @@ class AuthorizePages:
             case Challenge():
                 return await consent_page(store, visit, asked, here, scopes)
             case Allow():
-                return await self._grant(store, visit, asked, here, scopes, before, given=given)
+                return await self._grant(store, visit, asked, here, scopes, given=given)
 
     async def _grant(
         self,
@@ -191,7 +193,6 @@ class AuthorizePages:
         asked: Asked,
         here: SignedIn,
         scopes: frozenset[str],
-        before: Consent | None,
         *,
         given: bool,
     ) -> Answer:
@@ -205,9 +206,7 @@ class AuthorizePages:
             )
 
         if given:
-            had = (frozenset(), frozenset()) if before is None else (before.scopes, before.audiences)
-            audiences = had[1] | frozenset(request.audiences)
-            await store.consents.give(here.user.id, client_id, scopes=had[0] | scopes, audiences=audiences)
+            await store.consents.give(here.user.id, client_id, scopes=scopes, audiences=request.audiences)
             await store.audit.add(event("consent.granted"))
         await store.sessions.touch(here.session)
         code = await store.authorization_codes.issue(
@@ -248,9 +247,11 @@ class AuthorizePages:
 
 
 def authorize_router(pages: AuthorizePages) -> APIRouter:
-    """The routes below ``/t/{slug}``. Other sites post to the first one; it acts on nothing that a cookie says then."""
+    """The routes below ``/t/{slug}``. Other sites post to the first one; it acts on nothing that a cookie says then. A
+    GET of it may answer the client or use a ``request_uri`` up, so it has no HEAD.
+    """
     router = APIRouter()
-    pages.site.add(router, begun_request.PATH, pages.show, pages.submit, bound_to="nothing")
+    pages.site.add(router, begun_request.PATH, pages.show, pages.submit, bound_to="nothing", methods=("GET", "POST"))
     pages.site.add(router, CONSENT_PATH, pages.come_back, pages.decide, bound_to="session")
     return router
 

@@ -14,12 +14,16 @@ from gateway.errors import OAuthError
 from gateway.oauth.authorization_request import AuthorizationRequest
 from gateway.oauth.authorize_answer import WayBack
 from gateway.oauth.authorize_source import Source
+from gateway.oauth.kept_request import kept
+from gateway.pages import shown
+from gateway.pages.connection import leads_to, stays_connected
 from gateway.pages.page import Page
 from gateway.pages.scope_words import in_words
 from gateway.pages.visit import Go, Show, Visit
 from policies import authorization, return_address
 from policies.authorization import RequestFacts
 from policies.decision import Challenge
+from policies.scope import canonical
 from tenants.client import Client
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
@@ -76,7 +80,7 @@ async def keep(store: TenantStore, asked: Asked) -> str:
     return await store.begun_requests.begin(
         asked.client.client_id,
         asked.request.redirect_uri,
-        asked.source.form.stored(),
+        kept(asked.source.form),
         lifetime=asked.tenant.lifetimes.authorization,
     )
 
@@ -106,14 +110,34 @@ async def consent_page(store: TenantStore, visit: Visit, asked: Asked, here: Sig
         "tos_uri": client.options.tos_uri,
         "user_name": here.user.name,
         "asks": in_words(scopes),
-        "audiences": asked.request.audiences,
+        "facts": [
+            ("At", ", ".join(asked.request.audiences)),
+            ("Leads you to", leads_to(asked.request.redirect_uri)),
+            ("Stays connected", stays_connected(asked.tenant, client)),
+        ],
+        "unvetted": client.registered_itself,
         "action": visit.base + CONSENT_PATH,
-        "hidden": {begun_request.PARAMETER: secret},
+        "hidden": {
+            begun_request.PARAMETER: secret,
+            "shown": shown.mark(visit.session_secret or "", *_contents(secret, asked, scopes)),
+        },
         "other_account": f"{visit.base}/login?{urlencode({'again': 'yes', 'return_to': return_to})}",
     }
     page = Page("consent.html", f"Allow {client.name}", context)
     origins = (return_address.origin(asked.request.redirect_uri),)
     return Show(asked.tenant, page, visit.session_secret or "", origins)
+
+
+def was_shown(visit: Visit, asked: Asked, scopes: frozenset[str]) -> bool:
+    """Whether the consent page that this form comes from asked for just what would be granted: more may have become of
+    it since.
+    """
+    presented, secret = visit.form.text("shown"), asked.source.secret
+    return secret is not None and shown.is_mark(presented, visit.session_secret, *_contents(secret, asked, scopes))
+
+
+def _contents(secret: str, asked: Asked, scopes: frozenset[str]) -> tuple[str, ...]:
+    return ("consent", secret, canonical(scopes), *asked.request.audiences)
 
 
 def on_a_page(tenant: Tenant, visit: Visit, error: OAuthError) -> Show:

@@ -58,6 +58,7 @@ class _Ready:
     due: DueNotice
     notice: LogoutNotice
     uri: str
+    public_only: bool
     token: str = field(repr=False)
 
 
@@ -69,6 +70,7 @@ class BackChannel:
         self._store = store
         self._outbound = outbound
         self._clock = clock
+        self._stopping = False
 
     @classmethod
     def of(cls, settings: Settings, database: Database, store: Store, clock: Callable[[], datetime]) -> "BackChannel":
@@ -78,14 +80,22 @@ class BackChannel:
     async def deliver(self) -> int:
         """Deliver what is due, several clients at once; says how many notices were looked at.
 
-        It goes on while anything is due, with what comes in meanwhile.
+        It goes on while anything is due, with what comes in meanwhile, until ``stop``. What is due is asked for again
+        once all that was found is under way, and every half second, not for each call that ends.
         """
         calls: dict[asyncio.Task[None], DueNotice] = {}
-        dealt_with = 0
+        due: list[DueNotice] = []
+        looks_again, dealt_with = 0.0, 0
+        clock = asyncio.get_running_loop().time
         try:
             while True:
-                for due in _admitted(await self._due(), calls.values()):
-                    calls[asyncio.create_task(self._deliver_one(due))] = due
+                if not self._stopping and (not due or clock() >= looks_again):
+                    under_way = list(calls.values())
+                    due = [notice for notice in await self._due() if notice not in under_way]
+                    looks_again = clock() + _LOOK_AGAIN
+                for notice in [] if self._stopping else _admitted(due, calls.values()):
+                    due.remove(notice)
+                    calls[asyncio.create_task(self._deliver_one(notice))] = notice
                 if not calls:
                     return dealt_with
                 ended, _ = await asyncio.wait(calls, timeout=_LOOK_AGAIN, return_when=asyncio.FIRST_COMPLETED)
@@ -99,6 +109,10 @@ class BackChannel:
             raise
         finally:  # none is cut off between a client's answer and its settling because another one failed
             await asyncio.gather(*calls, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Begin no further call: those that run have their answer settled, and the rest waits for another process."""
+        self._stopping = True
 
     async def _due(self) -> Iterable[DueNotice]:
         async with self._database.system_snapshot() as connection:
@@ -134,7 +148,7 @@ class BackChannel:
                 return None
             client = await store.clients.get(notice.client_id)
             uri = None if client is None or not client.active else client.options.backchannel_logout_uri
-            if uri is None:
+            if client is None or uri is None:
                 await store.logout_notices.done(notice)
                 return None
             try:
@@ -151,11 +165,12 @@ class BackChannel:
                 session_id=notice.session_id,
                 now=now,
             )
-            return _Ready(due, notice, uri, token)
+            return _Ready(due, notice, uri, client.registered_itself, token)
 
     async def _call(self, ready: _Ready) -> OutboundAnswer | OutboundFailed:
         try:
-            return await self._outbound.post_form(ready.uri, {"logout_token": ready.token})
+            form = {"logout_token": ready.token}
+            return await self._outbound.post_form(ready.uri, form, public_only=ready.public_only)
         except OutboundFailed as failed:
             return failed
 

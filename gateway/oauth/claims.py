@@ -4,9 +4,9 @@
     ID token   the client's mapping, and claims that the authorization request wanted there by name (section 5.4)
 
 A scope releases claims: the standard ones those of ``policies.claim_mapping``, others those that the tenant defines for
-them. Asking for a claim by name is asking for the scope that releases it (``scopes_for``), so that nothing is told that
-was not granted. A scope that is not granted costs the answer its claims and nothing else: that a claim is essential
-makes its absence no error (section 5.5.1).
+them. Asking for a claim by name is asking for the scope of OpenID Connect that releases it (``scopes_for``), so that
+nothing is told that was not granted. A scope that is not granted costs the answer its claims and nothing else: that a
+claim is essential makes its absence no error (section 5.5.1).
 """
 
 from collections.abc import Iterable, Set
@@ -14,6 +14,7 @@ from typing import Any
 
 from policies import claim_mapping
 from policies.claim_mapping import STANDARD, ClaimFacts
+from policies.scope import OPENID
 from tenants.client import Client
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
@@ -49,10 +50,15 @@ async def id_token_claims(
 
 
 def scopes_for(tenant: Tenant, names: Iterable[str]) -> frozenset[str]:
-    """The scopes that release claims of these names. Which of them are granted is decided as for any other scope."""
+    """The scopes of OpenID Connect that release claims of these names. Which are granted is decided as for any other.
+
+    A scope of the tenant's own may open more than the claim that it releases, so it has to be asked for by its name.
+    """
     wanted = frozenset(names)
     offered = {**STANDARD, **dict(tenant.provider.scope_claims)}
-    return frozenset(scope for scope, pairs in offered.items() if any(claim in wanted for claim, _ in pairs))
+    return frozenset(
+        scope for scope, pairs in offered.items() if scope in OPENID and any(claim in wanted for claim, _ in pairs)
+    )
 
 
 def _released(tenant: Tenant, scopes: Set[str]) -> list[tuple[str, str]]:

@@ -1,8 +1,9 @@
 """Where a client's public keys come from: what it registered, or the address at which it publishes them (RFC 7591).
 
-Owns the fetched sets: for how long they are believed, how often an address may be asked, how many are kept. Whoever
-knows a client's id can name a key that is not there, so an address is asked no more often than every 30 seconds,
-whatever comes. Not what is verified with the keys (tenants/client_keys.py), not where a call may go (outbound.py).
+Owns the fetched sets: for how long they are believed, how often a client may be asked for one, how many are kept.
+Whoever knows a client's id can name a key that is not there, and a client may register another address whenever it
+likes, so one client causes a call every 30 seconds at most, whatever comes. Not what is verified with the keys
+(tenants/client_keys.py), not where a call may go (outbound.py).
 """
 
 import asyncio
@@ -29,13 +30,17 @@ _PATIENCE = timedelta(seconds=3)
 _LARGEST = 64 * 1024
 _NO_KEYS = ClientKeys({"keys": []})
 
-_Place = tuple[UUID, str, str]
+_Place = tuple[UUID, str]
 
 
 @dataclass(slots=True)
 class _Published:
-    """What an address said last, and when it was asked last: a failure leaves what was known in force for its time."""
+    """What a client's address said last, and when it was asked last: a failure leaves what was known in force for its
+    time. Another address has said nothing yet, and has to wait for its turn.
+    """
 
+    uri: str
+    public_only: bool
     asked_at: datetime | None = None
     keys: ClientKeys = _NO_KEYS
     told_at: datetime | None = None
@@ -66,16 +71,19 @@ class ClientJwks:
                 return None
         if options.jwks_uri is None:
             return None
-        place = tenant_id, client.client_id, options.jwks_uri
-        published = self._remembered(place)
+        place = tenant_id, client.client_id
+        published = self._remembered(place, options.jwks_uri, public_only=client.registered_itself)
         keys = await self._keys(published, place, _BELIEVED_FOR)
         claims = keys.verify(token)
         if claims is None and not keys.knows(token.header.get("kid")):  # it may have been published since
             claims = (await self._keys(published, place, _ASKED_EVERY)).verify(token)
         return claims
 
-    def _remembered(self, place: _Place) -> _Published:
-        published = self._published.setdefault(place, _Published())
+    def _remembered(self, place: _Place, uri: str, *, public_only: bool) -> _Published:
+        published = self._published.get(place)
+        if published is None or (published.uri, published.public_only) != (uri, public_only):
+            asked_at = None if published is None else published.asked_at
+            published = self._published[place] = _Published(uri, public_only, asked_at)
         self._published.move_to_end(place)
         while len(self._published) > self._most:
             self._published.popitem(last=False)
@@ -88,7 +96,7 @@ class ClientJwks:
                 asked_lately = self._recent(published.asked_at, _ASKED_EVERY)
                 if not asked_lately and not self._recent(published.told_at, within):
                     published.asked_at = self._clock()
-                    keys = await self._fetch(place)
+                    keys = await self._fetch(place, published)
                     if keys is not None:
                         published.keys, published.told_at = keys, self._clock()
         return published.keys if self._recent(published.told_at, _BELIEVED_FOR) else _NO_KEYS
@@ -96,10 +104,11 @@ class ClientJwks:
     def _recent(self, at: datetime | None, within: timedelta) -> bool:
         return at is not None and self._clock() - at < within
 
-    async def _fetch(self, place: _Place) -> ClientKeys | None:
-        tenant_id, client_id, uri = place
+    async def _fetch(self, place: _Place, published: _Published) -> ClientKeys | None:
+        tenant_id, client_id = place
+        headers = {"Accept": "application/jwk-set+json, application/json"}
         try:
-            answer = await self._outbound.get(uri, headers={"Accept": "application/jwk-set+json, application/json"})
+            answer = await self._outbound.get(published.uri, headers=headers, public_only=published.public_only)
             if answer.status != 200:
                 raise OutboundFailed(f"status_{answer.status}")
             return ClientKeys.parse(answer.body)

@@ -1,13 +1,15 @@
 """Client metadata (RFC 7591 section 2): from JSON to a client, and back. One table says what can be registered.
 
 A member that the table does not have is ignored, as section 2 asks for; so nobody can register that a client is the
-tenant's own, which APIs it is for, or what it is called at the token endpoint. What the tenant gave to a client beyond
-that stays when the client changes itself. Not who may register (registration.py).
+tenant's own, which APIs it is for, or what it is called at the token endpoint. A client that changes itself keeps what
+the tenant gave it beyond that, what the tenant demands of it, and gets nothing back that the tenant took from it. Not
+who may register (registration.py).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urlsplit
 
 from gateway.oauth.errors import InvalidClientMetadata, InvalidRedirectUri
 from tenants.client import DEVICE_CODE, Client, checked_row
@@ -25,6 +27,7 @@ SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 
 _METHODS: Mapping[str, AuthMethod] = {method: method for method in AUTH_METHODS if method != "client_secret"}
 _CODE = "authorization_code"
+_FILLERS = "\u115f\u1160\u3164\uffa0"  # letters by Unicode's word, and nothing to be seen
 _MOST_REDIRECT_URIS = 20
 _MOST_TEXTS = 100
 
@@ -75,6 +78,8 @@ _OPTIONS = (
     _Option("require_pushed_authorization_requests", _truth),
     _Option("require_signed_request_object", _truth),
 )
+_DEMANDS = tuple(option.name for option in _OPTIONS if option.read is _truth)
+_SHOWN = ("client_uri", "logo_uri", "policy_uri", "tos_uri")
 
 
 def read(metadata: Metadata, client: Client) -> Client:
@@ -85,20 +90,24 @@ def read(metadata: Metadata, client: Client) -> Client:
         InvalidClientMetadata: naming the member.
     """
     sent = {name: value for name, value in metadata.items() if value is not None}  # RFC 7592 section 2.2
+    is_new = client.created_at is None
     method = _auth_method(sent)
-    grants = _grant_types(sent, client.grant_types)
+    grants = _grant_types(sent, GRANT_TYPES if is_new else client.grant_types)
     redirects = _redirect_uris(sent, needed=_CODE in grants)
+    scopes = _scopes(sent, SCOPES if is_new else client.scopes)
+    options = _options(sent, client.options)
+    _check_shown(options, redirects)
     made = replace(
         client,
         name=_name(sent, client.client_id),
         confidential=method != "none",
         auth_method=method,
         grant_types=grants,
-        scopes=_scopes(sent, client.scopes),
-        default_scopes=frozenset(),
+        scopes=scopes,
+        default_scopes=client.default_scopes & scopes,
         redirect_uris=redirects,
         origins=_origins(redirects) if method == "none" else (),
-        options=_options(sent, client.options),
+        options=options,
     )
     try:
         checked_row(made)
@@ -132,11 +141,11 @@ def _auth_method(sent: Metadata) -> AuthMethod:
     return method
 
 
-def _grant_types(sent: Metadata, had: frozenset[str]) -> frozenset[str]:
+def _grant_types(sent: Metadata, most: frozenset[str]) -> frozenset[str]:
     """RFC 7591 section 2.1: grants and response types say the same."""
     grants = frozenset(_texts("grant_types", sent.get("grant_types", [_CODE])))
-    if not grants <= GRANT_TYPES | had:
-        raise InvalidClientMetadata(member="grant_types", detail=" ".join(sorted(grants - GRANT_TYPES)))
+    if not grants <= most:
+        raise InvalidClientMetadata(member="grant_types", detail=" ".join(sorted(grants - most)))
     expected = {"code"} if _CODE in grants else set()
     if set(_texts("response_types", sent.get("response_types", sorted(expected)))) != expected:
         raise InvalidClientMetadata(member="response_types", detail="not what the grant types lead to")
@@ -158,19 +167,31 @@ def _redirect_uris(sent: Metadata, *, needed: bool) -> tuple[str, ...]:
 
 def _name(sent: Metadata, client_id: str) -> str:
     try:
-        return checked_title("client", text("client_name", sent.get("client_name", client_id)))
+        name = checked_title("client", text("client_name", sent.get("client_name", client_id)))
     except InvalidValue as error:
         raise InvalidClientMetadata(member="client_name", detail=str(error)) from error
+    if not any(character.isalnum() and character not in _FILLERS for character in name):
+        raise InvalidClientMetadata(member="client_name", detail="no letter and no digit")
+    return name
 
 
-def _scopes(sent: Metadata, had: frozenset[str]) -> frozenset[str]:
+def _scopes(sent: Metadata, most: frozenset[str]) -> frozenset[str]:
     """One that it may not have is refused rather than left out: an application would find out later, and elsewhere."""
     if "scope" not in sent:
-        return SCOPES | had
+        return most
     scopes = frozenset(text("scope", sent["scope"]).split(" ")) - {""}
-    if not scopes <= SCOPES | had:
-        raise InvalidClientMetadata(member="scope", detail=" ".join(sorted(scopes - SCOPES - had)))
+    if not scopes <= most:
+        raise InvalidClientMetadata(member="scope", detail=" ".join(sorted(scopes - most)))
     return scopes
+
+
+def _check_shown(options: ClientOptions, redirects: tuple[str, ...]) -> None:
+    """What people are shown before they consent is where the answer goes: else one application could show another's."""
+    hosts = {urlsplit(uri).hostname for uri in redirects}
+    for name in _SHOWN:
+        uri = getattr(options, name)
+        if uri is not None and urlsplit(uri).hostname not in hosts:
+            raise InvalidClientMetadata(member=name, detail="not on the host of a redirect URI")
 
 
 def _origins(redirects: tuple[str, ...]) -> tuple[str, ...]:
@@ -186,7 +207,9 @@ def _origins(redirects: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _options(sent: Metadata, had: ClientOptions) -> ClientOptions:
-    """The tenant's own settings of it stay: whether it is first-party, what its claims are."""
+    """The tenant's own settings of it stay: whether it is first-party, what its claims are. So does what is demanded of
+    it: nobody knows any longer whether it was the tenant who began to.
+    """
     blank = ClientOptions()
     options = replace(had, **{option.name: getattr(blank, option.name) for option in _OPTIONS})
     for option in _OPTIONS:
@@ -197,4 +220,4 @@ def _options(sent: Metadata, had: ClientOptions) -> ClientOptions:
             except InvalidValue as error:
                 raise InvalidClientMetadata(member=option.name, detail=str(error)) from error
             options = replace(options, **value)
-    return options
+    return replace(options, **{name: getattr(had, name) or getattr(options, name) for name in _DEMANDS})

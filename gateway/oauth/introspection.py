@@ -19,6 +19,7 @@ from gateway.authn.completion import session_facts
 from gateway.errors import InvalidClient
 from gateway.oauth.client_auth import ClientAuth, Recognised
 from gateway.oauth.endpoint import Call
+from gateway.oauth.signing import needs_a_key
 from gateway.oauth.verified_token import PresentedTokens, refused_token
 from gateway.tenancy import step
 from policies import login, refresh
@@ -165,7 +166,7 @@ def _signed(found: Recognised, body: Mapping[str, Any]) -> Response:
     for a token (section 8.1).
 
     Raises:
-        NoActiveKey: there is no key to sign with.
+        Overloaded: there is no key to sign with.
     """
     claims = {
         "iss": found.issuer.tenant.issuer,
@@ -173,7 +174,9 @@ def _signed(found: Recognised, body: Mapping[str, Any]) -> Response:
         "iat": int(found.now.timestamp()),
         "token_introspection": dict(body),
     }
-    return Response(found.issuer.signing_key().sign(SIGNED_TYPE, claims), media_type=_SIGNED_MEDIA_TYPE)
+    with needs_a_key():
+        signed = found.issuer.signing_key().sign(SIGNED_TYPE, claims)
+    return Response(signed, media_type=_SIGNED_MEDIA_TYPE)
 
 
 def _asks_for_signed(accept: str) -> bool:

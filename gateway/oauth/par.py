@@ -13,13 +13,11 @@ from gateway.oauth import authorization_request
 from gateway.oauth.client_auth import ClientAuth
 from gateway.oauth.dpop import DpopProofs
 from gateway.oauth.endpoint import Call
-from gateway.oauth.presented_client import CREDENTIALS
+from gateway.oauth.kept_request import kept
 from gateway.oauth.request_object import RequestObjects
 from gateway.tenancy import step
 from tenants.client import Client
 from tenants.store import Store
-
-_NOT_KEPT = CREDENTIALS | {"request"}
 
 
 class PushedAuthorization:
@@ -47,10 +45,9 @@ class PushedAuthorization:
         form = await self._objects.unpack(_named(call.form, client), client=client, tenant=tenant)
         form = _bound(form, thumbprint)
         authorization_request.read(form, tenant=tenant, client=client)
-        kept = {name: values for name, values in form.stored().items() if name not in _NOT_KEPT}
         lifetime = tenant.lifetimes.pushed_request
         async with step(self._store, call.tenant.id) as store:
-            request_uri = await store.authorization_requests.push(client.client_id, kept, lifetime)
+            request_uri = await store.authorization_requests.push(client.client_id, kept(form), lifetime)
         answer = {"request_uri": request_uri, "expires_in": int(lifetime.total_seconds())}
         return JSONResponse(answer, status_code=201)
 

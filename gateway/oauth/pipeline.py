@@ -21,6 +21,7 @@ from gateway.oauth.endpoint import Call
 from gateway.oauth.errors import InvalidDpopProof
 from gateway.oauth.grants.grant import Grant, GrantRequest, ImmediateGrant, Issued, Refused
 from gateway.oauth.id_token import sign_id_token
+from gateway.oauth.signing import needs_a_key
 from gateway.tenancy import step
 from tenants.audit_event import Details, Event
 from tenants.store import Store, TenantStore
@@ -53,10 +54,11 @@ class TokenPipeline:
             OAuthError: whatever is wrong, in RFC 6749's words.
         """
         grant_type = call.form.required("grant_type")
-        if (grant := self._grants.get(grant_type)) is not None:
-            return await self._run(call, grant)
-        if (immediate := self._immediate.get(grant_type)) is not None:
-            return await self._run_immediate(call, immediate)
+        with needs_a_key():
+            if (grant := self._grants.get(grant_type)) is not None:
+                return await self._run(call, grant)
+            if (immediate := self._immediate.get(grant_type)) is not None:
+                return await self._run_immediate(call, immediate)
         raise UnsupportedGrantType
 
     async def _run(self, call: Call, grant: Grant[Any]) -> TokenResponse:

@@ -105,7 +105,7 @@ class Registration:
             raise InvalidRequest(reason="member_not_allowed")
         management = opaque.new("yrg_")
         async with step(self._store, call.tenant.id) as store:
-            client = await _registered(store, call, token)
+            client = await _registered(store, call, token, held=True)
             changed = client_metadata.read(metadata, client)
             await _check_secret(store, client, metadata)
             digest = opaque.digest(token)
@@ -152,9 +152,10 @@ def _json(call: Call) -> dict[str, Any]:
     return found
 
 
-async def _registered(store: TenantStore, call: Call, token: str) -> Client:
+async def _registered(store: TenantStore, call: Call, token: str, *, held: bool = False) -> Client:
     """The client of this address, if the token is its own. A stranger learns nothing of which clients there are."""
-    client = await store.clients.get(call.parameters["client_id"])
+    client_id = call.parameters["client_id"]
+    client = await (store.clients.held(client_id) if held else store.clients.get(client_id))
     digest = None if client is None else client.registration_digest
     if client is None or digest is None or not hmac.compare_digest(digest, opaque.digest(token)):
         raise InvalidBearer(reason="registration_token_unknown")

@@ -92,8 +92,8 @@ def _parsed(sent: str) -> UnverifiedToken:
 
 
 def _parameters(claims: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
-    """Claims as the parameters that they stand for (RFC 9101 section 4)."""
-    if not _FORBIDDEN.isdisjoint(claims) or len(claims) > _MOST_PARAMETERS:
+    """Claims as the parameters that they stand for (RFC 9101 section 4). A form has no NUL in a name, either."""
+    if not _FORBIDDEN.isdisjoint(claims) or len(claims) > _MOST_PARAMETERS or any("\0" in name for name in claims):
         raise InvalidRequestObject(reason="request_object_parameters")
     return {name: _values(name, value) for name, value in claims.items() if name not in _ABOUT_ITSELF}
 

@@ -6,6 +6,7 @@ token goes alone. A token that is no token, another client's or another tenant's
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from uuid import UUID
 
 from fastapi import Response
@@ -66,7 +67,8 @@ class Revocation:
         if principal.client_id != found.client.client_id:
             return Deny("token_foreign")
         async with step(self._store, call.tenant.id) as store:
-            await store.revocations.forbid("token", principal.token_id)
+            expires_at = datetime.fromtimestamp(principal.expires_at, UTC)
+            await store.revocations.forbid_token(principal.token_id, expires_at=expires_at)
             user = None if principal.session_id is None else await store.users.get(UUID(principal.subject))
             await store.audit.add(
                 _event(

@@ -4,7 +4,7 @@ A page is an ``async`` function from a ``Visit`` to an ``Answer``; it cannot for
 refusals look to a person. Not what any page shows.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -118,14 +118,23 @@ class Site:
         """Observe a refusal that a page shows in its form: strangers decide how many there are of these."""
         self._observe(_observation(refusal, visit.request, self._snapshot.by_id(visit.tenant_id)))
 
-    def add(self, router: APIRouter, path: str, show: Handler, submit: Handler, *, bound_to: BoundTo) -> None:
+    def add(
+        self,
+        router: APIRouter,
+        path: str,
+        show: Handler,
+        submit: Handler,
+        *,
+        bound_to: BoundTo,
+        methods: Sequence[str] = ("GET", "HEAD", "POST"),
+    ) -> None:
         """Route a page: ``show`` answers GET and HEAD, ``submit`` POST. One route, so that a 405 names all of them."""
 
         async def page(visit: Visit) -> Answer:
             return await (submit if visit.request.method == "POST" else show)(visit)
 
         endpoint = Routed(self.endpoint(page, bound_to=bound_to))
-        router.routes.append(Route(f"/t/{{slug}}{path}", endpoint, methods=["GET", "HEAD", "POST"]))
+        router.routes.append(Route(f"/t/{{slug}}{path}", endpoint, methods=list(methods)))
 
     def tenant_of(self, slug: str, request: Request) -> TenantFacts:
         """The tenant of the path. A suspended one is refused in the same words as one that is not there."""

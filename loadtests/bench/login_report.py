@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+import table
 from closed_loop import Logins, Refusals
 from open_loop import Latencies
 
@@ -128,9 +129,9 @@ def markdown(figures: Figures, conditions: Mapping[str, str]) -> str:
     """For docs/benchmarks.md."""
     parts = [
         "\n".join(f"- {name}: {value}" for name, value in conditions.items()),
-        "\n".join(_table(_LOGIN_COLUMNS, login_rows(figures))),
-        "\n".join(_table(_PROXIED_COLUMNS, proxied_rows(figures))),
-        "\n".join(_table(("overload", ""), overload_rows(figures))),
+        "\n".join(table.markdown(_LOGIN_COLUMNS, login_rows(figures))),
+        "\n".join(table.markdown(_PROXIED_COLUMNS, proxied_rows(figures))),
+        "\n".join(table.markdown(("overload", ""), overload_rows(figures))),
     ]
     return "\n\n".join(parts)
 
@@ -222,8 +223,3 @@ def _latencies(runs: Sequence[Latencies]) -> tuple[str, ...]:
         f"{median(each.rate for each in runs):,.0f}",
         *(f"{median(getattr(each, name) for each in runs):.2f}" for name in ("p50", "p99", "p999")),
     )
-
-
-def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    rule = "|".join(["---", *["---:"] * (len(columns) - 1)])
-    return [f"| {' | '.join(columns)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]

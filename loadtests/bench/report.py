@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import table
 from wrk import Measured
 
 BARE, HAPROXY, YETT = "bare upstream", "haproxy jwt_verify", "yett"
@@ -72,22 +73,14 @@ def rows(rounds: Sequence[Round]) -> list[tuple[str, ...]]:
 
 def text(rounds: Sequence[Round], conditions: Mapping[str, str]) -> str:
     """For a terminal."""
-    table = [_COLUMNS, *rows(rounds)]
-    widths = [max(len(row[at]) for row in table) for at in range(len(_COLUMNS))]
-    lines = [
-        "  ".join(_aligned(cell, width, at) for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        for row in table
-    ]
     facts = [f"{name}: {value}" for name, value in conditions.items()]
-    return "\n".join([*facts, "", *lines, "", _ratio_line(rounds)])
+    return "\n".join([*facts, "", *table.text(_COLUMNS, rows(rounds)), "", _ratio_line(rounds)])
 
 
 def markdown(rounds: Sequence[Round], conditions: Mapping[str, str]) -> str:
     """For docs/benchmarks.md."""
     facts = [f"- {name}: {value}" for name, value in conditions.items()]
-    rule = "|".join(["---", *["---:"] * (len(_COLUMNS) - 1)])
-    lines = [f"| {' | '.join(_COLUMNS)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows(rounds))]
-    return "\n".join([*facts, "", *lines, "", _ratio_line(rounds)])
+    return "\n".join([*facts, "", *table.markdown(_COLUMNS, rows(rounds)), "", _ratio_line(rounds)])
 
 
 def as_json(rounds: Sequence[Round], conditions: Mapping[str, str]) -> dict[str, Any]:
@@ -134,7 +127,3 @@ def _fields(measured: Measured) -> dict[str, Any]:
         "core": round(measured.core, 3),
         "errors": measured.errors,
     }
-
-
-def _aligned(cell: str, width: int, at: int) -> str:
-    return cell.rjust(width) if at else cell.ljust(width)

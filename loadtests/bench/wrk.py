@@ -5,9 +5,11 @@ So the share of slow requests is that of a client that does not wait politely, a
 """
 
 import os
+import resource
 import subprocess
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from processes import Running
@@ -28,7 +30,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One run against one peer. Times are milliseconds, ``core`` the share of a CPU that the peer's process had."""
+    """One run against one peer. Times are milliseconds, ``core`` and ``generator`` the shares of a CPU that the peer's
+    process had and wrk.
+    """
 
     requests: int
     seconds: float
@@ -39,6 +43,7 @@ class Measured:
     slow_share: float
     errors: dict[str, int]
     core: float = 0.0
+    generator: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -74,11 +79,18 @@ def parse(output: str) -> Measured:
 
 def measure(peer: Running, path: str, token: str, load: Load) -> Measured:
     """Put load on the peer, and see how much of its CPU it had meanwhile. Raises ``ValueError`` when wrk fails."""
+    return run(peer, path, load, options=["-s", str(_SCRIPT), "-H", f"Authorization: Bearer {token}"])[0]
+
+
+def run(
+    peer: Running, path: str, load: Load, *, options: Sequence[str], arguments: Sequence[str] = ()
+) -> tuple[Measured, str]:
+    """As ``measure``, with a script that ends as ``wrk.lua`` does and its ``arguments``; also all that was printed."""
     command = [
-        *("wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", "-s", str(_SCRIPT)),
-        *("-H", f"Authorization: Bearer {token}", f"http://127.0.0.1:{peer.port}{path}"),
+        *("wrk", "-t1", f"-c{load.connections}", f"-d{load.seconds}s", *options),
+        *(f"http://127.0.0.1:{peer.port}{path}", "--", *arguments),
     ]
-    cpu, started = peer.cpu_seconds(), time.monotonic()
+    cpu, own, started = peer.cpu_seconds(), _children_seconds(), time.monotonic()
     done = subprocess.run(
         command,
         capture_output=True,
@@ -86,8 +98,14 @@ def measure(peer: Running, path: str, token: str, load: Load) -> Measured:
         check=False,
         preexec_fn=lambda: os.sched_setaffinity(0, {load.cpu}),
     )
-    core = (peer.cpu_seconds() - cpu) / (time.monotonic() - started)
+    passed = time.monotonic() - started
+    core, generator = (peer.cpu_seconds() - cpu) / passed, (_children_seconds() - own) / passed
     if done.returncode:
         raise ValueError(f"wrk failed: {done.stderr.strip()}")
-    found = parse(done.stdout)
-    return Measured(**{name: getattr(found, name) for name in found.__slots__ if name != "core"}, core=core)
+    return replace(parse(done.stdout), core=core, generator=generator), done.stdout
+
+
+def _children_seconds() -> float:
+    """CPU time of the processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

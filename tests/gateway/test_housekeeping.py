@@ -1,6 +1,8 @@
 """What is done now and then for all tenants, on both databases; a second process finds nothing left to do."""
 
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,14 +14,17 @@ from gateway.housekeeping import Housekeeping
 from policies.decision import Allow
 from policies.key_rotation import KeyState
 from policies.throttle import REMEMBERED
+from tenants import logins as logins_store
 from tenants import throttles
 from tenants.audit_log import AuditLog
 from tenants.clients import Client
 from tenants.database import Database
 from tenants.directory import Directory
+from tenants.jose import Algorithm, SigningKey
 from tenants.people_tables import devices, known_networks, logins, mail_links
 from tenants.people_tables import throttles as throttle_rows
 from tenants.provider_tables import authorization_requests, device_codes, seen_ids
+from tenants.pruning import delete_oldest
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store, TenantStore
 from tenants.tables import changes, refresh_families, refresh_tokens, revocations, sessions
@@ -116,6 +121,33 @@ async def test_a_key_that_moves_is_an_event_and_a_line_in_the_log(
     assert sum(b'"type":"key.advanced"' in event for event in events if event) == 1
 
 
+async def test_the_key_that_follows_is_made_in_a_thread_and_before_the_step_that_stores_it(
+    housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, made = [], []
+    for_tenant, generate = store.for_tenant, SigningKey.generate
+
+    @asynccontextmanager
+    async def watched(tenant_id: UUID, *, read_only: bool = False) -> AsyncIterator[TenantStore]:
+        async with for_tenant(tenant_id, read_only=read_only) as mine:
+            steps.append(read_only)
+            yield mine
+        steps.pop()
+
+    def watched_generate(alg: Algorithm) -> SigningKey:
+        made.append((list(steps), threading.current_thread() is threading.main_thread()))
+        return generate(alg)
+
+    async with store.for_tenant(tenant.id) as tenant_store:
+        await tenant_store.keys.rotate("ES256")
+    clock.advance(hours=25)
+    monkeypatch.setattr(store, "for_tenant", watched)
+    monkeypatch.setattr(SigningKey, "generate", watched_generate)
+    await housekeeping.advance_keys()
+
+    assert made == [([], False)]
+
+
 async def test_a_second_process_finds_nothing_to_do(
     housekeeping: Housekeeping, store: Store, tenant: Tenant, clock: Clock
 ) -> None:
@@ -203,6 +235,44 @@ async def test_the_feed_is_kept_for_as_long_as_a_process_may_be_behind(
     assert await rows(database, changes) == 1  # the newest stays: a reader finds its own place by it
 
 
+async def test_a_backlog_goes_in_portions_and_whole(
+    database: Database, store: Store, tenant: Tenant, clock: Clock
+) -> None:
+    async with store.for_tenant(tenant.id) as tenant_store:
+        for number in range(25):
+            lasts = timedelta(minutes=number // 10)  # ten of one time, which go together
+            await tenant_store.seen_ids.first_time("assertion", f"web\n{number}", clock() + lasts)
+    over = seen_ids.c.expires_at < clock() + timedelta(hours=1)
+    left, more = [], True
+    while more:
+        async with database.system_step() as connection:
+            more = await delete_oldest(connection, seen_ids.c.expires_at, over, most=4)
+        left.append(await rows(database, seen_ids))
+
+    assert left == [15, 5, 0, 0]
+
+
+async def test_a_table_that_cannot_be_pruned_keeps_no_other_one_from_its_turn(
+    housekeeping: Housekeeping,
+    store: Store,
+    tenant: Tenant,
+    clock: Clock,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def broken(connection: object, before: object) -> bool:
+        raise ConnectionError
+
+    monkeypatch.setattr(logins_store, "prune", broken)
+    async with store.for_tenant(tenant.id) as tenant_store:
+        lasts = await see_an_id(tenant_store)
+    clock.now += lasts + timedelta(seconds=1)
+    with pytest.raises(ExceptionGroup):
+        await housekeeping.prune()
+
+    assert await rows(database, seen_ids) == 0
+
+
 async def test_an_empty_database_is_nothing_to_do(housekeeping: Housekeeping) -> None:
     await run(housekeeping)
 
@@ -279,7 +349,7 @@ DAY, NOTHING = timedelta(days=1), timedelta()
         (remember_network, known_networks, NOTHING),
         (push_a_request, authorization_requests, NOTHING),
         (see_an_id, seen_ids, NOTHING),
-        (start_device, device_codes, DAY),
+        (start_device, device_codes, timedelta(minutes=10)),
     ],
     ids=["pending login", "link by mail", "throttle", "device", "network", "pushed request", "seen id", "device code"],
 )

@@ -74,6 +74,15 @@ async def test_a_job_that_fails_is_logged_once_retried_ever_later_and_its_recove
     assert lines[1]["failures"] == 6
 
 
+async def test_a_job_that_fails_is_not_run_more_often_than_one_that_does_not() -> None:
+    pauses = Pauses(3)
+    with capture_logs():
+        async with running(pauses, Job("pruning", 30, results(ConnectionError("away")))):
+            pass
+
+    assert pauses.taken == [30, 30, 30]
+
+
 async def test_another_kind_of_failure_is_logged_too() -> None:
     pauses = Pauses(4)
     with capture_logs() as lines:
@@ -127,6 +136,21 @@ async def test_the_end_lets_a_run_come_to_its_end() -> None:
     await stopping
 
     assert ended
+
+
+async def test_a_run_that_goes_on_for_long_is_told_of_the_end() -> None:
+    begun, told = asyncio.Event(), asyncio.Event()
+
+    async def run() -> None:
+        begun.set()
+        await told.wait()
+
+    jobs = Jobs([Job("logouts", 1, run, told.set)])
+    jobs.start()
+    await begun.wait()
+    await jobs.stop()
+
+    assert told.is_set()
 
 
 async def test_the_end_does_not_wait_for_ever() -> None:

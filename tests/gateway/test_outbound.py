@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -11,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import httpcore
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -18,6 +22,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.counted_stream import CountedStream, TooManyBytes, at_most
+from gateway.name_lookup import LookUpsBusy, NameLookUp
 from gateway.outbound import Outbound, OutboundAnswer, OutboundFailed, OutboundRefused
 from gateway.settings.web_address import is_public
 from tests.gateway.web_server import OK, TRUSTS_NOBODY, Names, names, serving
@@ -36,6 +42,33 @@ def outbound(
 ) -> Outbound:
     networks = (*LOOPBACK, *map(ip_network, allowed))
     return Outbound(networks, timeout=timedelta(seconds=seconds), max_bytes=max_bytes, resolve=found.resolve, tls=tls)
+
+
+@dataclass
+class Scripted(httpcore.AsyncNetworkStream):
+    """A connection on which ``left`` has come already: reading it never waits."""
+
+    left: bytes
+    read_: list[int]
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's
+        said, self.left = self.left[:max_bytes], self.left[max_bytes:]
+        self.read_.append(len(said))
+        return said or b"x"
+
+
+@contextmanager
+def silent(address: str, port: int) -> Iterator[None]:
+    """An address that takes no connection and refuses none: its queue is full."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind((address, port))
+        listener.listen(0)
+        for _ in range(3):
+            waiting = opened.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((address, port))
+        yield
 
 
 async def reason(call: Callable[[], Awaitable[object]], *, of: type[OutboundFailed] = OutboundFailed) -> str:
@@ -311,6 +344,97 @@ async def test_an_answer_is_not_read_beyond_its_bound(head: bytes) -> None:
         await asyncio.wait_for(server.closed.wait(), 5)  # the connection is closed, the rest is not swallowed
 
 
+FRAMING = {
+    "interim answers without end": [b"HTTP/1.1 103 Early Hints\r\n\r\n" * 1000] * 100,
+    "chunks of one byte": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1\r\nx\r\n" * 500] * 1000],
+    "chunks with long extensions": [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        *[b"1;" + b"x" * 8000 + b"\r\nx\r\n"] * 100,
+    ],
+    "a head without end": [b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"x" * 500 + b"\r\n"] * 1000],
+    "trailers": [
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+        *[b"X: " + b"x" * 500 + b"\r\n"] * 1000,
+    ],
+}
+
+
+@pytest.mark.parametrize("says", FRAMING.values(), ids=FRAMING)
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_what_surrounds_an_answer_counts_too(says: list[bytes], scheme: str, authority: "Authority") -> None:
+    async with serving(*says, tls=authority.server if scheme == "https" else None) as server:
+        guarded = outbound(names(api_example_com=["127.0.0.1"]), max_bytes=10_000, tls=authority.client)
+        assert await reason(lambda: guarded.get(f"{scheme}://api.example.com:{server.port}/")) == "answer_too_large"
+        await asyncio.wait_for(server.closed.wait(), 5)
+
+
+async def test_others_have_their_turn_after_every_kib_of_an_answer() -> None:
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    read: list[int] = []
+    came = Scripted(b"x" * 16_384, read)
+    stream = CountedStream(came, at_most(16_384))
+    beside = asyncio.create_task(others())
+    for _ in range(16):
+        assert len(await stream.read(65_536)) == 1024
+    beside.cancel()
+    assert read == [1024] * 16
+    assert turns >= 16
+    with pytest.raises(TooManyBytes):
+        await stream.read(1)
+
+
+async def test_names_that_hang_keep_only_their_own_threads_busy_and_are_refused_when_all_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The event loop's own threads, which files and databases are read in, have nothing to do with it."""
+    gives_up = threading.Event()
+    found = [(0, 0, 0, "", ("127.0.0.1", 80))]
+
+    def hang(host: str, port: int, **_: object) -> object:
+        if host == "hangs.example":
+            gives_up.wait()
+        return found
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    look_up = NameLookUp(at_once=2)
+    hasty = Outbound((), resolve=look_up.resolve, timeout=timedelta(seconds=0.1), tls=TRUSTS_NOBODY)
+    reasons = [await reason(lambda: hasty.get("http://hangs.example/")) for _ in range(3)]
+    assert reasons == ["timed_out", "timed_out", "lookups_busy"]
+    gives_up.set()
+    while True:  # the threads are free again as soon as the system has given up
+        try:
+            assert await look_up.resolve("api.example.com", 80) == ["127.0.0.1"]
+        except LookUpsBusy:
+            await asyncio.sleep(0)
+        else:
+            break
+
+
+async def test_a_client_that_named_its_address_itself_is_not_called_in_a_private_network() -> None:
+    found = names(inside_example=["127.0.0.1"])
+    async with serving(OK) as server:
+        guarded, url = outbound(found), f"http://inside.example:{server.port}/"
+        for call in (lambda: guarded.get(url, public_only=True), lambda: guarded.post_form(url, {}, public_only=True)):
+            assert await reason(call, of=OutboundRefused) == "address_not_public"
+        assert (await guarded.get(url)).status == 200
+    assert len(server.requests) == 1
+
+
+async def test_an_address_that_says_nothing_leaves_the_next_one_its_time() -> None:
+    async with serving(OK, address="127.0.0.1") as server:
+        with silent("127.0.0.7", server.port):
+            found = names(api_example_com=["127.0.0.7", "127.0.0.1"])
+            answer = await outbound(found, seconds=2).get(f"http://api.example.com:{server.port}/")
+    assert answer.status == 200
+
+
 async def test_an_answer_of_just_the_bound_is_whole() -> None:
     async with serving(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1000) as server:
         found = names(api_example_com=["127.0.0.1"])
@@ -352,14 +476,15 @@ async def test_a_resolver_that_hangs_is_not_waited_for() -> None:
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nhi!",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhi",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000,
+        b"HTTP/1.1 200 OK\r\nX: " + b"x" * 110_000,
         b"",
     ],
 )
 async def test_what_is_no_answer_is_told_as_such(says: bytes) -> None:
     async with serving(says) as server:
         found = names(api_example_com=["127.0.0.1"])
-        assert await reason(lambda: outbound(found).get(f"http://api.example.com:{server.port}/")) == "answer_malformed"
+        wide = outbound(found, max_bytes=100_000)
+        assert await reason(lambda: wide.get(f"http://api.example.com:{server.port}/")) == "answer_malformed"
 
 
 async def test_nobody_there_and_no_such_name_are_told_apart() -> None:

@@ -109,7 +109,7 @@ def test_only_the_user_that_is_named_will_do() -> None:
     assert who(begun(bob, 2 * HOUR)) == Deny("login_required")  # who has just logged in is another
 
 
-ASKING = ConsentFacts(frozenset({"openid"}), frozenset({"api"}), False, None, False)
+ASKING = ConsentFacts(frozenset({"openid"}), frozenset({"api"}), False, {}, False)
 
 
 def test_a_client_of_others_needs_a_consent() -> None:
@@ -120,24 +120,42 @@ def test_a_client_of_others_needs_a_consent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("scopes", "audiences", "decision"),
+    ("before", "decision"),
     [
-        ({"openid"}, {"api"}, Allow()),
-        ({"openid", "email"}, {"api", "other"}, Allow()),
-        ({"email"}, {"api"}, Challenge(CONSENT)),
-        ({"openid"}, {"other"}, Challenge(CONSENT)),
-        (set(), set(), Challenge(CONSENT)),
+        ({"api": {"openid"}}, Allow()),
+        ({"api": {"openid", "email"}, "other": set()}, Allow()),
+        ({"api": {"email"}}, Challenge(CONSENT)),
+        ({"other": {"openid"}}, Challenge(CONSENT)),
+        ({"api": {"email"}, "other": {"openid"}}, Challenge(CONSENT)),
+        ({"api": set()}, Challenge(CONSENT)),
+        ({}, Challenge(CONSENT)),
     ],
 )
 def test_a_consent_is_remembered_for_no_more_than_it_was_given(
-    scopes: set[str], audiences: set[str], decision: Allow | Challenge
+    before: dict[str, set[str]], decision: Allow | Challenge
 ) -> None:
-    assert authorization.consent(PLAIN, replace(ASKING, before=(scopes, audiences))) == decision
+    assert authorization.consent(PLAIN, replace(ASKING, before=before)) == decision
+
+
+def test_a_consent_to_scopes_at_one_api_and_to_another_api_is_none_to_those_scopes_there() -> None:
+    before = {"one": {"read", "write"}, "two": {"read"}}
+    assert authorization.agreed(before, scopes={"read"}, audiences=("one", "two"))
+    assert authorization.agreed(before, scopes={"write"}, audiences=("one",))
+    assert not authorization.agreed(before, scopes={"write"}, audiences=("one", "two"))
+    assert not authorization.agreed(before, scopes=set(), audiences=("three",))
+    assert not authorization.agreed(before, scopes=set(), audiences=())
+
+
+def test_a_login_in_a_process_whose_clock_is_a_little_behind_is_the_one_that_was_asked_for() -> None:
+    asked = replace(PLAIN, prompt=frozenset({"login"}), begun_at=NOW)
+    for seconds, decision in ((5, Allow()), (6, Challenge(FRESH_LOGIN))):
+        session = replace(SESSION, auth_time=NOW - timedelta(seconds=seconds))
+        assert who(asked, Person("alice", session)) == decision
 
 
 def test_a_client_that_asks_for_the_question_gets_it() -> None:
     asked = replace(PLAIN, prompt=frozenset({"consent"}))
-    known = replace(ASKING, before=({"openid"}, {"api"}))
+    known = replace(ASKING, before={"api": {"openid"}})
     assert authorization.consent(asked, known) == Challenge(CONSENT)
     assert authorization.consent(asked, replace(known, first_party=True)) == Challenge(CONSENT)
     assert authorization.consent(asked, replace(known, given=True)) == Allow()

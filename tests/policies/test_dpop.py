@@ -49,6 +49,6 @@ def test_the_hash_of_the_token_counts_where_there_is_one() -> None:
     def decided(**given: Any) -> object:
         return dpop.claims(claims, method="GET", url="https://a.test/", now=100, nonces={"n"}, **given)
 
-    assert decided() == dpop.ProofClaims("1", 160)
-    assert decided(token_hash="hash") == dpop.ProofClaims("1", 160)
+    assert decided() == dpop.ProofClaims("1", 220)
+    assert decided(token_hash="hash") == dpop.ProofClaims("1", 220)
     assert decided(token_hash="another") == Invalid("dpop_token_hash")

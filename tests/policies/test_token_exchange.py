@@ -1,5 +1,6 @@
 """Which clients a token concerns, and what one gets for it in an exchange (RFC 8693)."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -33,8 +34,14 @@ def principal(**changes: Any) -> Principal:
     return Principal(**(facts | changes))
 
 
+def acting(**changes: Any) -> Principal:
+    """Bob, by the client itself."""
+    return principal(**({"subject": "bob", "client_id": "orders-service"} | changes))
+
+
 def decided(subject: Principal, actor: Principal | None = None, **changes: Any) -> Exchange | Deny:
-    return decide(subject, actor, **({"client": SERVICE, "asked": None, "user_scopes": BOTH} | changes))
+    asked = {"client": SERVICE, "asked": None, "audiences": (ORDERS,), "user_scopes": BOTH}
+    return decide(subject, actor, **(asked | changes))
 
 
 def exchanged(subject: Principal, actor: Principal | None = None, **changes: Any) -> Exchange:
@@ -103,11 +110,24 @@ def test_the_right_to_refresh_is_not_passed_on() -> None:
     assert exchanged(principal(scopes=READ | {"offline_access"}), client=client, user_scopes=None).scopes == READ
 
 
-def test_a_foreign_subject_or_actor_is_refused() -> None:
-    foreign = principal(audiences=frozenset({"https://elsewhere.example"}))
+def test_a_foreign_subject_is_refused() -> None:
+    assert decided(principal(audiences=frozenset({"https://elsewhere.example"}))) == Deny("subject_token_foreign")
 
-    assert decided(foreign) == Deny("subject_token_foreign")
-    assert decided(principal(), foreign) == Deny("actor_token_foreign")
+
+def test_an_actor_s_token_is_one_that_was_issued_to_the_client_itself() -> None:
+    """Whoever called the client's API with it did not agree to act for somebody else."""
+    assert decided(principal(), principal(subject="bob")) == Deny("actor_token_foreign")
+
+
+def test_a_client_of_others_makes_no_token_for_another_api_of_its_own() -> None:
+    own = principal(client_id="orders-service")
+
+    assert isinstance(decided(own), Exchange)
+    assert decided(own, audiences=(ORDERS, INVOICES)) == Deny("invalid_target")
+    assert decided(own, audiences=(INVOICES,)) == Deny("invalid_target")
+    assert isinstance(decided(own, audiences=(INVOICES,), client=replace(SERVICE, first_party=True)), Exchange)
+    assert isinstance(decided(own, audiences=(INVOICES,), user_scopes=None), Exchange), "no user has to agree"
+    assert isinstance(decided(principal(), audiences=(INVOICES,)), Exchange), "it stands for the API of this one"
 
 
 def test_the_client_acts_where_nobody_else_does() -> None:
@@ -115,7 +135,7 @@ def test_the_client_acts_where_nobody_else_does() -> None:
 
 
 def test_whose_token_is_the_actor_token_acts() -> None:
-    assert exchanged(principal(), principal(subject="bob")).actor == {"sub": "bob"}
+    assert exchanged(principal(), acting()).actor == {"sub": "bob"}
 
 
 def test_who_acted_before_is_nested_in_who_acts_now() -> None:
@@ -141,14 +161,12 @@ def test_what_is_no_chain_cannot_be_extended(act: Any) -> None:
 
 
 def test_an_actor_acts_for_itself() -> None:
-    delegated = principal(subject="bob", claims={"act": {"sub": "x"}})
-
-    assert decided(principal(), delegated) == Deny("actor_token_delegated")
+    assert decided(principal(), acting(claims={"act": {"sub": "x"}})) == Deny("actor_token_delegated")
 
 
 def test_it_ends_with_the_first_of_its_tokens() -> None:
-    assert exchanged(principal(), principal(expires_at=1200)).expires_at == 1200
-    assert exchanged(principal(), principal(expires_at=1400)).expires_at == 1300
+    assert exchanged(principal(), acting(expires_at=1200)).expires_at == 1200
+    assert exchanged(principal(), acting(expires_at=1400)).expires_at == 1300
 
 
 @pytest.mark.parametrize(
@@ -166,6 +184,6 @@ def test_it_ends_with_the_first_of_its_tokens() -> None:
 def test_every_key_that_a_token_is_bound_to_has_to_be_proved(
     subject: dict[str, Any], actor: dict[str, Any] | None, bindings: frozenset[str]
 ) -> None:
-    acting = None if actor is None else principal(subject="bob", claims=actor)
+    actors = None if actor is None else acting(claims=actor)
 
-    assert exchanged(principal(claims=subject), acting).bindings == bindings
+    assert exchanged(principal(claims=subject), actors).bindings == bindings

@@ -53,7 +53,7 @@ async def add_rows(
             "interval": 5,
             "session_id": session_id,
         },
-        "consents": {"user_id": user_id, **of_client, **asked, "granted_at": now},
+        "consents": {"user_id": user_id, **of_client, "audience": "urn:x:y", "scopes": [], "granted_at": now},
         "seen_ids": {"kind": "assertion", **unique(), "expires_at": later},
         "session_clients": {"session_id": session_id, **of_client, "first_at": now},
         "logout_notices": {

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from policies.principal import Principal
 from tenants.clients import Client
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.names import checked_audience, checked_origin, checked_redirect_uri
+from tenants.snapshot import Snapshot
 from tenants.store import Store
 from tenants.tenant import Tenant
 from tests.conftest import Clock
@@ -196,6 +198,61 @@ async def test_disabling_ends_the_clients_families_for_good(store: Store, househ
         (revocation,) = await mine.revocations.list()
     assert [token is not None and token.facts.family_revoked for token in found] == [True, False]
     assert (revocation.kind, revocation.value) == ("client", "app")
+
+
+@pytest.mark.parametrize("disabled", [False, True])
+async def test_a_client_that_is_made_anew_gets_tokens_and_its_forerunners_stay_refused(
+    store: Store, snapshot: Snapshot, acme: Tenant, clock: Clock, disabled: bool
+) -> None:
+    def issued() -> Principal:
+        at = int(clock().timestamp())
+        return Principal(acme.id, acme.slug, "app", "app", frozenset(), frozenset(), "j-1", at, at + 300, None)
+
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app())
+    old = issued()
+    async with store.for_tenant(acme.id) as mine:
+        if disabled:
+            await mine.clients.set_active("app", False)
+        await mine.clients.delete("app")
+    clock.advance(seconds=2)
+    late = issued()  # by a process that had not heard of it, or whose clock is ahead
+    await snapshot.load()
+    assert [snapshot.revoked(token) for token in (old, late)] == [True, True]
+    clock.advance(seconds=1)
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app())
+    await snapshot.poll()
+    assert [snapshot.revoked(token) for token in (old, late, issued())] == [True, True, False]
+
+
+async def test_of_twenty_changes_at_once_none_is_lost(store: Store, acme: Tenant) -> None:
+    async def add(number: int) -> None:
+        async with store.for_tenant(acme.id) as mine:
+            found = await mine.clients.held("app")
+            assert found is not None
+            uris = (*found.redirect_uris, f"https://app.example.com/{number}")
+            await mine.clients.replace(replace(found, redirect_uris=uris))
+
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app())
+    await asyncio.gather(*(add(number) for number in range(20)))
+    async with store.for_tenant(acme.id, read_only=True) as mine:
+        found = await mine.clients.get("app")
+    assert found is not None
+    assert len(found.redirect_uris) == 20
+
+
+async def test_a_change_by_the_tenant_leaves_the_registration_access_token_as_it_is(store: Store, acme: Tenant) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app(registration_digest=b"old"))
+        read = await mine.clients.get("app")
+        assert read is not None
+        assert await mine.clients.replace_registered(replace(read, registration_digest=b"new"), digest=b"old")
+        await mine.clients.replace(replace(read, name="Changed"))
+        found = await mine.clients.get("app")
+    assert found is not None
+    assert (found.name, found.registration_digest) == ("Changed", b"new")
 
 
 async def test_a_client_that_is_not_there_cannot_be_disabled(store: Store, acme: Tenant) -> None:

@@ -49,7 +49,7 @@ async def waiting(store: Store, household: Household, user_code: str) -> DeviceC
 
 async def approve(store: Store, household: Household, code: DeviceCode, session: Session) -> bool:
     async with store.for_tenant(household.tenant.id) as mine:
-        return await mine.device_codes.approve(code, session.id)
+        return await mine.device_codes.approve(code, session.id, scopes=code.scopes)
 
 
 async def deny(store: Store, household: Household, code: DeviceCode) -> bool:
@@ -238,7 +238,16 @@ async def test_its_time_ends_it_whatever_was_said(
     code = await found(store, household, undecided)
     assert not await approve(store, household, code, session)
     assert not await deny(store, household, code)
-    assert not await redeem(store, household, await found(store, household, approved))
+    assert (await found(store, household, approved)).facts.expires_at == clock()
+
+
+async def test_only_what_was_approved_can_be_had_of_it(store: Store, household: Household, session: Session) -> None:
+    started = await start(store, household, scopes=["orders:read", "orders:write"])
+    code = await found(store, household, started)
+    async with store.for_tenant(household.tenant.id) as mine:
+        assert await mine.device_codes.approve(code, session.id, scopes={"orders:read"})
+        assert not await mine.device_codes.approve(code, session.id, scopes=code.scopes)
+    assert (await found(store, household, started)).scopes == {"orders:read"}
 
 
 async def test_a_poll_in_time_is_one_and_each_that_is_too_early_makes_the_next_wait_longer(

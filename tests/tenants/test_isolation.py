@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from typing import Any
 from uuid import UUID, uuid4
@@ -297,6 +297,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "roles.scopes_of": (lambda my, their: my.roles.scopes_of(their.user_id), nothing),
     "clients.create": (lambda my, _: my.clients.create(an_app()), refused(AlreadyExists)),
     "clients.get": (lambda my, _: my.clients.get("only-theirs"), nothing),
+    "clients.held": (lambda my, _: my.clients.held("only-theirs"), nothing),
     "clients.list": (lambda my, _: my.clients.list(), unaware),
     "clients.set_active": (lambda my, _: my.clients.set_active("only-theirs", False), refused(NotFound)),
     "clients.add_secret": (lambda my, _: my.clients.add_secret("only-theirs"), refused(NotFound)),
@@ -328,13 +329,15 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "refresh_tokens.find": (lambda my, their: my.refresh_tokens.find(their.refresh_token), nothing),
     "refresh_tokens.spend": (lambda my, their: my.refresh_tokens.spend(their.found, idle=HOUR), nothing),
     "refresh_tokens.successor": (lambda my, their: successor(my, their.spent), refused(Unsealable)),
-    "refresh_tokens.bind_family": (
-        lambda my, their: my.refresh_tokens.bind_family(their.found.family_id, "0" * 43),
-        unaware,
-    ),
     "refresh_tokens.revoke_family": (lambda my, their: my.refresh_tokens.revoke_family(their.found.family_id), unaware),
     "revocations.revoke": (lambda my, their: my.revocations.revoke("session", str(their.session.id)), unaware),
     "revocations.forbid": (lambda my, their: my.revocations.forbid("subject", str(their.user_id)), unaware),
+    "revocations.forbid_token": (
+        lambda my, their: my.revocations.forbid_token(
+            f"jti-of-{their.slug}", expires_at=datetime(2100, 1, 1, tzinfo=UTC)
+        ),
+        unaware,
+    ),
     "revocations.forbid_all": (lambda my, their: my.revocations.forbid_all("subject", [str(their.user_id)]), unaware),
     "revocations.allow": (lambda my, their: my.revocations.allow("token", f"jti-of-{their.slug}"), unaware),
     "revocations.list": (lambda my, _: my.revocations.list(), unaware),
@@ -460,7 +463,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
     ),
     "device_codes.find": (lambda my, their: my.device_codes.find(their.started.device_code), nothing),
     "device_codes.waiting": (lambda my, their: my.device_codes.waiting(their.started.user_code), nothing),
-    "device_codes.approve": (lambda my, their: my.device_codes.approve(their.asking, their.session.id), nothing),
+    "device_codes.approve": (
+        lambda my, their: my.device_codes.approve(their.asking, their.session.id, scopes=[]),
+        nothing,
+    ),
     "device_codes.deny": (lambda my, their: my.device_codes.deny(their.asking), nothing),
     "device_codes.poll": (lambda my, their: my.device_codes.poll(their.asking), nothing),
     "device_codes.redeem": (lambda my, their: my.device_codes.redeem(their.asking), nothing),
@@ -524,6 +530,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "authorization_codes.find": (lambda my, their: my.authorization_codes.find(their.code), nothing),
     "authorization_codes.redeem": (
         lambda my, their: my.authorization_codes.redeem(their.found_code, family_id=None, token_id="mine"),
+        nothing,
+    ),
+    "authorization_codes.take_back": (
+        lambda my, their: my.authorization_codes.take_back(their.found_code),
         nothing,
     ),
     "consents.get": (lambda my, their: my.consents.get(their.user_id, "app"), nothing),

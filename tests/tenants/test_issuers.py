@@ -1,18 +1,25 @@
 """Issuers in memory: as the database has them within a change of the feed, and never another tenant's."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, update
+from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
+from tenants.changed_clients import ChangedClients
 from tenants.clients import Client, RegisteredClient
 from tenants.database import Database
 from tenants.directory import Directory
 from tenants.issuers import Issuers
 from tenants.keys import NoActiveKey
 from tenants.snapshot import Snapshot
-from tenants.store import Store
+from tenants.store import Store, TenantStore
+from tenants.tables import clients
 from tenants.tenant import Tenant
 from tests.conftest import Clock
 from tests.tenants.conftest import an_app
@@ -24,8 +31,8 @@ async def snapshot(database: Database, clock: Clock) -> Snapshot:
 
 
 @pytest.fixture
-def issuers(store: Store, snapshot: Snapshot) -> Issuers:
-    return Issuers(store, snapshot)
+def issuers(store: Store, snapshot: Snapshot, clock: Clock) -> Issuers:
+    return Issuers(store, snapshot, monotonic=clock.monotonic)
 
 
 class Reads:
@@ -104,17 +111,107 @@ async def test_every_change_is_known_once_it_is_heard(
     )
 
 
-async def test_a_process_that_hears_nothing_reads_each_time(
-    store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, clock: Clock
+async def test_a_process_that_hears_nothing_reads_again_after_a_second(
+    database: Database, store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, clock: Clock
 ) -> None:
     await snapshot.load()
     assert await issuers.get(acme.id, under=acme.issuer) is not None
     clock.advance(seconds=6)
     async with store.for_tenant(acme.id) as mine:
         await mine.settings.set_active(False)
-    deaf = await issuers.get(acme.id, under=acme.issuer)
-    assert deaf is not None
-    assert not deaf.tenant.active
+    reads = Reads(database)
+    for seconds, so_far in ((0, 1), (0.9, 1), (0.1, 2)):
+        clock.advance(seconds=seconds)
+        deaf = await issuers.get(acme.id, under=acme.issuer)
+        assert deaf is not None
+        assert not deaf.tenant.active
+        assert reads.count == so_far
+
+
+async def test_a_change_of_one_client_reads_no_other_one(
+    store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant
+) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        for name in ("changed", "deleted", "kept", "rolled"):
+            await mine.clients.create(an_app(name))
+    await snapshot.load()
+    first = await issuers.get(acme.id, under=acme.issuer)
+    assert first is not None
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.replace(an_app("changed", name="Changed"))
+        await mine.clients.delete("deleted")
+        await mine.clients.add_secret("rolled")
+        await mine.clients.create(an_app("made"))
+    await snapshot.poll()
+    second = await issuers.get(acme.id, under=acme.issuer)
+    assert second is not None
+    assert set(second.clients) == {"changed", "kept", "made", "rolled"}
+    assert second.clients["changed"].client.name == "Changed"
+    assert len(second.clients["rolled"].secrets) == 1
+    assert second.clients["kept"] is first.clients["kept"]
+
+
+@pytest.mark.parametrize("lost", ["the tenant changed too", "all was loaded anew", "too much was heard"])
+async def test_all_clients_are_read_where_more_than_clients_may_have_changed(
+    lost: str, store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant
+) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app("kept"))
+    if lost == "too much was heard":
+        snapshot.changed_clients = ChangedClients(most=1)
+    await snapshot.load()
+    first = await issuers.get(acme.id, under=acme.issuer)
+    assert first is not None
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app("made"))
+        await mine.clients.create(an_app("too"))
+        if lost == "the tenant changed too":
+            await mine.settings.set_active(True)
+    await (snapshot.load() if lost == "all was loaded anew" else snapshot.poll())
+    second = await issuers.get(acme.id, under=acme.issuer)
+    assert second is not None
+    assert set(second.clients) == {"kept", "made", "too"}
+    assert second.clients["kept"] is not first.clients["kept"]
+
+
+async def test_a_client_that_a_newer_version_wrote_keeps_no_other_one_out(
+    superuser: AsyncEngine, store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant
+) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        await mine.clients.create(an_app("newer"))
+        await mine.clients.create(an_app("app"))
+    async with superuser.begin() as connection:
+        of_newer = clients.c.client_id == "newer"
+        await connection.execute(update(clients).where(of_newer).values(options={"require_all": True}))
+    await snapshot.load()
+    with capture_logs() as lines:
+        issuer = await issuers.get(acme.id, under=acme.issuer)
+    assert issuer is not None
+    assert set(issuer.clients) == {"app"}
+    assert [(line["event"], line["client_id"]) for line in lines] == [("client_unreadable", "newer")]
+
+
+async def test_a_tenant_whose_rows_are_being_read_keeps_no_other_one_waiting(
+    store: Store, snapshot: Snapshot, issuers: Issuers, acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await snapshot.load()
+    for_tenant, goes_on, begun = store.for_tenant, asyncio.Event(), asyncio.Event()
+
+    @asynccontextmanager
+    async def slow(tenant_id: UUID, *, read_only: bool = False) -> AsyncIterator[TenantStore]:
+        if tenant_id == acme.id:
+            begun.set()
+            await goes_on.wait()
+        async with for_tenant(tenant_id, read_only=read_only) as mine:
+            yield mine
+
+    monkeypatch.setattr(store, "for_tenant", slow)
+    waiting = asyncio.create_task(issuers.get(acme.id, under=acme.issuer))
+    await begun.wait()
+    other = await asyncio.wait_for(issuers.get(globex.id, under=globex.issuer), 5)
+    goes_on.set()
+    assert other is not None
+    assert await waiting is not None
 
 
 async def test_what_one_tenant_has_is_not_anothers(

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from policies.key_rotation import KeyState, PromoteNow, Schedule
+from policies.key_rotation import PUBLISH_FOR, KeyState, PromoteNow, Schedule
 from tenants import key_schedule
 from tenants.database import Database
 from tenants.errors import InvalidValue, NotFound
-from tenants.jose import ALGORITHMS, Algorithm, VerifyingKey
+from tenants.jose import ALGORITHMS, Algorithm, SigningKey, VerifyingKey
 from tenants.keys import KeyRecord, NoActiveKey
 from tenants.revocations import LONGEST_ACCESS_TOKEN
 from tenants.sealing import MasterKeys, Unsealable
@@ -165,6 +165,41 @@ async def test_a_revoked_key_stays_revoked(store: Store, acme: Tenant) -> None:
         await revoke(store, acme, old)
     with pytest.raises(NotFound):
         await revoke(store, acme, "no such key")
+
+
+async def test_a_scheduled_rotation_goes_on_when_the_next_key_is_revoked(
+    store: Store, acme: Tenant, clock: Clock
+) -> None:
+    async def following() -> KeyRecord:
+        async with store.for_tenant(acme.id, read_only=True) as mine:
+            (found,) = [key for key in await mine.keys.list() if key.state is KeyState.NEXT]
+        return found
+
+    before = await kid_of(store, acme, KeyState.ACTIVE)
+    await rotate(store, acme)
+    clock.advance(hours=1)
+    await revoke(store, acme, (await following()).kid)
+    made = await following()
+    assert made.promote_at == clock() + PUBLISH_FOR
+    clock.now += PUBLISH_FOR
+    await advance(store, acme)
+    assert await kid_of(store, acme, KeyState.ACTIVE) == made.kid != before
+    await revoke(store, acme, (await following()).kid)
+    assert (await following()).promote_at is None  # nothing was scheduled
+
+
+async def test_a_spare_key_is_the_one_that_follows(store: Store, acme: Tenant, clock: Clock) -> None:
+    await rotate(store, acme)
+    clock.now += PUBLISH_FOR
+    spare, other = SigningKey.generate("ES256"), SigningKey.generate("EdDSA")
+    async with store.for_tenant(acme.id) as mine:
+        await mine.keys.advance("ES256", spare=spare)
+    assert await kid_of(store, acme, KeyState.NEXT) == spare.kid
+    await rotate(store, acme)
+    clock.now += PUBLISH_FOR
+    async with store.for_tenant(acme.id) as mine:
+        await mine.keys.advance("ES256", spare=other)
+    assert await kid_of(store, acme, KeyState.NEXT) != other.kid
 
 
 async def test_a_retired_and_a_retiring_key_can_be_revoked(store: Store, acme: Tenant, clock: Clock) -> None:

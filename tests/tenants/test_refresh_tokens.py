@@ -201,12 +201,3 @@ async def test_a_family_may_be_bound_to_a_key_from_its_first_token_on(store: Sto
     successor = await spend(store, family, token)
     assert successor is not None
     assert (await find(store, family, successor)).facts.bound_to == "k" * 43
-
-
-async def test_a_family_is_bound_once(store: Store, family: Family) -> None:
-    found = await find(store, family, family.token)
-    assert found.facts.bound_to is None
-    async with store.for_tenant(family.household.tenant.id) as mine:
-        await mine.refresh_tokens.bind_family(found.family_id, "a" * 43)
-        await mine.refresh_tokens.bind_family(found.family_id, "b" * 43)
-    assert (await find(store, family, family.token)).facts.bound_to == "a" * 43

@@ -4,16 +4,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from policies.principal import Principal
-from tenants import changes, revocations
+from tenants import changes, key_schedule, revocations
 from tenants.database import Database
 from tenants.directory import Directory
 from tenants.revocations import LONGEST_ACCESS_TOKEN, RevocationKind
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store
 from tenants.tables import changes as feed
+from tenants.tables import tenants
 from tenants.tenant import Tenant
 from tests.conftest import Clock
 from tests.tenants.conftest import Household, an_app
@@ -96,6 +99,39 @@ async def test_a_poll_hears_of_a_suspension_and_of_its_end(store: Store, snapsho
         facts = snapshot.by_issuer(acme.issuer)
         assert facts is not None
         assert facts.active is active
+
+
+@pytest.mark.parametrize(
+    "provider", [{"require_all": True}, {"key_rotation": "soon"}, {"key_rotation": 1e300}, {"scope_claims": [1]}]
+)
+async def test_a_tenant_that_cannot_be_read_is_not_there_and_keeps_no_other_one_from_being_heard(
+    superuser: AsyncEngine,
+    database: Database,
+    store: Store,
+    snapshot: Snapshot,
+    acme: Tenant,
+    globex: Tenant,
+    clock: Clock,
+    provider: dict[str, Any],
+) -> None:
+    await snapshot.load()
+    async with superuser.begin() as connection:
+        await connection.execute(update(tenants).where(tenants.c.id == acme.id).values(provider=provider))
+    for tenant in (acme, globex):
+        async with store.for_tenant(tenant.id) as mine:
+            await mine.clients.create(an_app(origins=("https://app.example.com",)))
+    with capture_logs() as lines:
+        await snapshot.poll()
+        clock.advance(days=91)
+        async with database.system_snapshot() as connection:
+            due = await key_schedule.due_tenants(connection, clock())
+    assert snapshot.by_slug("acme") is None
+    heard = snapshot.by_slug("globex")
+    assert heard is not None
+    assert heard.origins == {"https://app.example.com"}
+    assert globex.id in due
+    assert acme.id not in due
+    assert [(line["event"], line["tenant_id"]) for line in lines] == [("tenant_unreadable", str(acme.id))] * 2
 
 
 async def test_a_poll_hears_of_every_move_of_a_key(

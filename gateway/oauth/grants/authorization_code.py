@@ -15,10 +15,11 @@ from gateway.oauth.access_token import AccessGrant
 from gateway.oauth.errors import CodeReplayed
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
 from gateway.oauth.grants.openid import id_token_facts
-from policies import login, pkce, redirect_uri
+from policies import authorization, login, pkce, redirect_uri
 from policies.decision import Allow, Deny
 from policies.scope import of_user
 from tenants.authorization_codes import AuthorizationCode
+from tenants.revocations import of_grant
 from tenants.sessions import Session
 from tenants.store import TenantStore
 from tenants.users import User
@@ -83,6 +84,16 @@ class AuthorizationCodeGrant:
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: CodeAttempt) -> Issued | Refused:
         """Check all, then use the code up for the tokens."""
+        issued = await self._redeem(store, request, attempt)
+        if issued is None:
+            # A parallel request was faster, so this one is the second: what it earns is decided anew.
+            issued = await self._redeem(store, request, await self.load(store, request))
+        if issued is None:
+            raise InvalidGrant(reason="code_unknown")
+        return issued
+
+    async def _redeem(self, store: TenantStore, request: GrantRequest, attempt: CodeAttempt) -> Issued | Refused | None:
+        """None where another request has used it up since it was loaded."""
         code = attempt.code
         session = None if code is None else await store.sessions.get(code.session_id)
         user = None if session is None else await store.users.get(session.user_id, hold=True)
@@ -101,8 +112,7 @@ class AuthorizationCodeGrant:
             str(user.id), request.client.client_id, scopes, request.form.many("resource") or code.audiences, session
         )
         if not await store.authorization_codes.redeem(code, family_id=family_id, token_id=access.token_id):
-            # A parallel request was faster, so this one is the second: what it earns is decided anew.
-            return await self.issue(store, request, await self.load(store, request))
+            return None
         await store.logout_notices.used_by(session.id, request.client.client_id)
         refresh_token = None
         if refreshes:
@@ -128,13 +138,22 @@ async def _of_this_client(facts: Facts) -> OAuthError | None:
 
 
 async def _not_used(facts: Facts) -> OAuthError | None:
-    """Whoever was first may be the thief (RFC 9700 section 4.5), also where the code is over by now."""
-    if facts.code.consumed_at is None:
+    """Whoever was first may be the thief (RFC 9700 section 4.5), also where the code is over by now.
+
+    Everything goes that was got for it, so refreshed access tokens too; what the client got by that session in another
+    way goes with them.
+
+    Raises:
+        CodeReplayed: that was done before. Who holds a spent code can send it for ever, so it is observed and counted.
+    """
+    code, store = facts.code, facts.store
+    if code.consumed_at is None:
         return None
-    if facts.code.family_id is not None:
-        await facts.store.refresh_tokens.revoke_family(facts.code.family_id)
-    if facts.code.token_id is not None:
-        await facts.store.revocations.forbid("token", facts.code.token_id)
+    if code.token_id is None or not await store.authorization_codes.take_back(code):
+        raise CodeReplayed(reason="code_replayed")
+    await store.revocations.forbid("token", code.token_id)
+    if code.family_id is not None and await store.refresh_tokens.revoke_family(code.family_id):
+        await store.revocations.revoke("grant", of_grant(code.session_id, code.client_id))
     return CodeReplayed(reason="code_replayed")
 
 
@@ -189,9 +208,10 @@ async def _consent_stands(facts: Facts) -> OAuthError | None:
     if facts.request.client.options.first_party:
         return None
     consent = await facts.store.consents.get(facts.user.id, facts.code.client_id)
-    if consent is None or not (facts.code.scopes <= consent.scopes and set(facts.code.audiences) <= consent.audiences):
-        return InvalidGrant(reason="consent_withdrawn")
-    return None
+    scopes, audiences = facts.code.scopes, facts.code.audiences
+    if consent is not None and authorization.agreed(consent.scopes_at, scopes=scopes, audiences=audiences):
+        return None
+    return InvalidGrant(reason="consent_withdrawn")
 
 
 async def _audiences(facts: Facts) -> OAuthError | None:

@@ -9,10 +9,11 @@ from gateway.oauth.access_token import AccessGrant
 from gateway.oauth.errors import InvalidDpopProof
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
 from gateway.oauth.grants.openid import id_token_facts
-from policies import login, refresh
+from policies import authorization, login, refresh
 from policies.decision import Allow, Deny
 from policies.scope import of_user
 from tenants.refresh_tokens import RefreshToken
+from tenants.revocations import of_grant
 from tenants.sessions import Session
 from tenants.store import TenantStore
 from tenants.users import User
@@ -63,6 +64,17 @@ class RefreshTokenGrant:
 
     async def issue(self, store: TenantStore, request: GrantRequest, attempt: RefreshAttempt) -> Issued | Refused:
         """Rotate, repeat the successor for a lost answer, or end a family whose token came back."""
+        issued = await self._spend(store, request, attempt)
+        if issued is None:  # a parallel request was faster: what the token earns now is decided anew
+            issued = await self._spend(store, request, await self.load(store, request))
+        if issued is None:
+            raise InvalidGrant(reason="refresh_token_unknown")
+        return issued
+
+    async def _spend(
+        self, store: TenantStore, request: GrantRequest, attempt: RefreshAttempt
+    ) -> Issued | Refused | None:
+        """None where another request has spent it since it was loaded."""
         token, user, session = attempt.token, attempt.user, attempt.session
         if token is None or user is None or session is None:
             # Nobody's, so anybody can make any number of these: observed and counted, not an event each.
@@ -87,6 +99,8 @@ class RefreshTokenGrant:
                     return _refuse(InvalidGrant(reason=reason), token, user)
                 case Allow():
                     pass
+            if not await _consent_stands(store, request, session, scopes=decision.scopes, audiences=audiences):
+                return _refuse(InvalidGrant(reason="consent_withdrawn"), token, user)
         match decision:
             case Deny("invalid_scope"):
                 return _refuse(InvalidScope(reason="scope_not_granted"), token, user)
@@ -95,22 +109,43 @@ class RefreshTokenGrant:
             case Deny(reason):
                 return _refuse(InvalidGrant(reason=reason), token, user)
             case refresh.Reuse():
-                await store.refresh_tokens.revoke_family(token.family_id)
-                await store.sessions.end(token.session_id)
+                await _end(store, token, session)
                 return _refuse(InvalidGrant(reason="refresh_token_reused"), token, user)
             case refresh.ReplaySuccessor(scopes):
                 successor = store.refresh_tokens.successor(token)
             case refresh.Rotate(scopes):
                 spent = await store.refresh_tokens.spend(token, idle=request.tenant.lifetimes.refresh_idle)
-                if spent is None:  # a parallel request was faster: what the token earns now is decided anew
-                    return await self.issue(store, request, await self.load(store, request))
+                if spent is None:
+                    return None
                 successor = spent
-        if request.refresh_binding is not None and token.facts.bound_to is None:
-            await store.refresh_tokens.bind_family(token.family_id, request.refresh_binding)
         access = AccessGrant(str(user.id), request.client.client_id, scopes, audiences, session)
         # No nonce: it proved whose answer the first ID token was (OpenID Connect Core section 12.2).
         id_token = await id_token_facts(store, request, user, scopes, requested=token.id_token_claims)
         return Issued(access, _EVENT, user_name=user.name, refresh_token=successor, id_token=id_token)
+
+
+async def _consent_stands(
+    store: TenantStore, request: GrantRequest, session: Session, *, scopes: frozenset[str], audiences: tuple[str, ...]
+) -> bool:
+    """What the client got by a browser's session was agreed to at ``/authorize``, where that is remembered, and is
+    needed for as long as it goes on. A session of the client's own began with a password or with a device's code: who
+    gave those agreed to that alone, and ends it by ending that session.
+    """
+    if request.client.options.first_party or session.client_id == request.client.client_id:
+        return True
+    consent = await store.consents.get(session.user_id, request.client.client_id)
+    return consent is not None and authorization.agreed(consent.scopes_at, scopes=scopes, audiences=audiences)
+
+
+async def _end(store: TenantStore, token: RefreshToken, session: Session) -> None:
+    """Of a token in two hands: all that came of it. A session that was begun for this client goes with it; in a
+    browser's, other clients and the person themselves have a part, and go on.
+    """
+    await store.refresh_tokens.revoke_family(token.family_id)
+    if session.client_id == token.facts.client_id:
+        await store.sessions.end(session.id)
+    else:
+        await store.revocations.revoke("grant", of_grant(session.id, token.facts.client_id))
 
 
 def _refuse(error: OAuthError, token: RefreshToken, user: User) -> Refused:

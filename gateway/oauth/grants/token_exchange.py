@@ -100,16 +100,23 @@ class TokenExchangeGrant:
             acting = await _party(store, request, attempt.actor)
             if isinstance(acting, Deny):
                 return _refuse(UnacceptableToken(reason=f"actor_{acting.reason}"), subject, party)
+        try:
+            audiences = audiences_for(client, attempt.resources)
+        except InvalidTarget as error:
+            return _refuse(error, subject, party)
         decision = token_exchange.decide(
             subject,
             attempt.actor,
             client=token_exchange.ExchangingClient(
-                client.client_id, client.scopes, client.audiences, request.issuer.every
+                client.client_id, client.scopes, client.audiences, request.issuer.every, client.options.first_party
             ),
             asked=attempt.scope,
+            audiences=audiences,
             user_scopes=party.scopes,
         )
         match decision:
+            case Deny("invalid_target"):
+                return _refuse(InvalidTarget(reason="resource_not_granted"), subject, party)
             case Deny("invalid_scope"):
                 return _refuse(InvalidScope(reason="scope_not_granted"), subject, party)
             case Deny(reason):
@@ -118,10 +125,6 @@ class TokenExchangeGrant:
                 exchange = decision
         if not exchange.bindings <= {request.binding}:
             return _refuse(InvalidDpopProof(reason="token_bound_to_another_key"), subject, party)
-        try:
-            audiences = audiences_for(client, attempt.resources)
-        except InvalidTarget as error:
-            return _refuse(error, subject, party)
         access = AccessGrant(
             subject.subject,
             client.client_id,

@@ -97,17 +97,28 @@ async def test_without_an_address_a_page_says_that_it_is_done(world: World) -> N
         assert await session_of(browser) is None
 
 
-async def test_who_has_no_session_is_led_back_all_the_same(world: World) -> None:
+async def test_who_has_no_session_is_led_back_by_an_id_token(world: World) -> None:
     await add_client(world)
     async with logged_in(world) as browser:
         token = await hint(browser)
-    for parameters in ({"id_token_hint": token}, {"client_id": "rp"}):
-        async with Browser(world) as browser:
-            await ask(browser, post_logout_redirect_uri=BYE, state="s", **parameters)
-            assert sent_to(browser) == f"{BYE}?state=s"
-            assert "set-cookie" not in browser.page.headers
-            await ask(browser, **parameters)
-            assert "There is no session in this browser." in browser.page.text
+    async with Browser(world) as browser:
+        await ask(browser, post_logout_redirect_uri=BYE, state="s", id_token_hint=token)
+        assert sent_to(browser) == f"{BYE}?state=s"
+        assert "set-cookie" not in browser.page.headers
+        await ask(browser, id_token_hint=token)
+        assert "There is no session in this browser." in browser.page.text
+
+
+async def test_nobody_is_sent_on_by_an_address_that_anybody_can_make(world: World) -> None:
+    await add_client(world)
+    async with Browser(world) as browser:
+        await ask(browser, post_logout_redirect_uri=BYE, state='"s', client_id="rp")
+        assert browser.page.status_code == 200
+        assert "There is no session in this browser." in browser.page.text
+        assert f'href="{BYE}?state=%22s"' in browser.page.text
+        assert "Back to The &lt;b&gt;rp&lt;/b&gt;" in browser.page.text
+        await ask(browser, client_id="rp")
+        assert "There is no session in this browser." in browser.page.text
 
 
 async def test_a_head_ends_nothing(world: World) -> None:

@@ -77,8 +77,11 @@ async def service(world: World, client_id: str = "ledger", **changes: Any) -> di
 
 
 async def in_browser(world: World, *, client_id: str = "spa", session_id: UUID | None = None) -> tuple[UUID, str]:
-    """A browser's session of alice, and a refresh token that a client got by it."""
+    """A browser's session of alice, and a refresh token that a client got by it, with her consent."""
     async with world.store() as store:
+        await store.consents.give(
+            world.acme.users["alice"], client_id, scopes={"orders:read", "orders:write"}, audiences=(ORDERS,)
+        )
         if session_id is None:
             session = await store.sessions.start(
                 world.acme.users["alice"],

@@ -24,7 +24,9 @@ def channel(world: World, *, allowed: tuple[Network, ...] = LOOPBACK) -> BackCha
     return BackChannel(world.installation.database, world.installation.store, outbound, world.clock)
 
 
-async def add(world: World, client_id: str, uri: str, fixture: Fixture | None = None) -> None:
+async def add(
+    world: World, client_id: str, uri: str, fixture: Fixture | None = None, *, registration_digest: bytes | None = None
+) -> None:
     """A client that is told at ``uri``."""
     async with world.store(fixture) as store:
         await store.clients.create(
@@ -37,6 +39,7 @@ async def add(world: World, client_id: str, uri: str, fixture: Fixture | None = 
                 default_scopes=frozenset({"orders:read"}),
                 audiences=(ORDERS,),
                 options=ClientOptions(backchannel_logout_uri=uri),
+                registration_digest=registration_digest,
             )
         )
 

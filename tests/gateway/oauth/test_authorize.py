@@ -194,6 +194,43 @@ async def test_a_disabled_client_is_not_answered(own: World) -> None:
         assert (page.status_code, "unauthorized_client" in page.text) == (400, True)
 
 
+async def test_head_asks_for_nothing_and_uses_nothing_up(own: World) -> None:
+    async with own.client() as client:
+        pushed = (await client.post("/t/acme/par", data=asking())).json()["request_uri"]
+        for query in (asking(), {"client_id": "spa", "request_uri": pushed}):
+            answer = await client.head(f"/t/acme/authorize?{urlencode(query)}")
+            assert answer.status_code == 405
+            assert set(answer.headers["allow"].replace(" ", "").split(",")) == {"GET", "POST"}
+        answer = await client.get(f"/t/acme/authorize?{urlencode({'client_id': 'spa', 'request_uri': pushed})}")
+    assert answer.headers["location"].startswith("/t/acme/login?")
+
+
+async def test_of_a_request_that_waits_only_what_is_read_again_is_kept(own: World) -> None:
+    async with Browser(own) as browser:
+        kept = await browser.post("/authorize", {**asking(), "junk": "x" * 50_000, "display": "page"})
+        await browser.get(kept.headers["location"])
+        secret = browser.at.rpartition("begun%3D")[2]
+    async with own.store() as store:
+        begun = await store.begun_requests.find(secret)
+    assert begun is not None
+    assert begun.parameters == {name: [value] for name, value in asking().items()}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt": "login " * 20},
+        {"id_token_hint": "x" * 8193},
+        {"id_token_hint": "x" * 8192, "claims": '{"id_token": {"x": null}}' + " " * 8100},
+    ],
+    ids=["prompt", "hint", "all of it"],
+)
+async def test_strangers_have_little_kept(own: World, more: dict[str, str]) -> None:
+    async with Browser(own) as browser:
+        answer = answered(await browser.post("/authorize", asking(**more)))
+    assert answer["error"] == "invalid_request"
+
+
 async def test_a_suspended_tenant_answers_nobody(own: World) -> None:
     async with own.store() as store:
         await store.settings.set_active(False)

@@ -111,11 +111,11 @@ async def test_a_waiting_request_is_answered_once(own: World) -> None:
         assert (page.status_code, "request_over" in page.text) == (400, True)
 
 
-async def test_a_request_waits_for_an_hour(own: World) -> None:
+async def test_a_request_waits_for_half_an_hour(own: World) -> None:
     async with Browser(own) as browser:
         await browser.get(address())
         waiting = parse_qs(urlsplit(browser.at).query)["return_to"][0]
-        own.clock.advance(minutes=60)
+        own.clock.advance(minutes=30)
         page = await browser.get(waiting)
         assert (page.status_code, "request_over" in page.text) == (400, True)
 
@@ -230,16 +230,25 @@ async def test_an_id_token_as_a_hint_names_its_user(own: World) -> None:
         assert "code" in answered(await log_in(browser, "alice"))
 
 
-async def test_a_hint_that_is_none_is_an_invalid_request(own: World) -> None:
+async def test_a_hint_that_cannot_be_read_is_none_and_with_prompt_none_nobody_is_known(own: World) -> None:
+    async with Browser(own) as browser:
+        await browser.log_in()
+        tokens = (await redeem(own, answered(await browser.get(address()))["code"])).json()
+        for unreadable in ("x", tokens["access_token"], tokens["id_token"][:-2]):
+            assert answered(await browser.get(address(prompt="none", id_token_hint=unreadable)))["error"] == (
+                "login_required"
+            )
+            assert "code" in answered(await browser.get(address(id_token_hint=unreadable)))
+
+
+async def test_a_hint_that_contradicts_the_request_is_an_invalid_request(own: World) -> None:
     async with Browser(own) as browser:
         await browser.log_in()
         tokens = (await redeem(own, answered(await browser.get(address()))["code"])).json()
         web = {"client_id": "web", "redirect_uri": WEB_CALLBACK}
         bob = json.dumps({"id_token": {"sub": {"value": str(own.acme.users["bob"])}}})
         for wrong in (
-            {"id_token_hint": "x"},
-            {"id_token_hint": tokens["access_token"]},
-            {"id_token_hint": tokens["id_token"][:-2]},
+            {"id_token_hint": "x" * 8193},
             {"id_token_hint": tokens["id_token"], "claims": bob},
             {"id_token_hint": tokens["id_token"], **web},
         ):

@@ -7,6 +7,7 @@ from uuid import UUID
 import jwt
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from gateway.authn.bearer import Bearer, InvalidToken
 from gateway.authn.token_table import TokenTable
@@ -113,6 +114,16 @@ async def test_what_a_client_calls_wrong_is_given_up_at_once(world: World) -> No
     assert await waiting(world) == 0
     (event,) = [event for event in await told(world) if event["type"] == "logout.failed"]
     assert (event["outcome"], event["reason"], event["client_id"]) == ("refused", "status_400", "app")
+
+
+async def test_a_client_that_registered_itself_is_told_in_no_private_network(world: World, party: RelyingParty) -> None:
+    await add(world, "app", party.uri, registration_digest=b"d" * 32)
+    await log_out(world, await log_in(world, "app"))
+    with capture_logs() as lines:
+        await channel(world).deliver()
+
+    assert party.tokens == []
+    assert [line["reason"] for line in lines if line["event"] == "logout_notice_put_off"] == ["address_not_public"]
 
 
 async def test_a_logout_token_opens_nothing(world: World, party: RelyingParty) -> None:

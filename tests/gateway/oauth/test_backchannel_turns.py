@@ -2,7 +2,7 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from gateway.oauth import backchannel
 from gateway.oauth.backchannel import GIVE_UP_AFTER, BackChannel, next_try
 from tenants.client_options import ClientOptions
+from tenants.logout_notices import DueNotice
 from tenants.tables import signing_keys
 from tests.gateway.oauth.relying_party import RelyingParty, relying_party
 from tests.gateway.oauth.telling import add, channel, log_in, log_out, told, waiting
@@ -237,3 +238,39 @@ async def test_a_notice_that_nobody_foresaw_stops_no_other(
     assert [line["event"] for line in lines] == ["logout_notice_failed"]
     assert len(party.tokens) == 1
     assert await waiting(world) == 1
+
+
+async def test_what_is_due_is_not_asked_for_again_for_each_call_that_ends(world: World, party: RelyingParty) -> None:
+    for number in range(30):
+        await add(world, f"app-{number}", party.uri)
+        await log_out(world, await log_in(world, f"app-{number}"))
+    job = channel(world)
+    looks, due = 0, job._due
+
+    async def counted() -> Iterable[DueNotice]:
+        nonlocal looks
+        looks += 1
+        return await due()
+
+    job._due = counted  # type: ignore[method-assign]
+    begun = asyncio.get_running_loop().time()
+    assert await job.deliver() == 30
+    took = asyncio.get_running_loop().time() - begun
+
+    assert len(party.tokens) == 30
+    assert looks <= 6 + took / 0.5  # the last calls of a tenant, four at a time, have nothing more to wait for
+
+
+async def test_at_the_end_no_further_call_is_begun(world: World) -> None:
+    async with relying_party(held=True) as party:
+        await add(world, "app", party.uri)
+        for _ in range(3):
+            await log_out(world, await log_in(world, "app"))
+        job = channel(world)
+        delivering = asyncio.create_task(job.deliver())
+        await asyncio.wait_for(party.came.wait(), 10)
+        job.stop()
+        party.released.set()
+        assert await delivering == 1
+
+    assert (len(party.tokens), await waiting(world)) == (1, 2)

@@ -234,17 +234,46 @@ async def test_an_answer_is_bounded_in_time(clock: Clock) -> None:
     assert [line["reason"] for line in lines] == ["timed_out"]
 
 
-async def test_each_tenant_client_and_address_is_asked_for_itself(jwks: ClientJwks, publisher: Publisher) -> None:
+async def test_each_tenants_client_is_asked_for_itself(jwks: ClientJwks, publisher: Publisher) -> None:
     """Otherwise a client of one tenant could bring the keys of another's to be forgotten, or to be fetched."""
     client = a_client(jwks_uri=publisher.uri)
-    others = [
-        (GLOBEX, client),
-        (ACME, a_client("other", jwks_uri=publisher.uri)),
-        (ACME, replace(client, options=ClientOptions(jwks_uri=publisher.uri + "?2"))),
-    ]
-    for asked, (tenant_id, known) in enumerate([(ACME, client), *others], 1):
+    for asked, (tenant_id, known) in enumerate(
+        [(ACME, client), (GLOBEX, client), (ACME, a_client("other", jwks_uri=publisher.uri))], 1
+    ):
         assert await jwks.verify(tenant_id, known, token()) == CLAIMS
         assert publisher.asked == asked
+
+
+async def test_a_client_that_registers_one_address_after_the_other_causes_no_more_calls_than_with_one(
+    jwks: ClientJwks, publisher: Publisher, clock: Clock
+) -> None:
+    for number in range(60):
+        await jwks.verify(ACME, a_client(jwks_uri=f"{publisher.uri}?{number}"), token())
+        clock.advance(seconds=1)
+    assert publisher.asked == 2
+
+
+async def test_the_keys_of_an_address_that_was_replaced_count_no_more(
+    jwks: ClientJwks, publisher: Publisher, clock: Clock
+) -> None:
+    new = Signer(kid="k-2", name="new")
+    assert await jwks.verify(ACME, a_client(jwks_uri=publisher.uri), token()) == CLAIMS
+    publisher.publish(new)
+    replaced = a_client(jwks_uri=publisher.uri + "?2")
+    assert await jwks.verify(ACME, replaced, token()) is None
+    clock.advance(seconds=30)
+    assert await jwks.verify(ACME, replaced, token()) is None
+    assert await jwks.verify(ACME, replaced, token(new)) == CLAIMS
+
+
+async def test_a_client_that_registered_itself_has_its_keys_fetched_from_no_private_network(
+    jwks: ClientJwks, publisher: Publisher
+) -> None:
+    client = replace(a_client(jwks_uri=publisher.uri), registration_digest=b"d" * 32)
+    with capture_logs() as lines:
+        assert await jwks.verify(ACME, client, token()) is None
+    assert [line["reason"] for line in lines] == ["address_not_public"]
+    assert publisher.asked == 0
 
 
 async def test_a_bounded_number_of_sets_is_remembered(jwks: ClientJwks, publisher: Publisher) -> None:

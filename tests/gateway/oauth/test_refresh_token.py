@@ -6,7 +6,20 @@ from datetime import timedelta
 
 import pytest
 
+from tests.gateway.browser import Browser
 from tests.gateway.conftest import OpenWorld
+from tests.gateway.oauth.authorizing import (
+    WEB_CALLBACK,
+    address,
+    answered,
+    change_options,
+    code_of,
+    first_party,
+    openid,
+    redeem,
+)
+from tests.gateway.oauth.devices import approved
+from tests.gateway.oauth.openid import userinfo
 from tests.gateway.world import INVOICES, ORDERS, World
 
 
@@ -76,6 +89,64 @@ async def test_reuse_after_the_grace_ends_the_family_and_the_session(world: Worl
         ("token.refused", "refresh_token_reused", sid),
         ("token.refused", "family_revoked", sid),
     ]
+
+
+async def test_reuse_ends_what_a_client_has_of_a_browser_s_session_and_not_that_session(world: World) -> None:
+    await openid(world)
+    await first_party(world)
+    async with Browser(world) as browser:
+        await browser.log_in()
+        web = {"client_id": "web", "redirect_uri": WEB_CALLBACK}
+        mine = (await redeem(world, answered(await browser.get(address()))["code"])).json()
+        code = answered(await browser.get(address(**web)))["code"]
+        others = (await redeem(world, code, **web, client_secret=world.acme.secret)).json()
+        successor = (await world.refresh(mine["refresh_token"])).json()
+        world.clock.advance(seconds=11)
+        assert (await world.refresh(mine["refresh_token"])).json()["error"] == "invalid_grant"
+        await world.snapshot.poll()
+        assert (await world.refresh(successor["refresh_token"])).json()["error"] == "invalid_grant"
+        assert (await userinfo(world, successor["access_token"])).status_code == 401
+        assert (await userinfo(world, others["access_token"])).status_code == 200
+        await browser.get("/account")
+        assert browser.at == "/account", "the person goes on"
+        proof = {"client_id": "web", "client_secret": world.acme.secret}
+        assert (await world.refresh(others["refresh_token"], **proof)).status_code == 200
+
+
+async def test_a_refresh_needs_the_consent_that_the_family_came_of(world: World) -> None:
+    await openid(world)
+    async with Browser(world) as browser:
+        await browser.log_in()
+        await browser.get(address())
+        code = answered(await browser.submit(decision="allow"))["code"]
+    token = (await redeem(world, code)).json()["refresh_token"]
+    refreshed = await world.refresh(token)
+    assert refreshed.status_code == 200
+    async with world.store() as store:
+        await store.consents.withdraw(world.acme.users["alice"], "spa")
+    answer = await world.refresh(refreshed.json()["refresh_token"])
+    assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    assert (await world.events())[-1]["reason"] == "consent_withdrawn"
+    async with world.store() as store:
+        scopes = {"openid", "orders:read"}
+        await store.consents.give(world.acme.users["alice"], "spa", scopes=scopes, audiences=[ORDERS])
+    assert (await world.refresh(refreshed.json()["refresh_token"])).status_code == 200, "the refusal has spent nothing"
+
+
+async def test_a_client_that_is_the_tenants_own_no_more_needs_a_consent_to_go_on(world: World) -> None:
+    await openid(world)
+    await first_party(world)
+    token = (await redeem(world, await code_of(world))).json()["refresh_token"]
+    await change_options(world, "spa", first_party=False)
+    assert (await world.refresh(token)).json()["error"] == "invalid_grant"
+    await change_options(world, "spa", first_party=True)
+    assert (await world.refresh(token)).status_code == 200
+
+
+async def test_what_a_password_or_a_device_s_code_gave_needs_no_remembered_consent(world: World) -> None:
+    assert (await world.refresh(await both(world))).status_code == 200
+    tokens = (await (await approved(world)).poll()).json()
+    assert (await world.refresh(tokens["refresh_token"])).status_code == 200
 
 
 async def test_reuse_within_the_grace_ends_the_family_once_the_successor_was_used(world: World) -> None:

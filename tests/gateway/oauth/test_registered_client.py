@@ -34,7 +34,7 @@ async def test_a_change_replaces_everything_and_the_token_rfc7592_2_2(each_world
     assert (await app.manage("GET")).status_code == 200
     (event,) = [event for event in await each_world.events() if event["type"] == "client.changed"]
     assert (event["client_id"], event["actor"]) == (app.client_id, "registration")
-    assert event["details"]["changed"] == ["client_uri", "name", "redirect_uris", "scopes"]
+    assert event["details"]["changed"] == ["client_uri", "name", "redirect_uris"]
 
 
 async def test_of_20_changes_at_once_one_is_made(each_world: World) -> None:
@@ -148,6 +148,41 @@ async def test_what_the_tenant_gave_it_stays_and_it_can_give_itself_no_more(worl
     assert client is not None
     assert (client.audiences, client.scopes) == ((ORDERS,), {"openid", "orders:read"})
     assert (client.options.first_party, client.options.claim_mapping) == (True, (("x", "user.id"),))
+
+
+async def test_what_the_tenant_demands_of_it_and_took_from_it_stays(each_world: World) -> None:
+    app = await Application.register(
+        each_world, grant_types=["authorization_code", "refresh_token"], scope="openid profile offline_access"
+    )
+    demanded = {
+        "dpop_bound_access_tokens": True,
+        "require_pushed_authorization_requests": True,
+        "require_signed_request_object": True,
+    }
+    async with each_world.store() as store:
+        client = await store.clients.get(app.client_id)
+        assert client is not None
+        left = replace(
+            client,
+            scopes=frozenset({"openid", "profile"}),
+            default_scopes=frozenset({"openid", "profile"}),
+            grant_types=frozenset({"authorization_code"}),
+            options=replace(client.options, **demanded),
+        )
+        await store.clients.replace(left)
+
+    for refused in ({"scope": "openid email"}, {"grant_types": ["authorization_code", "refresh_token"]}):
+        answer = await app.change(**refused)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_client_metadata")
+    assert (await app.change(**dict.fromkeys(demanded, False))).status_code == 200
+    assert (await app.change()).status_code == 200
+    assert {name: app.known[name] for name in demanded} == demanded
+    assert (app.known["scope"], app.known["grant_types"]) == ("openid profile", ["authorization_code"])
+    assert (await app.change(scope="openid")).status_code == 200
+    async with each_world.store() as store:
+        client = await store.clients.get(app.client_id)
+    assert client is not None
+    assert (client.scopes, client.default_scopes) == ({"openid"}, {"openid"})
 
 
 async def test_a_disabled_client_and_a_tenant_that_closed_registration_manage_nothing(world: World) -> None:

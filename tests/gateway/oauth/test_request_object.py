@@ -123,6 +123,7 @@ async def test_its_type_is_its_own_or_the_general_one(world: World, typ: str | N
         ({"state": True}, "request_object_parameters"),
         ({"state": 1.5}, "request_object_parameters"),
         ({"state": "a\0b"}, "request_object_parameters"),
+        ({"a\0b": "x"}, "request_object_parameters"),
         ({"resource": ["https://a.example", 1]}, "request_object_parameters"),
         ({"claims": [1]}, "request_object_parameters"),
         ({f"p{number}": "x" for number in range(50)}, "request_object_parameters"),

@@ -107,6 +107,17 @@ async def test_it_is_one_event(world: World, kind: str) -> None:
     assert login[kind] not in str(await world.events())
 
 
+async def test_a_token_that_was_taken_back_is_remembered_for_as_long_as_it_would_have_lived(world: World) -> None:
+    login = await world.login()
+    await revoke(world, login["access_token"])
+    async with world.store() as store:
+        (found,) = await store.revocations.list()
+    minutes = (found.expires_at - world.clock()).total_seconds() / 60
+
+    assert found.kind == "token"
+    assert minutes == pytest.approx(login["expires_in"] / 60 + 5, abs=0.1)
+
+
 async def test_a_clients_own_token_can_be_taken_back(world: World) -> None:
     form = {"grant_type": "client_credentials", "client_id": "web", "client_secret": world.acme.secret}
     token = (await world.post(form)).json()["access_token"]

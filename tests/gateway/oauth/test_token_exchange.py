@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.authn.bearer import InvalidToken
+from tests.gateway.oauth.authorizing import change_options
 from tests.gateway.oauth.presenting import (
     ACCESS_TOKEN,
     ALL_SCOPES,
@@ -176,7 +177,7 @@ async def test_what_was_taken_from_the_user_since_is_not_given(world: World) -> 
 
 async def test_no_refresh_token_and_no_id_token_whatever_is_asked(world: World) -> None:
     by = await service(world, "portal", audiences=(ORDERS, INVOICES), grant_types=_PORTAL)
-    form = world.acme.form(client_id=None, scope="orders:read openid offline_access")
+    form = {**world.acme.form(client_id=None, scope="orders:read openid offline_access"), "resource": INVOICES}
     token = (await world.post(form, headers=by)).json()["access_token"]
     body = (await exchange(world, token, by=by)).json()
 
@@ -185,6 +186,20 @@ async def test_no_refresh_token_and_no_id_token_whatever_is_asked(world: World) 
 
 
 _PORTAL = frozenset({"password", "urn:ietf:params:oauth:grant-type:token-exchange"})
+
+
+async def test_a_client_of_others_takes_its_own_token_to_no_api_that_nobody_agreed_to(world: World) -> None:
+    by = await service(world, "portal", audiences=(ORDERS, INVOICES), grant_types=_PORTAL)
+    token = (await world.post(world.acme.form(client_id=None, scope="orders:read"), headers=by)).json()["access_token"]
+    refused = await exchange(world, token, by=by, audience=INVOICES)
+    assert (refused.status_code, refused.json()["error"]) == (400, "invalid_target")
+    assert (await exchange(world, token, by=by, audience=ORDERS)).status_code == 200
+    by_default = await exchange(world, token, by=by, audience=None)
+    assert world.claims(by_default.json()["access_token"])["aud"] == ORDERS
+    await change_options(world, "portal", first_party=True)
+    assert (await exchange(world, token, by=by, audience=INVOICES)).status_code == 200
+    reasons = [event["reason"] for event in await world.events() if event["type"] == "token.refused"]
+    assert reasons == ["resource_not_granted"]
 
 
 async def test_a_step_up_since_is_not_lent_to_an_older_token(world: World) -> None:

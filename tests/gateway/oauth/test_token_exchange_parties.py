@@ -17,8 +17,21 @@ async def refusal(world: World) -> str:
     return str([event for event in await world.events() if event["type"] == "token.refused"][-1]["reason"])
 
 
-async def test_whose_token_the_actor_token_is_acts_rfc8693_1_1(world: World) -> None:
+async def by_web(world: World, **changes: str | None) -> str:
+    """Bob's token by the confidential client itself."""
+    form = {"username": "bob", "client_id": None, "scope": "orders:read", **changes}
+    return str((await world.post(world.acme.form(**form), headers=as_web(world.acme))).json()["access_token"])
+
+
+async def test_an_actor_s_token_that_another_client_got_is_refused(world: World) -> None:
     actor = await subject(world, username="bob", scope="orders:read")
+    answer = await exchange(world, await subject(world), actor_token=actor, actor_token_type=ACCESS_TOKEN)
+    assert answer.json()["error"] == "invalid_request"
+    assert await refusal(world) == "actor_token_foreign"
+
+
+async def test_whose_token_the_actor_token_is_acts_rfc8693_1_1(world: World) -> None:
+    actor = await by_web(world)
     body = (await exchange(world, await subject(world), actor_token=actor, actor_token_type=ACCESS_TOKEN)).json()
 
     claims = world.claims(body["access_token"])
@@ -29,7 +42,7 @@ async def test_whose_token_the_actor_token_is_acts_rfc8693_1_1(world: World) -> 
 
 
 async def test_it_does_not_outlive_the_actors_token_either(world: World) -> None:
-    actor = await subject(world, username="bob", scope="orders:read")
+    actor = await by_web(world)
     await later(world, minutes=1)
     body = (await exchange(world, await subject(world), actor_token=actor, actor_token_type=ACCESS_TOKEN)).json()
 
@@ -83,7 +96,11 @@ async def test_a_bound_token_is_exchanged_by_who_holds_its_key_only_rfc9449(worl
 
 async def test_an_actors_bound_token_needs_its_key_too(world: World) -> None:
     prover = Prover()
-    actor = await bound(world, prover)
+    for _ in range(2):  # the first answer brings the nonce
+        headers = as_web(world.acme) | proof(world, prover)
+        answer = await world.post(world.acme.form(username="bob", client_id=None, scope="orders:read"), headers=headers)
+        prover.nonce = answer.headers["DPoP-Nonce"]
+    actor = str(answer.json()["access_token"])
     acting = {"actor_token": actor, "actor_token_type": ACCESS_TOKEN}
 
     assert (await exchange(world, await subject(world), **acting)).json()["error"] == "invalid_dpop_proof"
