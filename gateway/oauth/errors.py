@@ -100,11 +100,11 @@ class InvalidBearer(OAuthError):
 
 
 class TokenMissing(InvalidBearer):
-    """Who sent no token is told no error in the challenge, only the scheme."""
+    """Who sent no token is told no error in the challenge (RFC 6750 section 3)."""
 
     def headers(self) -> dict[str, str]:
-        """With the bare challenge."""
-        return {**super().headers(), "WWW-Authenticate": self.scheme}
+        """With a challenge of the scheme and a realm."""
+        return {**super().headers(), "WWW-Authenticate": f'{self.scheme} realm="yett"'}
 
 
 class InsufficientScope(OAuthError):

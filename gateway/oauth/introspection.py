@@ -19,6 +19,7 @@ from gateway.authn.completion import session_facts
 from gateway.errors import InvalidClient
 from gateway.oauth.client_auth import ClientAuth, Recognised
 from gateway.oauth.endpoint import Call
+from gateway.oauth.errors import InvalidClientAssertion
 from gateway.oauth.signing import needs_a_key
 from gateway.oauth.verified_token import PresentedTokens, refused_token
 from gateway.tenancy import step
@@ -65,7 +66,10 @@ class Introspection:
             InvalidRequest: no token was sent.
             Overloaded: revocations were not heard for too long.
         """
-        found = await self._clients.recognise(call)
+        try:
+            found = await self._clients.recognise(call)
+        except InvalidClientAssertion as error:  # 400 at the token endpoint, 401 here (RFC 7662 section 2.3)
+            raise InvalidClient(reason=error.reason, detail=error.detail) from error
         if not found.client.confidential:
             raise InvalidClient(reason="client_is_public")
         token = call.form.required("token")

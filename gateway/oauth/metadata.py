@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway import urls
 from gateway.oauth.authorization_request import PROMPTS, RESPONSE_MODES
+from gateway.oauth.grants import mfa_otp
 from policies import acr, dpop, pkce
 from policies.claim_mapping import STANDARD
 from policies.key_rotation import jwks_max_age
@@ -33,7 +34,7 @@ _ENDPOINTS: Final = {
     "end_session_endpoint": "logout",
 }
 _SAID: Final[Mapping[str, object]] = {
-    "grant_types_supported": sorted(GRANT_TYPES),
+    "grant_types_supported": sorted({*GRANT_TYPES, mfa_otp.GRANT_TYPE}),
     "response_types_supported": ["code"],
     "response_modes_supported": list(RESPONSE_MODES),
     "code_challenge_methods_supported": [pkce.METHOD],

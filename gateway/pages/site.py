@@ -19,7 +19,15 @@ from starlette.types import Receive, Scope, Send
 
 from gateway import urls
 from gateway.audit import Observation
-from gateway.errors import InvalidRequest, Overloaded, Refusal, TenantNotFound, TooManyRequests, Unavailable
+from gateway.errors import (
+    InvalidRequest,
+    MethodNotAllowed,
+    Overloaded,
+    Refusal,
+    TenantNotFound,
+    TooManyRequests,
+    Unavailable,
+)
 from gateway.form import NO_FORM, parse_form, parse_query, read_body
 from gateway.limits import AddressLimit
 from gateway.middleware import context_of
@@ -133,7 +141,7 @@ class Site:
         async def page(visit: Visit) -> Answer:
             return await (submit if visit.request.method == "POST" else show)(visit)
 
-        endpoint = Routed(self.endpoint(page, bound_to=bound_to))
+        endpoint = Routed(self.endpoint(page, bound_to=bound_to), methods)
         router.routes.append(Route(f"/t/{{slug}}{path}", endpoint, methods=list(methods)))
 
     def tenant_of(self, slug: str, request: Request) -> TenantFacts:
@@ -219,9 +227,14 @@ class Routed:
     """A page as an ASGI application, so that it is found by one look-up (gateway/direct.py)."""
 
     endpoint: Endpoint
+    methods: Sequence[str]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer. The path's parameters are in ``scope``, as a router leaves them there."""
+        if scope["method"] not in self.methods:  # a router takes HEAD for asked where GET is
+            refused = problem_response(Request(scope), MethodNotAllowed(), {"Allow": ", ".join(sorted(self.methods))})
+            await refused(scope, receive, send)
+            return
         response = self.endpoint(scope["path_params"]["slug"], Request(scope, receive))
         await respond(response, scope, receive, send)
 

@@ -82,8 +82,6 @@ class RefreshTokenGrant:
         if not user.active:
             return _refuse(InvalidGrant(reason="user_disabled"), token, user)
         audiences = request.form.many("resource") or token.audiences
-        if not set(audiences) <= set(token.audiences) & set(request.client.audiences):
-            return _refuse(InvalidTarget(reason="resource_not_granted"), token, user)
         decision = refresh.decide(
             token.facts,
             client_id=request.client.client_id,
@@ -93,7 +91,9 @@ class RefreshTokenGrant:
             grace=request.tenant.lifetimes.refresh_grace,
             shown=request.binding,
         )
-        if isinstance(decision, refresh.Rotate | refresh.ReplaySuccessor):
+        if isinstance(decision, refresh.Rotate | refresh.ReplaySuccessor):  # it is this client's, and good
+            if not set(audiences) <= set(token.audiences) & set(request.client.audiences):
+                return _refuse(InvalidTarget(reason="resource_not_granted"), token, user)
             match login.may_go_on(await session_facts(store, request.tenant, user, session), request.now):
                 case Deny(reason):
                     return _refuse(InvalidGrant(reason=reason), token, user)

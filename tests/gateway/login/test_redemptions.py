@@ -1,22 +1,40 @@
-"""What is good once is good once (rule 7): twenty parallel redemptions of each kind, one winner, on both databases."""
+"""What is good once is good once (rule 7): twenty parallel redemptions of each kind, one winner, on both databases.
+
+Kinds that have a place of their own are tested there; ``ELSEWHERE`` says where.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, get_args
 
 import httpx
 import pytest
 
 from gateway.oauth.grants.mfa_otp import GRANT_TYPE
+from tenants import mail_links, seen_ids
+from tenants.tables import metadata
 from tests.gateway.browser import Browser, letters, link_in
 from tests.gateway.login.people import change_people, code, enrol, recovery_codes, shown_secret
+from tests.gateway.oauth import (
+    test_authorization_code,
+    test_authorize_pushed,
+    test_consent,
+    test_device_code_attacks,
+    test_dpop,
+    test_private_key_jwt,
+    test_registered_client,
+    test_registration,
+    test_request_object,
+)
 from tests.gateway.world import PUBLIC_URL, World
 
 PARALLEL = 20
 NEW_PASSWORD = "seven green bottles on the wall"
 
 
-async def at_once(post: Callable[[], Awaitable[httpx.Response]]) -> list[httpx.Response]:
-    answers = list(await asyncio.gather(*(post() for _ in range(PARALLEL))))
+async def at_once(post: Callable[[], Awaitable[httpx.Response]], times: int = PARALLEL) -> list[httpx.Response]:
+    answers = list(await asyncio.gather(*(post() for _ in range(times))))
     assert not [answer.status_code for answer in answers if answer.status_code >= 500], (
         "nobody waits for anybody in vain"
     )
@@ -40,11 +58,13 @@ def into_the_account(answers: list[httpx.Response]) -> int:
 
 
 async def refresh_token(world: World) -> int:
-    """One successor, however many ask: within the grace all get the same one."""
+    """One successor, however many ask: within the grace all get the same one, and one chain goes on from it."""
     token = (await world.login())["refresh_token"]
-    answers = await at_once(lambda: world.refresh(token))
+    answers = await at_once(lambda: world.refresh(token), times=50)
     assert all(answer.status_code == 200 for answer in answers)
-    return len({answer.json()["refresh_token"] for answer in answers})
+    successors = {answer.json()["refresh_token"] for answer in answers}
+    assert [(await world.refresh(successor)).status_code for successor in successors] == [200]
+    return len(successors)
 
 
 async def mfa_token(world: World) -> int:
@@ -145,6 +165,43 @@ KINDS = (
     invitation,
     enrolment,
 )
+
+ELSEWHERE: Mapping[str, Callable[..., Any]] = {
+    "authorization code": test_authorization_code.test_t01_of_twenty_parallel_redemptions_one_wins,
+    "pushed request": test_authorize_pushed.test_of_twenty_browsers_at_once_one_gets_a_code,
+    "request that waits for an answer": test_consent.test_of_twenty_answers_at_once_one_is_a_code,
+    "device code": test_device_code_attacks.test_of_twenty_parallel_redemptions_one_wins,
+    "assertion": test_private_key_jwt.test_of_twenty_at_once_one_counts_t13,
+    "dpop": test_dpop.test_twenty_parallel_uses_of_one_proof_have_one_winner,
+    "request_object": test_request_object.test_an_object_counts_once,
+    "initial access token": test_registration.test_of_20_registrations_at_once_with_a_one_use_token_one_succeeds,
+    "registration access token": test_registered_client.test_of_20_changes_at_once_one_is_made,
+}
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "refresh_tokens": ("refresh_token",),
+    "logins": ("mfa_token", "code_at_the_page", "enrolment"),
+    "recovery_codes": ("recovery_code_at_the_api", "recovery_code_at_the_page"),
+    "mail_links": ("reset_link", "sign_up_link", "verification_link", "invitation"),
+    "authorization_codes": ("authorization code",),
+    "authorization_requests": ("pushed request",),
+    "begun_requests": ("request that waits for an answer",),
+    "device_codes": ("device code",),
+}
+"""Where it is written down that something was used, and what is kept there."""
+
+
+def test_whatever_can_be_used_up_is_tried() -> None:
+    tried = {kind.__name__ for kind in KINDS} | ELSEWHERE.keys()
+    assert TABLES.keys() == {name for name, table in metadata.tables.items() if "consumed_at" in table.c}
+    assert tried >= {kind for kinds in TABLES.values() for kind in kinds}
+    assert tried >= set(get_args(seen_ids.Kind))
+    assert len(TABLES["mail_links"]) == len(get_args(mail_links.Purpose))
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_what_is_tried_elsewhere_is_tried_on_both_databases(kind: str) -> None:
+    assert "each_world" in inspect.signature(ELSEWHERE[kind]).parameters
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -20,6 +20,7 @@ from tests.gateway.oauth.mishaps import Held, Proof, Use, proof_of
 from tests.gateway.oauth.presenting import ACCESS_TOKEN, call
 from tests.gateway.oauth.test_same_answer import BCRYPT
 from tests.gateway.world import INVOICES, World
+from tests.signer import Signer
 
 ASKED = {"client_id": "web", "redirect_uri": WEB_CALLBACK, "scope": "orders:read"}
 
@@ -122,7 +123,7 @@ async def client_secret(world: World) -> Held:
 
 async def client_assertion(world: World) -> Held:
     async def other_keys() -> None:
-        other = signing_client.signing_client(signer=signing_client.Signer(name="another"))
+        other = signing_client.signing_client(signer=Signer(name="another"))
         async with world.store() as store:
             await store.clients.replace(other)
 

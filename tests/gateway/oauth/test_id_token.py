@@ -247,7 +247,8 @@ async def issuer(world: World) -> Issuer:
     async with world.store() as store:
         tenant = await store.settings.get()
         assert tenant is not None
-        return Issuer(tenant, await store.clients.registered(), await store.keys.signing())
+        clients, key = await store.clients.registered(), await store.keys.signing()
+        return Issuer(tenant, clients, key, frozenset({tenant.issuer}))
 
 
 async def signed(world: World, issuer: Issuer, **more: object) -> str:

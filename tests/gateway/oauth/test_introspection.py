@@ -278,3 +278,14 @@ async def test_it_says_what_the_proxy_says(world: World) -> None:
     assert isinstance(refused, InvalidToken)
     assert refused.reason == "token_revoked"
     assert (await introspect(world, login["access_token"])).content == INACTIVE
+
+
+async def test_an_assertion_that_proves_nothing_is_401_here_rfc7662_2_3(world: World) -> None:
+    form = {
+        "token": (await world.login())["access_token"],
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "no.j.wt",
+    }
+    answer = await call(world, "introspect", form)
+    assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
+    assert "www-authenticate" in answer.headers

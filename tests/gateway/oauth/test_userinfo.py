@@ -79,7 +79,7 @@ async def test_who_sends_no_token_is_told_the_scheme_and_no_error_rfc6750_3_1(
     headers = {} if authorization is None else {"Authorization": authorization}
     answer = await userinfo(world, None, headers=headers)
     assert answer.status_code == 401
-    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["www-authenticate"] == 'Bearer realm="yett"'
 
 
 @pytest.mark.parametrize(
