@@ -38,7 +38,7 @@ class Owner(Protocol):
 
 
 class Helper(asyncio.Protocol):
-    """A helper process. It works on one job at a time, which its owner keeps."""
+    """A helper process. It works on one job at a time, in their order; its owner keeps them."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", owner: Owner, loop: asyncio.AbstractEventLoop) -> None:
         self._process = process
@@ -101,10 +101,15 @@ class Helper(asyncio.Protocol):
         return helper
 
     def ask(self, frame: Frame, *, within: float) -> None:
-        """Send a job. The process is killed if it has not answered ``within`` seconds."""
+        """Send a job. If it is the only one, the process is killed when it has not answered ``within`` seconds."""
         assert self._transport is not None  # noqa: S101 - set since the connection was made, before start() returned
-        self._timer = self._loop.call_later(within, self.kill)
+        if self._timer is None:
+            self.expect(within=within)
         self._transport.write(frame.encoded())
+
+    def expect(self, *, within: float) -> None:
+        """From now on it has ``within`` seconds for the job that it works on."""
+        self._timer = self._loop.call_later(within, self.kill)
 
     def kill(self) -> None:
         """End the process now. ``gone`` follows."""

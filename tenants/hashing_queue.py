@@ -7,7 +7,7 @@ Owns which job goes to which process, and the replacement of processes that die.
 import asyncio
 import itertools
 import math
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,9 @@ _MAX_RETRY_AFTER = 60
 _FIRST_GUESS = 0.05
 _FAILED_STARTS = 3
 _MAX_BACKOFF = 5.0
+_AT_HAND = 2
+"""Jobs that a helper is given: what it works on, and what it goes on with. It would else have nothing to do from each
+answer until the event loop has read it, which beside a busy proxied path is a good part of a hash."""
 
 
 class HashingUnavailable(Exception):
@@ -57,8 +60,7 @@ class HashingQueue:
         self._cost, self._wanted, self._limit, self._log = cost, helpers, limit, log
         self._numbers = itertools.count(1)
         self._waiting: OrderedDict[int, _Job] = OrderedDict()
-        self._idle: list[Helper] = []
-        self._jobs: dict[Helper, _Job | None] = {}
+        self._jobs: dict[Helper, deque[_Job]] = {}  # of each helper, the one that it works on first
         self._replacing: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
         self._started = False
@@ -67,13 +69,13 @@ class HashingQueue:
 
     @property
     def waiting(self) -> int:
-        """Jobs in the queue."""
-        return len(self._waiting)
+        """Jobs that nobody works on yet."""
+        return len(self._waiting) + sum(max(0, len(jobs) - 1) for jobs in self._jobs.values())
 
     @property
     def has_room(self) -> bool:
         """Whether a job that came now would not be refused for want of room."""
-        return bool(self._idle) or len(self._waiting) < self._limit
+        return self.waiting < self._limit or any(not jobs for jobs in self._jobs.values())
 
     @property
     def pids(self) -> tuple[int, ...]:
@@ -102,7 +104,7 @@ class HashingQueue:
     async def stop(self) -> None:
         """End and reap the helpers. Who still waits gets HashingUnavailable."""
         self._stopped.set()
-        left = [*self._waiting.values(), *(job for job in self._jobs.values() if job is not None)]
+        left = [*self._waiting.values(), *itertools.chain.from_iterable(self._jobs.values())]
         self._waiting.clear()
         for job in left:
             _fail(job, HashingUnavailable("password hashing has stopped"))
@@ -123,52 +125,60 @@ class HashingQueue:
         try:
             return await job.answer
         finally:
-            # A waiter that went away leaves the queue, and its password is not hashed.
+            # A waiter that went away leaves the queue, and its password is not hashed, where no helper has it yet.
             self._waiting.pop(number, None)
 
     def _dispatch(self) -> None:
-        while self._idle and self._waiting:
-            helper = self._idle.pop()
-            if not helper.alive:
-                continue  # gone() is about to be called, and replaces it
+        while self._waiting and (helper := self._next_helper()) is not None:
             _, job = self._waiting.popitem(last=False)
             if job.answer.done():
-                self._idle.append(helper)
                 continue
             job.tries += 1
             job.asked_at = asyncio.get_running_loop().time()
-            self._jobs[helper] = job
+            self._jobs[helper].append(job)
             helper.ask(job.frame, within=_JOB_SECONDS)
+
+    def _next_helper(self) -> Helper | None:
+        """The living helper with the least to do, None where all have enough. A dead one is replaced by ``gone``."""
+        free = [helper for helper, jobs in self._jobs.items() if len(jobs) < _AT_HAND and helper.alive]
+        return min(free, key=lambda helper: len(self._jobs[helper]), default=None)
 
     def _adopt(self, helper: Helper) -> None:
         if not helper.alive:
             return  # it died before we came to it, and gone() has seen to its replacement
-        self._jobs[helper] = None
-        self._idle.append(helper)
+        self._jobs[helper] = deque()
         self._dispatch()
 
     def answered(self, helper: Helper, frame: Frame) -> None:
         """A helper's answer (called by Helper)."""
-        job = self._jobs.get(helper)
-        if job is None or job.frame.job != frame.job:
+        jobs = self._jobs.get(helper)
+        if not jobs or jobs[0].frame.job != frame.job:
             helper.kill()
             return
+        job = jobs.popleft()
+        now = asyncio.get_running_loop().time()
         self._failures = 0
-        self._seconds += (asyncio.get_running_loop().time() - job.asked_at - self._seconds) / 8
+        self._seconds += (now - job.asked_at - self._seconds) / 8
+        if jobs:
+            jobs[0].asked_at = now
+            helper.expect(within=_JOB_SECONDS)
         if not job.answer.done():
             job.answer.set_result(frame)
-        self._adopt(helper)
+        self._dispatch()
 
     def gone(self, helper: Helper) -> None:
-        """A helper has died (called by Helper): its job goes to another, once, and a new helper takes its place."""
-        job = self._jobs.pop(helper, None)
-        if helper in self._idle:
-            self._idle.remove(helper)
+        """A helper has died (called by Helper): its jobs go to another, the one that it was working on only once, and a
+        new helper takes its place.
+        """
+        jobs = self._jobs.pop(helper, deque())
         if self._stopped.is_set():
             return
         self._failures += 1
-        if job is not None and not job.answer.done():
-            self._again(job)
+        for job in reversed(jobs):  # each goes to the front
+            if job is not jobs[0]:
+                job.tries -= 1
+            if not job.answer.done():
+                self._again(job)
         task = asyncio.get_running_loop().create_task(self._replace(helper))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
@@ -218,7 +228,7 @@ class HashingQueue:
 
     def _retry_after(self) -> int:
         """Seconds until who waits now is served, at the rate measured."""
-        ahead = len(self._waiting) + self._wanted
+        ahead = self.waiting + self._wanted
         return min(_MAX_RETRY_AFTER, max(1, math.ceil(ahead * self._seconds / max(1, len(self._jobs)))))
 
 

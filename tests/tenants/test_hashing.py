@@ -352,19 +352,31 @@ async def test_whether_there_is_room_is_known_before_asking() -> None:
 
 @on_both_loops
 async def test_a_waiter_that_went_away_leaves_the_queue() -> None:
-    async with pool(queue=1) as running:
+    async with pool(queue=2) as running:
         stop_helpers(running)
-        first = asyncio.ensure_future(running.hash(PASSWORD))
-        await until(lambda: not running.waiting and not first.done())
-        gone = asyncio.ensure_future(running.hash(PASSWORD))
+        handed_over = [asyncio.ensure_future(running.hash(PASSWORD)) for _ in range(2)]
         await until(lambda: running.waiting == 1)
+        gone = asyncio.ensure_future(running.hash(PASSWORD))
+        await until(lambda: running.waiting == 2)
         gone.cancel()
         await until(gone.done)
-        assert running.waiting == 0
+        assert running.waiting == 1
         next_one = asyncio.ensure_future(running.hash(PASSWORD))
-        await until(lambda: running.waiting == 1)
+        await until(lambda: running.waiting == 2)
         resume_helpers(running)
-        assert await first != await next_one
+        assert len({*await asyncio.gather(*handed_over), await next_one}) == 3
+
+
+@on_both_loops
+async def test_what_a_helper_had_at_hand_when_it_died_is_done_by_the_next_one() -> None:
+    async with pool() as running:
+        stop_helpers(running)
+        asked = [asyncio.ensure_future(running.hash(PASSWORD)) for _ in range(3)]
+        await until(lambda: running.waiting == 2)
+        (dead,) = running.pids
+        os.kill(dead, signal.SIGKILL)
+        assert len(set(await asyncio.gather(*asked))) == 3
+        assert running.pids != (dead,)
 
 
 @on_both_loops
