@@ -54,7 +54,7 @@ from gateway.oauth.request_object import RequestObjects
 from gateway.oauth.revocation import Revocation
 from gateway.oauth.userinfo import UserInfo
 from gateway.oauth.verified_token import PresentedTokens
-from gateway.own_hosts import OwnHosts, collisions
+from gateway.own_hosts import OwnHosts, collisions, configured
 from gateway.pages.assets import assets_router
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
@@ -201,7 +201,7 @@ def compose(
         nowhere=WithContext(nowhere, settings.trusted_proxies),
         identity_hosts=settings.identity_host_set(),
         api_hosts=settings.api_host_set(),
-        own_hosts=OwnHosts(snapshot),
+        own_hosts=OwnHosts(snapshot, configured(settings)),
     )
     management = ManagementGuard(
         application(health_router({"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)})),

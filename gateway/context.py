@@ -40,9 +40,10 @@ def client_address(peer: str, forwarded_for: Sequence[str], trusted: tuple[Netwo
 
 def vouched_hops(peer: str, forwarded_for: Sequence[str], trusted: tuple[Network, ...]) -> tuple[Address, ...]:
     """The client, and every trusted proxy between it and here. What a client wrote itself is not in it."""
-    hops = [_peer(peer)]
-    if not is_trusted(hops[0], trusted):
-        return (hops[0],)
+    first = _peer(peer)
+    if not trusted or not is_trusted(first, trusted):
+        return (first,)
+    hops = [first]
     for text in _from_the_right(forwarded_for):
         hop = _hop(text)
         if hop is None or len(hops) > _MAX_HOPS:

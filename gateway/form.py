@@ -1,8 +1,11 @@
 """The form in a request's body or query, read strictly (RFC 6749 section 3.2 and appendix B)."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from gateway.errors import InvalidRequest, RequestTooLarge
 
@@ -58,20 +61,25 @@ class Form:
 NO_FORM = Form({})
 
 
-async def read_body(chunks: AsyncIterator[bytes], content_length: str | None) -> bytes:
+async def read_body(receive: Receive, content_length: str | None) -> bytes:
     """The body, given up as soon as it is over 64 KiB.
 
     Raises:
         RequestTooLarge: by its announced length or by its real one.
+        ClientDisconnect: it broke off.
     """
     announced = content_length if content_length is not None and content_length.isdecimal() else "0"
     if len(announced) > _MAX_DIGITS or int(announced) > MAX_BODY:
         raise RequestTooLarge(reason="body_too_large")
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
+    body, more = bytearray(), True  # a client may send byte by byte
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
         if len(body) > MAX_BODY:
             raise RequestTooLarge(reason="body_too_large")
+        more = message.get("more_body", False)
     return bytes(body)
 
 

@@ -1,7 +1,7 @@
 """The header fields of a request that a part asks for, picked out in one look at all of them."""
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.types import Scope
 
@@ -10,7 +10,7 @@ from starlette.types import Scope
 class Fields:
     """Values by lower-case name, in their order; names and values are as ASGI has them."""
 
-    _values: dict[bytes, list[str]]
+    _values: dict[bytes, list[str]] = field(repr=False)  # secrets among them
 
     @classmethod
     def of(cls, scope: Scope, names: Container[bytes]) -> "Fields":

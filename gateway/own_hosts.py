@@ -5,7 +5,7 @@ came by; it is answered as that issuer. Below ``/t`` of the shared host a tenant
 there, today or until the overlap of a change ends, and not otherwise.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 
 from starlette.types import Scope
 
@@ -17,13 +17,18 @@ _ISSUER = "yett.issuer"
 
 
 class OwnHosts:
-    """Follows the snapshot, and keeps nothing itself."""
+    """Follows the snapshot, and keeps nothing itself. ``taken`` are names that the configuration has, at any port: a
+    page of an API there would share its cookies with the login.
+    """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, taken: Container[str]) -> None:
         self._snapshot = snapshot
+        self._taken = taken
 
     def find(self, host: str) -> TenantFacts | None:
         """The tenant that has this (lower-case) ``Host`` to itself, suspended or not."""
+        if _without_port(host) in self._taken:
+            return None
         tenant = self._snapshot.by_issuer(issuers.at(host))
         return None if tenant is None or issuers.own_host(tenant.issuer) is None else tenant
 
@@ -53,6 +58,11 @@ def reached(snapshot: Snapshot, slug: str, scope: Scope) -> TenantFacts | None:
         return tenant
     before = (snapshot.by_issuer(former.issuer) for former in tenant.former if issuers.own_host(former.issuer) is None)
     return next(filter(None, before), None)
+
+
+def configured(settings: Settings) -> frozenset[str]:
+    """The names that no tenant has to itself."""
+    return _names(settings.identity_host_set()) | _names(settings.api_host_set())
 
 
 def collision(issuer: str, settings: Settings) -> str | None:

@@ -98,7 +98,7 @@ def _methods_at(request: Request) -> list[str]:
     """What every route of this address answers (RFC 9110 section 10.2.1): two may share one, each with its methods."""
     routes: list[Route] = request.app.state.routes
     there = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
-    return sorted({method for route in there for method in route.methods or ()})
+    return sorted({method for route in there for method in getattr(route.app, "allowed", route.methods) or ()})
 
 
 async def _bug(request: Request, _error: Exception) -> Response:

@@ -18,8 +18,9 @@ import structlog
 
 from tenants.changed_clients import Mark
 from tenants.clients import RegisteredClient
-from tenants.jose import SigningKey
+from tenants.jose import SigningKey, UnusableKey
 from tenants.keys import NoActiveKey
+from tenants.sealing import Unsealable
 from tenants.snapshot import Snapshot, TenantFacts
 from tenants.store import Store
 from tenants.tenant import Tenant
@@ -127,6 +128,9 @@ class Issuers:
                 key = await store.keys.signing()
             except NoActiveKey:
                 _log.error("no_active_key", tenant=tenant.slug)
+                key = None
+            except (UnusableKey, Unsealable) as error:  # nothing is signed; what needs no key goes on
+                _log.error("key_unusable", tenant=tenant.slug, error=str(error))
                 key = None
         every = frozenset({tenant.issuer, *(one.issuer for one in former)})
         issuer = Issuer(tenant, clients, key, every)

@@ -188,7 +188,8 @@ class Snapshot:
             self._by_slug[tenant.slug] = tenant
             for facts in tenant.issuers():
                 there = self._by_issuer.get(facts.issuer)
-                if there is None or facts.until is None:  # whoever has it today has it
+                if there is None or facts.until is None or (there.until is not None and there.until < facts.until):
+                    # Whoever has it today has it; else who has it for longest.
                     self._by_issuer[facts.issuer] = facts
 
     def _heard(self, asked_at: float) -> None:

@@ -48,6 +48,7 @@ class AppsPage:
             if isinstance(account, Go):
                 return account
             withdrawn = await store.consents.withdraw(account.user.id, client_id)
+            known = withdrawn or await store.clients.get(client_id) is not None
             if withdrawn:
                 ended = await store.refresh_tokens.revoke_of_client(account.user.id, client_id)
                 await store.audit.add(
@@ -60,8 +61,9 @@ class AppsPage:
                         families_ended=ended,
                     )
                 )
-        if withdrawn:
-            # In a step of its own, whose time is later than any at which the application can have got a token.
+        if known:
+            # In a step of its own, whose time is later than any at which the application can have got a token; and
+            # again where it was taken back before, since that may have been cut off here.
             async with self.site.step(visit) as store:
                 for session in await store.sessions.of_user(account.user.id):
                     await store.revocations.revoke("grant", of_grant(session.id, client_id))

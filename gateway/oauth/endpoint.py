@@ -4,7 +4,7 @@ An endpoint is an ``async`` function from a ``Call`` to a response; it cannot fo
 refusals look to an application. Not what any endpoint answers, nor how one is found (gateway/direct.py).
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -166,7 +166,7 @@ class Endpoint:
         if scope["method"] in ("GET", "HEAD", "DELETE"):
             form = parse_query(scope["query_string"])
         else:
-            body = await read_body(_chunks(receive), fields.first(b"content-length"))
+            body = await read_body(receive, fields.first(b"content-length"))
             if not self.takes_json and (body or content_type):
                 form = parse_form(content_type, body)
         context = context_of(scope)
@@ -190,14 +190,3 @@ class Endpoint:
             self.shared.observe(error, scope, tenant, self.event)
         headers = {**error.headers(), **self.shared.answer_headers(fields, tenant)}
         return JSONResponse(error.body(), status_code=error.status, headers=headers)
-
-
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    """The body as it comes. Raises ClientDisconnect."""
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        yield message.get("body", b"")
-        more = message.get("more_body", False)

@@ -159,7 +159,7 @@ class Site:
             raise TooManyRequests(reason="address_limit", retry_after=seconds)
         form = NO_FORM
         if request.method == "POST":
-            body = await read_body(request.stream(), request.headers.get("content-length"))
+            body = await read_body(request.receive, request.headers.get("content-length"))
             form = parse_form(request.headers.get("content-type"), body)
         context = context_of(request.scope)
         cookies = Cookies(self._origin(tenant))
@@ -227,12 +227,12 @@ class Routed:
     """A page as an ASGI application, so that it is found by one look-up (gateway/direct.py)."""
 
     endpoint: Endpoint
-    methods: Sequence[str]
+    allowed: Sequence[str]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer. The path's parameters are in ``scope``, as a router leaves them there."""
-        if scope["method"] not in self.methods:  # a router takes HEAD for asked where GET is
-            refused = problem_response(Request(scope), MethodNotAllowed(), {"Allow": ", ".join(sorted(self.methods))})
+        if scope["method"] not in self.allowed:  # a router takes HEAD for asked where GET is
+            refused = problem_response(Request(scope), MethodNotAllowed(), {"Allow": ", ".join(sorted(self.allowed))})
             await refused(scope, receive, send)
             return
         response = self.endpoint(scope["path_params"]["slug"], Request(scope, receive))

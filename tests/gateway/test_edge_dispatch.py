@@ -17,11 +17,11 @@ from tests.gateway.asgi import calling, named
 API, IDENTITY, NOWHERE = "data plane", "identity", "nowhere"
 
 
-def own_hosts(*issuers: str) -> OwnHosts:
+def own_hosts(*issuers: str, taken: frozenset[str] = frozenset()) -> OwnHosts:
     """As of a process that has heard of these tenants."""
     snapshot = Snapshot(Database.open("sqlite:///unused.db"), clock=Clock(), monotonic=lambda: 0.0)
     snapshot._know(TenantFacts(UUID(int=n), f"t{n}", issuer, True) for n, issuer in enumerate(issuers))
-    return OwnHosts(snapshot)
+    return OwnHosts(snapshot, taken)
 
 
 async def _identity(scope: Scope, receive: Receive, send: Send) -> None:
@@ -198,3 +198,9 @@ async def test_a_host_is_its_tenants_as_soon_as_the_tenant_is_known_and_no_longe
     assert (await destination(app, "login.acme.example")).startswith(IDENTITY)
     own._snapshot._apply({tenant.id}, [], [])
     assert await destination(app, "login.acme.example") == NOWHERE
+
+
+def test_a_name_that_the_configuration_has_at_another_port_is_nobodys_own() -> None:
+    hosts = own_hosts("https://auth.acme.example", taken=frozenset({"auth.acme.example"}))
+    assert hosts.find("auth.acme.example") is None
+    assert own_hosts("https://auth.acme.example").find("auth.acme.example") is not None
