@@ -15,13 +15,14 @@ class Refusal(Exception):
 
     ``heading`` and ``public`` are what people read. ``reason`` is a stable snake_case code for the audit log,
     ``detail`` free text for the log. ``told`` is set where an audit event was written in the step that refused; what is
-    not told is observed where it is rendered.
+    not told is observed where it is rendered. ``no_sooner`` is how many seconds after its request it is answered.
     """
 
     status: ClassVar[int] = 400
     code: ClassVar[str] = "refused"
     public: ClassVar[str] = "The request was refused."
     heading: ClassVar[str] = "That did not work"
+    no_sooner: ClassVar[float] = 0.0
 
     def __init__(self, *, reason: str | None = None, detail: str = "", retry_after: int | None = None) -> None:
         super().__init__(f"{self.code}: {detail or reason or self.public}")
@@ -115,9 +116,10 @@ class TooManyAttempts(OAuthError):
 
 
 class TooManyLogins(OAuthError):
-    """Rule 11: the same for accounts that exist and for those that do not."""
+    """Rule 11: the same for accounts that exist and for those that do not, and at the same time."""
 
     status = 429
+    no_sooner = 0.025
     code = "temporarily_unavailable"
     public = "Too many attempts to log in. Try again later."
 

@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass, replace
 
+from gateway import pace
 from gateway.authn.password_attempt import PasswordCheck, WrongPassword
 from gateway.authn.signed_in import SignedIn, signed_in, tenant_of
 from gateway.errors import HashingBusy, Refusal, TooManyLogins
@@ -45,6 +46,7 @@ class PasswordPage:
 
     async def submit(self, visit: Visit) -> Answer:
         """Count the attempt, hash, decide."""
+        came_at = pace.now()
         name, password = visit.form.text("username") or "", visit.form.text("password") or ""
         normal = normalise(password)
         try:
@@ -66,7 +68,9 @@ class PasswordPage:
         except (TooManyLogins, HashingBusy) as refused:
             self.site.tell(visit, refused)
             async with self.site.step(visit, read_only=True) as store:
-                return await self._again(store, visit, name, refused.public, status=refused.status, refusal=refused)
+                page = await self._again(store, visit, name, refused.public, status=refused.status, refusal=refused)
+            await pace.no_sooner(came_at, refused.no_sooner)
+            return page
         tenant = await self.site.tenant(visit)  # anew: a suspension may have been heard while the password was hashed
         async with self.site.step(visit) as store:
             wish = await Wish.read(store, visit.form, base=visit.base)

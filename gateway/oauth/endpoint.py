@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from gateway import pace
 from gateway.audit import Observation
 from gateway.context import RequestContext
 from gateway.errors import (
@@ -141,6 +142,7 @@ class Endpoint:
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response:
         tenant = self.shared.tenant_of(scope["path_params"]["slug"], scope, self.event)
+        came_at = pace.now()
         fields = Fields.of(scope, _FIELDS)
         if scope["method"] == "OPTIONS":
             preflight = cors.preflight_headers(fields.first(b"origin"), tenant.origins, self.methods)
@@ -149,6 +151,7 @@ class Endpoint:
             self.shared.admit(scope)
             response = await self.handle(await self._call(tenant, scope, fields, receive))
         except OAuthError as error:
+            await pace.no_sooner(came_at, error.no_sooner)
             return self._refused(error, scope, tenant, fields)
         except ClientDisconnect:  # nobody reads the answer; it is no fault of ours either
             return self._refused(InvalidRequest(reason="body_incomplete"), scope, tenant, fields)
