@@ -1,7 +1,7 @@
 """Group commit: events that are all that a request writes share a transaction with those of others (rule 7).
 
 Whoever records an event goes on when it is on the disk, as with a transaction of one's own. What fails fails alone: an
-event is encoded before it joins the others, and after that only the database can refuse them, all together.
+event is encoded before it joins the others, and where the database refuses a row, each is written for itself.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ from uuid import UUID
 from gateway.errors import Overloaded
 from tenants import audit_outbox
 from tenants.audit_event import Event
+from tenants.database import DATABASE_ERRORS
 
 _MOST_WAITING = 4096
 _MOST_AT_ONCE = 128
@@ -55,15 +56,28 @@ class Journal:
             self._writing = None
 
     async def _write_one(self, batch: Sequence[_Entry]) -> None:
+        """One transaction. A row that the database refuses, as of a tenant that was deleted just now, fails alone."""
         try:
             await self._append([row for row, _ in batch])
-        except BaseException as error:  # whatever it is, it is told to everybody who waits for it
+        except DATABASE_ERRORS as error:
+            _fail(batch, error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told to whoever waits for it
+            if len(batch) == 1:
+                _fail(batch, error)
+                return
+            for entry in batch:
+                await self._write_one([entry])
+        except BaseException:
             for _, committed in batch:
-                if not committed.done():
-                    committed.set_exception(error) if isinstance(error, Exception) else committed.cancel()
-            if not isinstance(error, Exception):
-                raise
+                committed.cancel()
+            raise
         else:
             for _, committed in batch:
                 if not committed.done():
                     committed.set_result(None)
+
+
+def _fail(batch: Sequence[_Entry], error: Exception) -> None:
+    for _, committed in batch:
+        if not committed.done():
+            committed.set_exception(error)

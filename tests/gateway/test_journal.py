@@ -93,6 +93,21 @@ async def test_an_event_that_cannot_be_written_fails_alone(outbox: Outbox, journ
     assert sum(len(batch) for batch in outbox.batches) == 2
 
 
+async def test_a_row_that_the_database_refuses_takes_nobody_along(clock: Clock) -> None:
+    gone, written = uuid4(), []
+
+    async def append(rows: Sequence[Mapping[str, object]]) -> None:
+        if gone in [row["tenant_id"] for row in rows]:
+            raise KeyError("no such tenant")
+        written.extend(rows)
+
+    journal = Journal(append, clock)
+    tenants = (ACME, gone, ACME)
+    answers = await asyncio.gather(*(journal.record(tenant, issued()) for tenant in tenants), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [type(None), KeyError, type(None)]
+    assert len(written) == 2
+
+
 async def test_who_is_cancelled_takes_nobody_along(outbox: Outbox, journal: Journal) -> None:
     leaving, staying = (asyncio.create_task(journal.record(ACME, issued())) for _ in range(2))
     await settle()
