@@ -133,6 +133,7 @@ $(VENV)/.project: pyproject.toml $(VENV)/.build
 
 e2e-tools: $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json
 	@sh .ci/bring chromium "the end-to-end tests drive it" chromium chromium-browser google-chrome
+	@sh .ci/bring wrk "the tests of the token benchmark run its script" wrk
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "The end-to-end tests need Node.js 20 or later, and this is $$(node --version)." >&2; exit 1; }
 
 $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json

@@ -1,7 +1,6 @@
 """The load on a token endpoint: what is asked, what is read, what makes a figure none."""
 
 import json
-import shutil
 import sqlite3
 import threading
 from base64 import b64decode
@@ -146,10 +145,6 @@ def endpoint() -> Iterator[tuple[TokenEndpoint, Peer]]:
         server.server_close()
 
 
-needs_wrk = pytest.mark.skipif(shutil.which("wrk") is None, reason="drives wrk's script, and wrk is not installed")
-
-
-@needs_wrk
 @pytest.mark.parametrize("grant", GRANTS)
 def test_every_answer_is_looked_at(endpoint: tuple[TokenEndpoint, Peer], grant: str) -> None:
     run = put_on(endpoint[1], grant, Load(connections=2, seconds=1, cpu=0), cpu=0)
@@ -158,7 +153,6 @@ def test_every_answer_is_looked_at(endpoint: tuple[TokenEndpoint, Peer], grant: 
     assert run.answers.right == run.measured.requests > 20
 
 
-@needs_wrk
 def test_each_refresh_token_is_used_once_and_its_successor_after_it(endpoint: tuple[TokenEndpoint, Peer]) -> None:
     issuer, asked = endpoint
     put_on(asked, REFRESH_TOKEN, Load(connections=2, seconds=1, cpu=0), cpu=0)
@@ -166,7 +160,6 @@ def test_each_refresh_token_is_used_once_and_its_successor_after_it(endpoint: tu
     assert len(issuer.spent) == len(set(issuer.spent)) > 20
 
 
-@needs_wrk
 def test_a_refusal_is_counted_with_what_it_said(endpoint: tuple[TokenEndpoint, Peer]) -> None:
     asked = replace(endpoint[1], mint=lambda number: [f"nobodys-{each}" for each in range(number)])
     run = put_on(asked, REFRESH_TOKEN, Load(connections=2, seconds=1, cpu=0), cpu=0)

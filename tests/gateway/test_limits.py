@@ -54,6 +54,16 @@ async def test_what_is_over_the_rate_is_refused_and_told_when_to_come_again() ->
     assert 1 <= seconds <= 60
 
 
+@pytest.mark.parametrize("rate", ["100/second;2/minute", "2/minute;100/second"])
+async def test_of_several_rates_each_has_to_admit_a_request(rate: str) -> None:
+    limit = AddressLimit(rate)
+    assert await admitted(limit, "203.0.113.7", 3) == [True, True, False]
+
+    seconds = limit.refused_for(await address_of("203.0.113.7"))
+    assert seconds is not None
+    assert seconds > 1  # the minute's, not the second's
+
+
 async def test_one_clients_excess_is_not_anothers() -> None:
     limit = AddressLimit("1/minute")
 
