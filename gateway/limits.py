@@ -17,8 +17,8 @@ from gateway.window_counts import WindowCounts
 
 
 class AddressLimit:
-    """``rate`` requests per client network, in slowapi's notation: ``300/minute``, or several, of which each has to admit
-    a request: ``10/second;300/minute``.
+    """``rate`` requests per client network, in slowapi's notation: ``300/minute``, or several, of which each has to
+    admit a request: ``10/second;300/minute``.
 
     While more than ``max_networks`` networks ask at once, IPv6 clients are counted by their /48, of which an attacker
     has far fewer. IPv4 addresses are few and dear enough, and a wider network of theirs is many strangers.
