@@ -60,7 +60,8 @@ from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from gateway.place import Places
 from gateway.proxy.cross_origin import CrossOrigin
-from gateway.proxy.plane import DataPlane, PlaneConfig
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import Resources
 from gateway.proxy.upstream import Upstream

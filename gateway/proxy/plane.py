@@ -1,13 +1,12 @@
 """The data plane: an ASGI application that decides about each API request and passes it on, or refuses it.
 
-The order of the checks is the order of ``_decide``. Everything that it needs is in this process's memory: no SQL, no
-hashing, no awaiting before the decision is taken. What it was told to, it observes; it stores nothing.
+It reads a request, lets the gate decide, and passes it on as the upstream is to see it. What it was told to, it
+observes; it stores nothing.
 """
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal
 
 import structlog
 
@@ -15,50 +14,27 @@ from gateway.audit import Observation
 from gateway.authn.dpop import Possession
 from gateway.context import Network
 from gateway.proxy import refusal
-from gateway.proxy.caller import Authenticate, Callers
+from gateway.proxy.caller import Authenticate
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.cross_origin import CrossOrigin, preflighted, replaced
+from gateway.proxy.cross_origin import replaced
 from gateway.proxy.forward import NO_BODY, Exchange, Receive, RequestBody, Send
+from gateway.proxy.gate import Gate
 from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
 from gateway.proxy.own_answer import OwnAnswer
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal, nonce_field
 from gateway.proxy.request import ProxiedRequest, Scope
-from gateway.proxy.resource_metadata import NO_RESOURCES, Resources
 from gateway.proxy.upstream import ClientGone, UpstreamFault
-from policies.access import decide
-from policies.decision import Allow, Challenge, Deny
-from policies.path import NotCanonical
-from policies.route import Matched, MethodNotAllowed, NotFound, Route
-from policies.route_table import RouteTable
+from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
-_WELL_KNOWN = (".well-known", "oauth-protected-resource")
-_RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer look
 
 
 class AnswerBroken(Exception):
     """The upstream failed in the middle of an answer. Raised to the server, so that it breaks the connection off."""
-
-
-@dataclass(frozen=True, slots=True)
-class PlaneConfig:
-    """The routes and the upstreams that they name. Replaced whole: ``plane.config = PlaneConfig(...)``."""
-
-    table: RouteTable
-    upstreams: Mapping[str, UpstreamPool]
-    resources: Resources = NO_RESOURCES
-    cross_origin: CrossOrigin | None = None
-
-    def __post_init__(self) -> None:
-        for route in self.table.routes:
-            pool = self.upstreams.get(route.upstream)
-            if pool is None:
-                raise ValueError(f"route {route.name} names upstream {route.upstream}, which there is not")
-            if pool.upstream.audience is None and not route.anonymous:
-                raise ValueError(f"route {route.name} needs a token, but upstream {route.upstream} has no audience")
 
 
 class DataPlane:
@@ -80,10 +56,8 @@ class DataPlane:
         now: Callable[[], float] = time.time,
     ) -> None:
         self.config = config
-        self._identify = Callers(authenticate, possession).identify
-        self._feed_fresh = feed_fresh
+        self._gate = Gate(authenticate=authenticate, possession=possession, feed_fresh=feed_fresh, now=now)
         self._observe = observe
-        self._now = now
         self._headers = HeaderReader()
         self._origins = Origins(trusted_proxies)
         self._identity = IdentityLines()
@@ -99,7 +73,7 @@ class DataPlane:
         config = self.config
         if config.cross_origin is not None:
             request.permission = config.cross_origin.permission(scope["headers"])
-        outcome = self._decide(request, config)
+        outcome = self._gate.decide(request, config)
         if outcome is None:
             if request.matched is not None:
                 await self._forward(request, request.matched.route, config.upstreams, receive, send)
@@ -108,76 +82,6 @@ class DataPlane:
         else:
             self._note(request, "refused", outcome.reason, outcome.problem.status)
             await _answer(outcome, request, send)
-
-    def _decide(self, request: ProxiedRequest, config: PlaneConfig) -> Refusal | OwnAnswer | None:
-        """None lets the request through; then ``request.matched`` says where to."""
-        scope, inbound, table = request.scope, request.inbound, config.table
-        method: str = scope["method"]
-        host = inbound.host.decode("latin-1")
-        try:
-            segments = table.segments(scope["raw_path"])
-            if inbound.authorizations > 1:
-                return Refusal(refusal.AUTHORIZATION_REPEATED, "authorization_repeated")
-            if len(inbound.proofs) > 1:
-                return Refusal(refusal.PROOF_REPEATED, "dpop_repeated")
-            if segments and segments[0] in _RESERVED:
-                if segments[0] == ".yett":
-                    return Refusal(refusal.ROUTE_NOT_FOUND, "reserved_path")
-                if segments[:2] == _WELL_KNOWN:
-                    query = scope["query_string"].decode("latin-1")
-                    return config.resources.answer(method, host, scope["raw_path"].decode("latin-1"), query)
-            if inbound.upgrade is not None and b"websocket" in inbound.upgrade.lower():
-                return Refusal(refusal.UPGRADE_REFUSED, "upgrade_refused")
-            cross_origin = config.cross_origin
-            wanted = None if cross_origin is None else preflighted(method, scope["headers"])
-            found = table.match(host, wanted or method, segments, None)
-            if cross_origin is not None and wanted is not None and isinstance(found, Matched):
-                return cross_origin.preflight(scope["headers"])
-            if isinstance(found, Matched) and found.route.anonymous and not found.tenant_decides:
-                request.matched = found
-                return None
-            # Whose token it is may change which route answers, and whether there is one.
-            token_refused = self._identify(request)
-            if request.principal is not None and not (isinstance(found, Matched) and not found.tenant_decides):
-                found = table.match(host, method, segments, request.principal.tenant)
-        except NotCanonical as error:
-            return Refusal(refusal.PATH_NOT_CANONICAL, error.reason)
-        match found:
-            case Matched(route):
-                request.matched = found
-                if route.anonymous:
-                    return None
-                audience = config.upstreams[route.upstream].upstream.audience
-                refused = token_refused or self._judge(request, route, audience)
-                return None if refused is None else refusal.with_metadata(refused, config.resources.url(audience))
-            case MethodNotAllowed(allowed):
-                return refusal.method_not_allowed(allowed)
-            case NotFound():
-                return Refusal(refusal.ROUTE_NOT_FOUND, "route_not_found")
-            case _:
-                assert_never(found)
-
-    def _judge(self, request: ProxiedRequest, route: Route, audience: str | None) -> Refusal | None:
-        """What a verified token is good for here."""
-        principal = request.principal
-        if principal is None:
-            return refusal.token_missing()
-        if audience not in principal.audiences:
-            return refusal.invalid_token("audience_mismatch", request.scheme)
-        if not self._feed_fresh():
-            return refusal.retry_later(refusal.REVOCATIONS_STALE, "revocations_stale")
-        decision = decide(route.rule, principal, source=request.origin.address, now=int(self._now()))
-        match decision:
-            case Allow():
-                return None
-            case Deny("insufficient_scope", scopes):
-                return refusal.insufficient_scope(scopes, request.scheme)
-            case Deny(reason):
-                return Refusal(refusal.ACCESS_DENIED, reason)
-            case Challenge(reason, acr_values, max_age):
-                return refusal.step_up(reason, acr_values, max_age, request.scheme)
-            case _:
-                assert_never(decision)
 
     async def _forward(
         self, request: ProxiedRequest, route: Route, upstreams: Mapping[str, UpstreamPool], receive: Receive, send: Send

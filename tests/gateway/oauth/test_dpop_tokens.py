@@ -8,7 +8,8 @@ from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import ALGORITHMS, Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
 from gateway.authn.token_table import TokenTable
-from gateway.proxy.plane import DataPlane, PlaneConfig
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
 from policies.route import Route

@@ -16,7 +16,8 @@ import gateway.proxy
 from gateway.audit import Observation
 from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
-from gateway.proxy.plane import DataPlane, PlaneConfig
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
 from policies import acr

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.proxy.plane import PlaneConfig
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
 from policies import acr

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.authn.dpop import ALGORITHMS
 from gateway.authn.dpop_nonce import SPAN
-from gateway.proxy.plane import PlaneConfig
+from gateway.proxy.plane_config import PlaneConfig
 from policies.route import Route
 from policies.route_table import RouteTable
 from tests.gateway.prover import Prover
