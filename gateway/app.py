@@ -19,6 +19,7 @@ from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
 from gateway.breach import Breaches
+from gateway.data_plane import data_plane, upstreams_of
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
 from gateway.health import health_router
@@ -59,13 +60,7 @@ from gateway.pages.assets import assets_router
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from gateway.place import Places
-from gateway.proxy.cross_origin import CrossOrigin
-from gateway.proxy.plane import DataPlane
-from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
-from gateway.proxy.resource_metadata import Resources
-from gateway.proxy.upstream import Upstream
-from gateway.settings import Settings, compile_routes
 from gateway.web import CanonicalPath, application, nowhere
 from tenants import audit_log, changes
 from tenants.common_passwords import load as common_passwords
@@ -106,7 +101,7 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
     for tenant, where in collisions(snapshot.all(), settings):
         _log.error("own_host_not_served", tenant=tenant.slug, issuer=tenant.issuer, configured_as=where)
-    async with hashing_pool(settings) as hashing, _upstreams(settings) as upstreams:
+    async with hashing_pool(settings) as hashing, upstreams_of(settings) as upstreams:
         jobs = Jobs(_jobs(installation, snapshot, recorder, places))
         jobs.start()
         try:
@@ -188,17 +183,12 @@ def compose(
         account_router(site, check, passwords, places, mail=mail),
         assets_router(site.tenant_of, installation.store, AddressLimit(settings.limits.pages)),
     )
-    data_plane = DataPlane(
-        _plane_config(settings, upstreams, snapshot),
-        authenticate=Bearer(snapshot, TokenTable(), time.time).authenticate,
-        possession=possession,
-        feed_fresh=feed_fresh,
-        observe=recorder.observe,
-        trusted_proxies=settings.trusted_proxies,
+    plane = data_plane(
+        installation, snapshot, upstreams, possession=possession, feed_fresh=feed_fresh, observe=recorder.observe
     )
     edge = Edge(
         identity=WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies),
-        data_plane=data_plane,
+        data_plane=plane,
         nowhere=WithContext(nowhere, settings.trusted_proxies),
         identity_hosts=settings.identity_host_set(),
         api_hosts=settings.api_host_set(),
@@ -210,18 +200,6 @@ def compose(
         limit=AddressLimit(settings.limits.management),
     )
     return Service(edge, WithContext(management, settings.trusted_proxies))
-
-
-def _plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snapshot: Snapshot) -> PlaneConfig:
-    def issuer_of(slug: str) -> str | None:
-        tenant = snapshot.by_slug(slug)
-        return tenant.issuer if tenant is not None and tenant.active else None
-
-    table = compile_routes(settings)
-    audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
-    resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
-    cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
-    return PlaneConfig(table, upstreams, resources, cross_origin)
 
 
 def _proof_check(installation: Installation) -> ProofCheck:
@@ -276,25 +254,3 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, pl
         Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
         *letters,
     ]
-
-
-@asynccontextmanager
-async def _upstreams(settings: Settings) -> AsyncIterator[Mapping[str, UpstreamPool]]:
-    pools = {
-        name: UpstreamPool(
-            Upstream(
-                name=name,
-                targets=tuple(f"http://{target}" for target in configured.targets),
-                audience=configured.audience,
-                connect_timeout=configured.connect_timeout,
-                read_timeout=configured.read_timeout,
-                total_timeout=configured.total_timeout,
-            )
-        )
-        for name, configured in settings.upstreams.items()
-    }
-    try:
-        yield pools
-    finally:
-        for pool in pools.values():
-            pool.close()

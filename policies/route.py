@@ -30,6 +30,7 @@ class Route:
     encoded_slash: bool = False
     pass_authorization: bool = False
     audit_allow: bool = False
+    signed_identity: bool = False
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
 

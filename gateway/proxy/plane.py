@@ -21,6 +21,7 @@ from gateway.proxy.forward import NO_BODY, Exchange, Receive, RequestBody, Send
 from gateway.proxy.gate import Gate
 from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
+from gateway.proxy.identity_token import IdentityTokens, Unsigned
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
@@ -30,6 +31,7 @@ from gateway.proxy.upstream import ClientGone, UpstreamFault
 from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
+_NO_KEY_FOR = 30  # seconds: somebody has to promote a key
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 
 
@@ -39,7 +41,7 @@ class AnswerBroken(Exception):
 
 class DataPlane:
     """``authenticate`` verifies an access token, ``possession`` that its sender holds the key which it is bound to;
-    ``feed_fresh`` says whether revocations are heard (rule 5).
+    ``feed_fresh`` says whether revocations are heard (rule 5), ``identities`` vouches for callers to upstreams.
 
     ``now`` is epoch seconds. ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
     """
@@ -52,6 +54,7 @@ class DataPlane:
         possession: Possession,
         feed_fresh: Callable[[], bool],
         observe: Callable[[Observation], None],
+        identities: IdentityTokens,
         trusted_proxies: tuple[Network, ...] = (),
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -61,6 +64,7 @@ class DataPlane:
         self._headers = HeaderReader()
         self._origins = Origins(trusted_proxies)
         self._identity = IdentityLines()
+        self._identities = identities
         self._ids = IdSource()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,6 +78,8 @@ class DataPlane:
         if config.cross_origin is not None:
             request.permission = config.cross_origin.permission(scope["headers"])
         outcome = self._gate.decide(request, config)
+        if outcome is None and request.matched is not None and request.matched.route.signed_identity:
+            outcome = await self._vouch(request, config.upstreams[request.matched.route.upstream].upstream.audience)
         if outcome is None:
             if request.matched is not None:
                 await self._forward(request, request.matched.route, config.upstreams, receive, send)
@@ -82,6 +88,16 @@ class DataPlane:
         else:
             self._note(request, "refused", outcome.reason, outcome.problem.status)
             await _answer(outcome, request, send)
+
+    async def _vouch(self, request: ProxiedRequest, audience: str | None) -> Refusal | None:
+        """Write down who asks, for the upstream to verify."""
+        if request.principal is None or audience is None:
+            return None
+        try:
+            request.identity = await self._identities.line(request.principal, audience)
+        except Unsigned:
+            return refusal.retry_later(refusal.IDENTITY_UNSIGNED, "identity_unsigned", _NO_KEY_FOR)
+        return None
 
     async def _forward(
         self, request: ProxiedRequest, route: Route, upstreams: Mapping[str, UpstreamPool], receive: Receive, send: Send
@@ -146,7 +162,7 @@ class DataPlane:
             pieces += inbound.vouched
         pieces.append(origin.lines)
         if request.principal is not None and not route.anonymous:
-            pieces.append(self._identity.of(request.principal))
+            pieces += (self._identity.of(request.principal), request.identity)
         pieces += (request.ids.lines(inbound), b"\r\n")
         return b"".join(pieces)
 

@@ -54,6 +54,7 @@ INSUFFICIENT_SCOPE = Problem(403, "insufficient_scope", "The access token lacks 
 ACCESS_DENIED = Problem(403, "access_denied", "This caller may not do this.")
 ROUTE_NOT_FOUND = Problem(404, "route_not_found", "There is nothing at this address.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "This address does not answer this method.")
+IDENTITY_UNSIGNED = Problem(503, "identity_unsigned", "Callers cannot be vouched for at present. Try again later.")
 REVOCATIONS_STALE = Problem(503, "revocations_stale", "Access tokens cannot be checked at present. Try again later.")
 FAULTS = {
     problem.code: problem

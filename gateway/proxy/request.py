@@ -19,7 +19,8 @@ Scope = Mapping[str, Any]
 class ProxiedRequest:
     """``principal`` and ``matched`` are filled in on the way; ``proved_tenant`` is whose token it is where there is no
     principal; ``nonce`` is what the next DPoP proof has to carry, where this request is one with a proof;
-    ``permission`` is what every answer says to pages of other origins, where the configuration lists any.
+    ``permission`` is what every answer says to pages of other origins, where the configuration lists any;
+    ``identity`` the line that vouches for the principal, where the route wants one.
     """
 
     scope: Scope
@@ -32,6 +33,7 @@ class ProxiedRequest:
     scheme: Scheme = "Bearer"
     nonce: str | None = None
     permission: Fields = ()
+    identity: bytes = b""
 
     @property
     def url(self) -> str:

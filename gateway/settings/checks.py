@@ -132,6 +132,12 @@ def anonymous_routes_have_no_tenant(facts: Facts) -> Iterator[Finding]:
             )
 
 
+def anonymous_routes_have_no_identity(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if route.require == "anonymous" and "identity" in route.model_fields_set:
+            yield ("routes", index, "identity"), "has no effect: an anonymous request is nobody's"
+
+
 def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if settings.on_postgresql:
@@ -219,6 +225,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (targets_are_named_once, ("upstreams",)),
     (tenants_are_named_once, ()),
     (anonymous_routes_have_no_tenant, ()),
+    (anonymous_routes_have_no_identity, ()),
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen")),

@@ -64,6 +64,7 @@ def _route(route: Route) -> CompiledRoute:
         encoded_slash=route.encoded_slash == "keep",
         pass_authorization=route.authorization == "forward",
         audit_allow=route.audit == "allow",
+        signed_identity=route.identity == "jwt",
     )
 
 

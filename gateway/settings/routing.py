@@ -131,4 +131,5 @@ class Route(Section):
     upstream: str
     encoded_slash: Literal["refuse", "keep"] = "refuse"
     authorization: Literal["strip", "forward"] = "strip"
+    identity: Literal["headers", "jwt"] = "headers"
     audit: Literal["refusals", "allow"] = "refusals"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gateway.app import _plane_config
 from gateway.authn.bearer import Bearer, InvalidToken
 from gateway.authn.token_table import TokenTable
+from gateway.data_plane import plane_config
 from gateway.own_hosts import collisions
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.pool import UpstreamPool
@@ -276,7 +276,7 @@ async def test_a_protected_resource_names_the_issuer_of_now(world: World) -> Non
     upstreams = {"orders": {"targets": ["http://127.0.0.1:9"], "audience": ORDERS}}
     settings = from_mapping({"public_url": PUBLIC_URL, "upstreams": upstreams, **values}, source="test")
     pool = UpstreamPool(Upstream("orders", ("http://127.0.0.1:9",), ORDERS))
-    resources = _plane_config(settings, {"orders": pool}, world.snapshot).resources
+    resources = plane_config(settings, {"orders": pool}, world.snapshot).resources
 
     def servers() -> Any:
         answer = resources.answer("GET", "api.example.com", "/.well-known/oauth-protected-resource/orders", "")

@@ -8,12 +8,14 @@ from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import ALGORITHMS, Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
 from gateway.authn.token_table import TokenTable
+from gateway.proxy.identity_token import IdentityTokens
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.upstream import Upstream
 from policies.route import Route
 from policies.route_table import RouteTable
+from tenants.active_keys import ActiveKeys
 from tests.gateway.oauth.openid import offer, userinfo
 from tests.gateway.oauth.test_dpop import proved, ready
 from tests.gateway.prover import Prover
@@ -49,6 +51,7 @@ def data_plane(world: World, port: int, seen: list[Any]) -> tuple[DataPlane, Ups
         possession=Possession(ProofCheck(nonces, seconds), SeenProofs(), seconds),
         feed_fresh=lambda: True,
         observe=seen.append,
+        identities=IdentityTokens(ActiveKeys(world.installation.store, world.snapshot), lambda _: None, seconds),
         now=seconds,
     )
     return plane, pool

@@ -16,6 +16,7 @@ import gateway.proxy
 from gateway.audit import Observation
 from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
+from gateway.proxy.identity_token import IdentityTokens
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
@@ -25,6 +26,8 @@ from policies.principal import Principal
 from policies.route import Route
 from policies.route_table import RouteTable
 from policies.rule import Acr, All, Anonymous, MaxAge, Rule, Scopes
+from tenants.jose import SigningKey
+from tenants.keys import NoActiveKey
 
 HOST = "api.example.com"
 AUDIENCE = "https://api.example.com/orders"
@@ -263,6 +266,7 @@ ROUTES = (
     Route("admin", (HOST,), "/admin/**", STEP_UP, "orders"),
     Route("files", (HOST,), "/files/{key}", READ, "orders", encoded_slash=True),
     Route("passes", (HOST,), "/passes/**", READ, "orders", pass_authorization=True, audit_allow=True),
+    Route("vouched", (HOST,), "/vouched/**", READ, "orders", signed_identity=True),
     Route("bound", (HOST,), "/bound/**", READ, "orders", tenants=frozenset({"globex"})),
     Route("mixed-any", (HOST,), "/mixed/**", Anonymous(), "orders"),
     Route("mixed-acme", (HOST,), "/mixed/**", Scopes(frozenset({"never"})), "orders", tenants=frozenset({"acme"})),
@@ -281,6 +285,9 @@ class World:
         self.verified: list[bytes] = []
         self.principals: dict[bytes, Principal] = {b"alice": ALICE}
         self.authenticate: Callable[[bytes], Any] = self._authenticate
+        self.issuers: dict[UUID, str] = {ALICE.tenant_id: "https://auth.example.com/t/acme"}
+        self.keys: dict[UUID, SigningKey] = {}  # at hand
+        self.keys_to_read: dict[UUID, SigningKey] = {}
         self.nonces = DpopNonces([bytes(32)], self.time)
         self.proofs = SeenProofs()
         upstream = Upstream("orders", tuple(f"http://127.0.0.1:{port}" for port in ports), AUDIENCE, **options)
@@ -291,6 +298,7 @@ class World:
             possession=Possession(ProofCheck(self.nonces, self.time), self.proofs, self.time),
             feed_fresh=lambda: self.fresh,
             observe=self.seen.append,
+            identities=IdentityTokens(self, self.issuers.get, lambda: self.time()),
             trusted_proxies=trusted,
             now=lambda: NOW,
         )
@@ -302,6 +310,15 @@ class World:
     def _authenticate(self, token: bytes) -> Principal | Refused:
         self.verified.append(token)
         return self.principals.get(token) or Refused("signature_invalid")
+
+    def known(self, tenant_id: UUID) -> SigningKey | None:
+        return self.keys.get(tenant_id)
+
+    async def get(self, tenant_id: UUID) -> SigningKey:
+        if tenant_id not in self.keys_to_read:
+            raise NoActiveKey
+        self.keys[tenant_id] = self.keys_to_read[tenant_id]
+        return self.keys[tenant_id]
 
     async def ask(self, client: Client) -> Client:
         await self.plane(client.scope, client.receive, client.send)

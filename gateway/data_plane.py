@@ -1,0 +1,86 @@
+"""The composition of the data plane: what the APIs' half of a serving process is made of."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+from gateway.audit import Observation
+from gateway.authn.bearer import Bearer
+from gateway.authn.dpop import Possession
+from gateway.authn.token_table import TokenTable
+from gateway.installation import Installation
+from gateway.proxy.cross_origin import CrossOrigin
+from gateway.proxy.identity_token import IdentityTokens
+from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane_config import PlaneConfig
+from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.resource_metadata import Resources
+from gateway.proxy.upstream import Upstream
+from gateway.settings import Settings, compile_routes
+from tenants.active_keys import ActiveKeys
+from tenants.snapshot import Snapshot
+
+
+def data_plane(
+    installation: Installation,
+    snapshot: Snapshot,
+    upstreams: Mapping[str, UpstreamPool],
+    *,
+    possession: Possession,
+    feed_fresh: Callable[[], bool],
+    observe: Callable[[Observation], None],
+) -> DataPlane:
+    """The application of the API hosts. Its tokens are remembered apart from those that identity is shown."""
+    settings = installation.settings
+
+    def issuer_of(tenant_id: UUID) -> str | None:
+        tenant = snapshot.by_id(tenant_id)
+        return tenant.issuer if tenant is not None else None
+
+    return DataPlane(
+        plane_config(settings, upstreams, snapshot),
+        authenticate=Bearer(snapshot, TokenTable(), time.time).authenticate,
+        possession=possession,
+        feed_fresh=feed_fresh,
+        observe=observe,
+        identities=IdentityTokens(ActiveKeys(installation.store, snapshot), issuer_of, time.time),
+        trusted_proxies=settings.trusted_proxies,
+    )
+
+
+def plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snapshot: Snapshot) -> PlaneConfig:
+    """The routes of the configuration, before these upstreams."""
+
+    def issuer_of(slug: str) -> str | None:
+        tenant = snapshot.by_slug(slug)
+        return tenant.issuer if tenant is not None and tenant.active else None
+
+    table = compile_routes(settings)
+    audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
+    resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
+    cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
+    return PlaneConfig(table, upstreams, resources, cross_origin)
+
+
+@asynccontextmanager
+async def upstreams_of(settings: Settings) -> AsyncIterator[Mapping[str, UpstreamPool]]:
+    """The upstreams of the configuration; their connections end with the block."""
+    pools = {
+        name: UpstreamPool(
+            Upstream(
+                name=name,
+                targets=tuple(f"http://{target}" for target in configured.targets),
+                audience=configured.audience,
+                connect_timeout=configured.connect_timeout,
+                read_timeout=configured.read_timeout,
+                total_timeout=configured.total_timeout,
+            )
+        )
+        for name, configured in settings.upstreams.items()
+    }
+    try:
+        yield pools
+    finally:
+        for pool in pools.values():
+            pool.close()
