@@ -23,6 +23,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 SWAGGER := tests/e2e/swagger
 CLIENTS := tests/e2e/clients
 OIDC_PROVIDER := loadtests/bench/oidc_provider
+NODE_PEERS := loadtests/bench/node_peers
 
 # All of them: side by side where tests share nothing, then one after the other those that start a whole gateway and
 # look at its time and memory.
@@ -74,7 +75,7 @@ load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOA
 	done; \
 	$(VENV)/bin/locust --locustfile loadtests/locustfile.py --headless --only-summary --identity-url http://localhost:$(LOAD_PORT) --api-url http://127.0.0.1:$(LOAD_PORT) $(LOAD_ARGS)
 
-bench: $(DEV) ## Requests/s of the proxied path beside HAProxy's jwt_verify (needs haproxy, nginx and wrk)
+bench: $(DEV) $(NODE_PEERS)/node_modules/.package-lock.json ## Requests/s of the proxied path beside HAProxy and Fastify (needs haproxy, nginx, wrk, h2load, node)
 	$(PY) loadtests/bench/proxy.py $(ARGS)
 
 bench-login: $(DEV) ## Logins/s beside Argon2id alone, and the proxied path meanwhile (needs nginx)
@@ -83,9 +84,9 @@ bench-login: $(DEV) ## Logins/s beside Argon2id alone, and the proxied path mean
 bench-token: $(DEV) $(OIDC_PROVIDER)/node_modules/.package-lock.json ## Tokens/s of one core beside npm's oidc-provider (needs node, npm and wrk)
 	$(PY) loadtests/bench/tokens.py $(ARGS)
 
-$(OIDC_PROVIDER)/node_modules/.package-lock.json: $(OIDC_PROVIDER)/package-lock.json
-	@sh .ci/bring npm "it fetches what the token endpoint is measured beside" npm
-	cd $(OIDC_PROVIDER) && npm ci --ignore-scripts --no-audit --no-fund
+$(OIDC_PROVIDER)/node_modules/.package-lock.json $(NODE_PEERS)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
+	@sh .ci/bring npm "it fetches what is measured beside" npm
+	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
 
 bench-oracle: $(DEV) ## Whether the time of a login tells who has an account (20 minutes)
@@ -103,7 +104,7 @@ lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upg
 install: $(DEV) ## Make the virtual environment with everything in it, and stop there
 
 clean: ## Remove the virtual environment and what tests and tools leave behind
-	rm -rf $(VENV) $(SWAGGER)/node_modules $(CLIENTS)/node_modules $(OIDC_PROVIDER)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(SWAGGER)/node_modules $(CLIENTS)/node_modules $(OIDC_PROVIDER)/node_modules $(NODE_PEERS)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 
 # -- the virtual environment; each stamp is as old as the last install from the file that it stands for ---------------
 

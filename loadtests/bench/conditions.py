@@ -8,12 +8,18 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-TOOLS = {"haproxy": ["haproxy", "-v"], "nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"]}
+TOOLS = {
+    "haproxy": ["haproxy", "-v"],
+    "nginx": ["nginx", "-v"],
+    "wrk": ["wrk", "-v"],
+    "h2load": ["h2load", "--version"],
+    "node": ["node", "--version"],
+}
 _VERSION = re.compile(r"\d+\.\d+[.\w+~-]*")
 
 
 def conditions(
-    tools: Sequence[str] = tuple(TOOLS), packages: Sequence[str] = ("uvicorn", "uvloop", "httptools")
+    tools: Sequence[str] = ("haproxy", "nginx", "wrk"), packages: Sequence[str] = ("uvicorn", "uvloop", "httptools")
 ) -> dict[str, str]:
     """Machine and versions; of ``TOOLS`` and packages those that had a part in it."""
     versions = [f"{name} {_version_of(TOOLS[name])}" for name in tools]

@@ -1,21 +1,26 @@
-"""What yett is measured beside: the upstream itself (nginx), and HAProxy's ``jwt_verify`` in front of it.
+"""What yett is measured beside: the upstream itself (nginx), and HAProxy's ``jwt_verify`` or Fastify in front of it.
 
-Both get what makes them fast: one process, no log, connections kept alive on both sides. HAProxy does the least that
-can be called a check, one signature; yett also checks issuer, expiry, audience, scope and revocation, and
-says to the upstream who it is.
+All get what makes them fast: one process, connections kept alive on both sides. All write an access log, as yett does.
+HAProxy does the least that can be called a check, one signature, and Fastify little more; yett also checks issuer,
+audience, scope and revocation, and says to the upstream who it is.
 """
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from processes import Running, free_port, running
 
+NODE_PEERS = Path(__file__).with_name("node_peers")
 BODY = (
     '{"id": 7, "customer": "Ada Lovelace", "state": "shipped", "lines": [{"sku": "A-1001", "quantity": 2}, '
     '{"sku": "B-2002", "quantity": 1}], "total": "149.00", "currency": "EUR"}'
 )
-"""What the upstream answers, whatever it is asked."""
+"""What the upstream answers to all but ``/bytes/SIZE``, which has as many bytes."""
+
+SIZES = (1024, 64 * 1024)
 
 _NGINX = """\
 daemon off;
@@ -35,16 +40,20 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=2048;
         location / {{ default_type application/json; return 200 '{body}'; }}
+        location /bytes/ {{ default_type application/octet-stream; alias {folder}/bytes/; open_file_cache max=10; }}
     }}
 }}
 """
 
 _HAPROXY = """\
 global
+    log stdout format raw local0
     nbthread 1
     maxconn 8192
 defaults
     mode http
+    log global
+    option httplog
     option http-keep-alive
     http-reuse always
     timeout connect 2s
@@ -64,6 +73,9 @@ def nginx(folder: Path, *, cpu: int) -> Iterator[Running]:
     """The static upstream."""
     port = free_port()
     config = folder / "nginx.conf"
+    (folder / "bytes").mkdir()
+    for size in SIZES:
+        (folder / "bytes" / str(size)).write_bytes(b"x" * size)
     config.write_text(_NGINX.format(folder=folder, port=port, body=BODY), encoding="utf-8")
     command = ["nginx", "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(config)]
     with running("nginx", command, cpu=cpu, port=port, log=folder / "nginx.log") as upstream:
@@ -80,4 +92,16 @@ def haproxy(folder: Path, *, upstream: int, public_key: str, cpu: int) -> Iterat
     with running(
         "haproxy", ["haproxy", "-db", "-f", str(config)], cpu=cpu, port=port, log=folder / "haproxy.log"
     ) as peer:
+        yield peer
+
+
+@contextmanager
+def fastify(folder: Path, *, upstream: int, public_key: str, cpu: int) -> Iterator[Running]:
+    """Fastify with ``@fastify/jwt``, which remembers verified tokens, and ``@fastify/http-proxy``, in one process."""
+    port, settings = free_port(), folder / "fastify.json"
+    told = {"port": port, "upstream": upstream, "publicKey": public_key, "log": str(folder / "fastify-access.log")}
+    settings.write_text(json.dumps(told), encoding="utf-8")
+    command = ["node", str(NODE_PEERS / "fastify.mjs"), str(settings)]
+    environ = {**os.environ, "NODE_ENV": "production"}
+    with running("fastify", command, cpu=cpu, port=port, log=folder / "fastify.log", environ=environ) as peer:
         yield peer

@@ -9,8 +9,8 @@ done = function(summary, latency, _)
     end
     local e = summary.errors
     io.write(string.format(
-        "bench-result requests=%d duration_us=%d p50_us=%d p99_us=%d p995_us=%d max_us=%d samples=%d slow=%d "
+        "bench-result requests=%d duration_us=%d p50_us=%d p99_us=%d p999_us=%d max_us=%d samples=%d slow=%d "
             .. "connect=%d read=%d write=%d status=%d timeout=%d\n",
-        summary.requests, summary.duration, median, latency:percentile(99), latency:percentile(99.5), latency.max,
+        summary.requests, summary.duration, median, latency:percentile(99), latency:percentile(99.9), latency.max,
         all, slow, e.connect, e.read, e.write, e.status, e.timeout))
 end

@@ -38,7 +38,7 @@ class Measured:
     seconds: float
     p50: float
     p99: float
-    p995: float
+    p999: float
     longest: float
     slow_share: float
     errors: dict[str, int]
@@ -70,7 +70,7 @@ def parse(output: str) -> Measured:
         seconds=numbers["duration_us"] / 1e6,
         p50=numbers["p50_us"] / 1e3,
         p99=numbers["p99_us"] / 1e3,
-        p995=numbers["p995_us"] / 1e3,
+        p999=numbers["p999_us"] / 1e3,
         longest=numbers["max_us"] / 1e3,
         slow_share=numbers["slow"] / numbers["samples"],
         errors={name: numbers[name] for name in _ERRORS},

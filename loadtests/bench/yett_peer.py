@@ -50,6 +50,7 @@ class Yett:
 
     running: Running
     secret: str
+    data: Path
 
     def token(self) -> str:
         """A new access token, by the client credentials grant (RFC 6749 section 4.4)."""
@@ -101,11 +102,17 @@ def _nothing_more(_command: Command, _audience: str) -> None:
 
 @contextmanager
 def yett(
-    folder: Path, *, upstream: int, cpu: int, settings: str = "", prepare: Prepare = _nothing_more
+    folder: Path,
+    *,
+    upstream: int,
+    cpu: int,
+    settings: str = "",
+    routes: str = "",
+    prepare: Prepare = _nothing_more,
 ) -> Iterator[Yett]:
     """Install, migrate, create a tenant with a client, and serve.
 
-    ``settings`` is YAML beside what is configured anyhow.
+    ``settings`` is YAML beside what is configured anyhow, ``routes`` are lines of it behind the routes there.
     """
     port, management = free_port(), free_port()
     data = folder / "yett"
@@ -113,7 +120,7 @@ def yett(
     command = partial(_command, data)
     command("init")
     config = _CONFIG.format(port=port, management=management, folder=data, upstream=upstream, audience=audience)
-    (data / "yett.yaml").write_text(config + settings, encoding="utf-8")
+    (data / "yett.yaml").write_text(config + routes + settings, encoding="utf-8")
     command("migrate")
     command("tenant", "create", TENANT, "--alg", "ES256")
     client = [
@@ -138,7 +145,7 @@ def yett(
         ready=(management, "/readyz"),
         environ=_environ(),
     ) as process:
-        yield Yett(process, made["secret"])
+        yield Yett(process, made["secret"], data)
 
 
 def _command(data: Path, *arguments: str) -> dict[str, Any]:
