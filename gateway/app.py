@@ -62,7 +62,8 @@ from gateway.pages.site import Site
 from gateway.place import Places
 from gateway.proxy.pool import UpstreamPool
 from gateway.web import CanonicalPath, application, nowhere
-from tenants import audit_log, changes
+from tenants import api_key_uses, audit_log, changes
+from tenants.api_key_uses import ApiKeyUses
 from tenants.common_passwords import load as common_passwords
 from tenants.database import DATABASE_ERRORS
 from tenants.hashing import HashingPool
@@ -102,20 +103,22 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     for tenant, where in collisions(snapshot.all(), settings):
         _log.error("own_host_not_served", tenant=tenant.slug, issuer=tenant.issuer, configured_as=where)
     async with hashing_pool(settings) as hashing, upstreams_of(settings) as upstreams:
-        jobs = Jobs(_jobs(installation, snapshot, recorder, places))
+        uses = ApiKeyUses(installation.database)
+        jobs = Jobs(_jobs(installation, snapshot, recorder, places, uses))
         jobs.start()
         try:
-            yield compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places)
+            yield compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places, uses)
         finally:
             await jobs.stop()
-            await _write_what_is_left(installation, recorder)
+            await _write_what_is_left(installation, recorder, uses)
 
 
-async def _write_what_is_left(installation: Installation, recorder: Recorder) -> None:
+async def _write_what_is_left(installation: Installation, recorder: Recorder, uses: ApiKeyUses) -> None:
     """Observations are in memory only, so they go out now; the outbox is kept by the database, whoever sequences it."""
     try:
         await recorder.close()
         await installation.audit_log.sequence()
+        await uses.write()
     except DATABASE_ERRORS as error:
         _log.error("observations_lost", error=type(error).__name__)
 
@@ -128,6 +131,7 @@ def compose(
     upstreams: Mapping[str, UpstreamPool],
     breaches: Breaches,
     places: Places,
+    uses: ApiKeyUses,
 ) -> Service:
     """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
     settings = installation.settings
@@ -184,7 +188,13 @@ def compose(
         assets_router(site.tenant_of, installation.store, AddressLimit(settings.limits.pages)),
     )
     plane = data_plane(
-        installation, snapshot, upstreams, possession=possession, feed_fresh=feed_fresh, observe=recorder.observe
+        installation,
+        snapshot,
+        upstreams,
+        uses,
+        possession=possession,
+        feed_fresh=feed_fresh,
+        observe=recorder.observe,
     )
     edge = Edge(
         identity=WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies),
@@ -223,7 +233,9 @@ def _site(installation: Installation, snapshot: Snapshot, issuers: Issuers, reco
     )
 
 
-def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, places: Places) -> list[Job]:
+def _jobs(
+    installation: Installation, snapshot: Snapshot, recorder: Recorder, places: Places, uses: ApiKeyUses
+) -> list[Job]:
     housekeeping = Housekeeping(installation.database, installation.store, snapshot, installation.clock)
     mailer = configured_mailer(
         installation.settings,
@@ -252,5 +264,6 @@ def _jobs(installation: Installation, snapshot: Snapshot, recorder: Recorder, pl
         Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
         Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
+        Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
         *letters,
     ]

@@ -28,7 +28,9 @@ Write = Callable[[Sequence[tuple[UUID, datetime, Event]]], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One decision that changed nothing. ``path`` is without its query, which may carry a secret."""
+    """One decision that changed nothing. ``path`` is without its query, which may carry a secret. ``api_key_id`` is of
+    an API key that is known and did not count: whoever sent it was not recognised as its ``subject``.
+    """
 
     outcome: Literal["refused", "allowed"]
     reason: str
@@ -42,6 +44,7 @@ class Observation:
     subject: str | None = None
     client_id: str | None = None
     event: str = "request"
+    api_key_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -145,6 +148,7 @@ class Recorder:
             path=observation.path or None,
             status=observation.status,
             count=count,
+            details={} if observation.api_key_id is None else {"api_key": observation.api_key_id},
         )
         self._pending.append((observation.tenant_id or self._platform_id, now, event))
 
@@ -159,6 +163,7 @@ class Recorder:
                 address=window.network,
                 subject=None,
                 client_id=None,
+                api_key_id=None,
             )
             self._tell(alike, now, count=window.more)
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from uuid import UUID
 
 from gateway.audit import Observation
+from gateway.authn.api_key import ApiKeys
 from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import Possession
 from gateway.authn.token_table import TokenTable
@@ -19,6 +20,7 @@ from gateway.proxy.resource_metadata import Resources
 from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings, compile_routes
 from tenants.active_keys import ActiveKeys
+from tenants.api_key_uses import ApiKeyUses
 from tenants.snapshot import Snapshot
 
 
@@ -26,6 +28,7 @@ def data_plane(
     installation: Installation,
     snapshot: Snapshot,
     upstreams: Mapping[str, UpstreamPool],
+    uses: ApiKeyUses,
     *,
     possession: Possession,
     feed_fresh: Callable[[], bool],
@@ -38,9 +41,10 @@ def data_plane(
         tenant = snapshot.by_id(tenant_id)
         return tenant.issuer if tenant is not None else None
 
+    api_keys = ApiKeys(snapshot, lambda: installation.clock().timestamp(), uses.note)
     return DataPlane(
         plane_config(settings, upstreams, snapshot),
-        authenticate=Bearer(snapshot, TokenTable(), time.time).authenticate,
+        authenticate=Bearer(snapshot, TokenTable(), time.time, api_keys=api_keys.authenticate).authenticate,
         possession=possession,
         feed_fresh=feed_fresh,
         observe=observe,

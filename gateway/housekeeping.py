@@ -12,6 +12,7 @@ import structlog
 
 from policies.throttle import REMEMBERED
 from tenants import (
+    api_keys,
     authorization_codes,
     authorization_requests,
     begun_requests,
@@ -133,6 +134,8 @@ def _over(now: datetime) -> Sequence[tuple[Prune, datetime]]:
         (mail_outbox.prune, now - _LETTERS_KEPT),
         (logout_notices.prune, now - _NOTICES_KEPT),
         (registration_tokens.prune, ended),
+        (api_keys.prune_revoked, now - api_keys.KEPT),
+        (api_keys.prune_expired, now - api_keys.KEPT),
         (revocations.prune, now),
         (changes.prune, now - FEED_RETENTION),
     )

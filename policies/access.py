@@ -2,7 +2,7 @@
 
 ``decide`` is the only judge; ``explain`` shows its judgement of every part, by asking it. A caller without a principal
 passes ``Anonymous`` and nothing else. An ``acr`` or ``amr`` that does not suffice is a Challenge (RFC 9470): the caller
-may come back with more.
+may come back with more. An API key may not: it never stands for a login, so there it is a Deny.
 """
 
 from collections.abc import Iterator
@@ -35,6 +35,7 @@ _CLOCK_LEEWAY = 60  # seconds by which another process's clock may run ahead
 _ALLOW = Allow()
 _TOKEN_MISSING = Challenge("token_missing")
 _STEP_UP = "insufficient_user_authentication"
+_LOGIN_MISSING = "login_missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +73,11 @@ def decide(rule: Rule, principal: Principal | None, *, source: Address, now: int
         case Claims(required):
             return _claims(required, principal)
         case Amr(methods):
-            return _ALLOW if methods <= principal.amr else Challenge(_STEP_UP, (_acr_for(methods),))
+            return _ALLOW if methods <= principal.amr else _step_up(principal, _acr_for(methods))
         case Acr(value):
-            return _ALLOW if acr.rank(principal.acr) >= acr.rank(value) else Challenge(_STEP_UP, (value,))
+            return _ALLOW if acr.rank(principal.acr) >= acr.rank(value) else _step_up(principal, value)
         case MaxAge(seconds):
-            return _max_age(seconds, principal.auth_time, now)
+            return _max_age(seconds, principal, now)
         case ClientIs(client_ids):
             return _ALLOW if principal.client_id in client_ids else Deny("client_not_allowed")
         case SourceIp(networks):
@@ -112,8 +113,9 @@ def _any(decisions: list[Decision]) -> Decision:
 
 
 def _not(inner: Rule, principal: Principal, *, source: Address, now: int) -> Decision:
-    if any(name not in principal.claims for name in _claim_names(inner)):
-        return Deny("claim_missing")  # absence proves nothing, so it must not open a door
+    missing = next(_missing(inner, principal), None)
+    if missing is not None:
+        return Deny(missing)  # absence proves nothing, so it must not open a door
     match decide(inner, principal, source=source, now=now):
         case Deny():
             return _ALLOW
@@ -145,10 +147,17 @@ def _claims(required: tuple[tuple[str, ClaimValue], ...], principal: Principal) 
     return _ALLOW
 
 
-def _max_age(seconds: int, auth_time: int | None, now: int) -> Decision:
+def _max_age(seconds: int, principal: Principal, now: int) -> Decision:
+    auth_time = principal.auth_time
     if auth_time is not None and -_CLOCK_LEEWAY <= now - auth_time <= seconds:
         return _ALLOW
-    return Challenge(_STEP_UP, max_age=seconds)
+    return _step_up(principal, max_age=seconds)
+
+
+def _step_up(principal: Principal, *acr_values: str, max_age: int | None = None) -> Decision:
+    if principal.api_key_id is not None:
+        return Deny(_LOGIN_MISSING)  # to ask a machine for a person's login would have it try for ever
+    return Challenge(_STEP_UP, acr_values, max_age)
 
 
 def _acr_for(methods: frozenset[str]) -> str:
@@ -166,8 +175,14 @@ def _parts(rule: Rule) -> tuple[Rule, ...]:
             return ()
 
 
-def _claim_names(rule: Rule) -> Iterator[str]:
-    if isinstance(rule, Claims):
-        yield from (name for name, _ in rule.required)
+def _missing(rule: Rule, principal: Principal) -> Iterator[str]:
+    """For each thing that the rule asks about and that nothing is known of, why it denies."""
+    match rule:
+        case Claims(required):
+            yield from ("claim_missing" for name, _ in required if name not in principal.claims)
+        case Amr() | Acr() | MaxAge() if principal.api_key_id is not None:
+            yield _LOGIN_MISSING
+        case ClientIs() if principal.client_id is None:
+            yield "client_missing"
     for part in _parts(rule):
-        yield from _claim_names(part)
+        yield from _missing(part, principal)

@@ -18,6 +18,7 @@ class Route:
     """One line of the config. ``hosts`` are names with or without a port, or ``*``; ``methods`` empty means any.
 
     ``tenants`` None means any. ``encoded_slash`` lets ``%2f``, ``%23`` and ``%3f`` be data in a ``{param}``.
+    ``api_keys``: an API key will do in place of an access token.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Route:
     pass_authorization: bool = False
     audit_allow: bool = False
     signed_identity: bool = False
+    api_keys: bool = False
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
 

@@ -5,6 +5,7 @@ Built once from the configuration, immutable, never empty. Who passes is ``polic
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import assert_never
 
 from policies import acr
 
@@ -178,6 +179,34 @@ def scopes_asked_for(rule: Rule) -> frozenset[str]:
             return frozenset().union(*map(scopes_asked_for, rules))
         case _:
             return frozenset()
+
+
+def open_to_api_keys(rule: Rule) -> bool:
+    """Whether any API key could pass: it has neither a login nor a client nor claims."""
+    match rule:
+        case Anonymous() | Scopes() | SourceIp():
+            return True
+        case Claims() | Amr() | Acr() | MaxAge() | ClientIs():
+            return False
+        case All(rules):
+            return all(map(open_to_api_keys, rules))
+        case Any(rules):
+            return any(map(open_to_api_keys, rules))
+        case Not(inner):
+            return _knowable_of_api_keys(inner)
+        case _:
+            assert_never(rule)
+
+
+def _knowable_of_api_keys(rule: Rule) -> bool:
+    """Whether a rule asks only about what an API key has: of anything else, ``not`` denies."""
+    match rule:
+        case All(rules) | Any(rules):
+            return all(map(_knowable_of_api_keys, rules))
+        case Not(inner):
+            return _knowable_of_api_keys(inner)
+        case _:
+            return open_to_api_keys(rule)
 
 
 def _refuse_empty(name: str, values: object) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenants.pruning import delete_oldest
 from tenants.tables import changes
 
-ChangeKind = Literal["tenant", "revocation"]
+ChangeKind = Literal["tenant", "revocation", "api_key"]
 
 _LOCK = 0x79657474_66656564  # "yettfeed"
 BATCH = 10_000

@@ -13,7 +13,7 @@ People = Literal["yss_", "ylg_", "ymt_", "ydv_", "ypr_", "yvf_", "yic_"]
 
 Prefix = People | Literal["yrt_", "ycs_", "yac_", "yar_", "ybg_", "ydc_", "yrg_", "yia_"]
 """Refresh token, client secret; authorization code, pushed request, a request that waits, device code; registration and
-initial access token.
+initial access token. API keys, behind ``yak_``, name their tenant as well: api_key.py.
 """
 
 

@@ -160,3 +160,21 @@ former_issuers = owned(
     Column("until", UtcDateTime, nullable=False),
     key=("issuer",),
 )
+
+# What machines send that cannot do OAuth. One that ended stays for a time, so that who still sends it can be told.
+api_keys = owned(
+    "api_keys",
+    Column("id", Uuid, nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("scopes", Json, nullable=False),
+    Column("audiences", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+    Column("last_used_at", UtcDateTime),
+    UniqueConstraint("tenant_id", "digest"),
+    key=("id",),
+)
+Index("ix_api_keys_expiry", api_keys.c.expires_at)
+Index("ix_api_keys_revoked", api_keys.c.revoked_at)

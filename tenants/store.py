@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.activity import Activity
+from tenants.api_keys import ApiKeys
 from tenants.audit_outbox import AuditOutbox
 from tenants.authorization_codes import AuthorizationCodes
 from tenants.authorization_requests import AuthorizationRequests
@@ -85,6 +86,7 @@ class TenantStore:
     registration_tokens: RegistrationTokens
     logout_notices: LogoutNotices
     former_issuers: FormerIssuers
+    api_keys: ApiKeys
 
 
 class Store:
@@ -146,4 +148,5 @@ class Store:
             registration_tokens=RegistrationTokens(connection, tenant_id, now),
             logout_notices=logout_notices,
             former_issuers=FormerIssuers(connection, tenant_id, changes, now),
+            api_keys=ApiKeys(connection, tenant_id, changes, now),
         )

@@ -3,7 +3,7 @@
 The order is fixed: form; the issuer chooses the tenant; (tenant, kid) chooses the key; type, algorithm and expiry; only
 then the signature; then every claim; then revocation. A token that passed is remembered and not verified again until
 something changed. Synchronous and without I/O. Owns that order. Not which audience or scope a route wants
-(policies/access.py).
+(policies/access.py), nor what an API key is good for (api_key.py): it tells one by its prefix, and hands it on.
 """
 
 import sys
@@ -17,6 +17,7 @@ from uuid import UUID
 from gateway.authn.token_table import Remembered, TokenTable
 from policies import claims
 from policies.principal import Principal
+from tenants.api_key import PREFIX
 from tenants.jose import UnusableKey, VerifyingKey
 from tenants.unverified_token import Malformed, UnverifiedToken, parse_unverified
 
@@ -25,15 +26,17 @@ from tenants.unverified_token import Malformed, UnverifiedToken, parse_unverifie
 class InvalidToken:
     """The token does not count. ``reason`` is a stable snake_case code; ``detail`` (a claim's name, what was wrong with
     the form) is for logs. ``proved_tenant`` is the tenant whose key signed it, where that was verified; what a token
-    only says of itself is nobody's to write into a tenant's log.
+    only says of itself is nobody's to write into a tenant's log. ``api_key_id`` is of an API key that was known.
 
     Reasons: token_malformed, issuer_unknown, tenant_suspended, token_type, token_header, key_id_missing, key_unknown,
-    alg_mismatch, token_expired, signature_invalid, key_unusable, claims_invalid, token_not_yet_valid, token_revoked.
+    alg_mismatch, token_expired, signature_invalid, key_unusable, claims_invalid, token_not_yet_valid, token_revoked;
+    of API keys api_key_malformed, api_key_unknown, api_key_revoked, api_key_expired, tenant_suspended.
     """
 
     reason: str
     detail: str = ""
     proved_tenant: UUID | None = None
+    api_key_id: str | None = None
 
     def __bool__(self) -> NoReturn:
         raise TypeError("a refusal is matched, never truth-tested")
@@ -67,19 +70,35 @@ class Snapshot(Protocol):
         """Whether token, session, client or subject were revoked."""
 
 
+_API_KEY = PREFIX.encode("ascii")
+
+
 class Bearer:
-    """Authenticates access tokens. ``clock`` gives seconds since the epoch, ``leeway`` is in seconds."""
+    """Authenticates access tokens. ``clock`` gives seconds since the epoch, ``leeway`` is in seconds. ``api_keys``
+    authenticates API keys, where those may stand in a token's place.
+    """
 
-    __slots__ = ("_clock", "_leeway", "_recall", "_snapshot", "_table")
+    __slots__ = ("_api_keys", "_clock", "_leeway", "_recall", "_snapshot", "_table")
 
-    def __init__(self, snapshot: Snapshot, table: TokenTable, clock: Callable[[], float], *, leeway: int = 0) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        table: TokenTable,
+        clock: Callable[[], float],
+        *,
+        leeway: int = 0,
+        api_keys: Callable[[bytes], Principal | InvalidToken] | None = None,
+    ) -> None:
         self._snapshot, self._table, self._clock, self._leeway = snapshot, table, clock, leeway
+        self._api_keys = api_keys
         self._recall = table.get
 
     def authenticate(self, token: bytes) -> Principal | InvalidToken:
         """Who sends it. Never raises for anything that a client can send."""
         entry = self._recall(token)
         if entry is None:
+            if self._api_keys is not None and token.startswith(_API_KEY):
+                return self._api_keys(token)
             return self._verify(token)
         if entry.expires_at <= (now := self._clock()):
             self._table.forget(token)

@@ -4,6 +4,7 @@ import os
 
 import click
 
+from gateway.cli.api_key import api_key
 from gateway.cli.audit import audit
 from gateway.cli.client import client
 from gateway.cli.demo import demo
@@ -42,7 +43,7 @@ def main(context: click.Context) -> None:
     context.call_on_close(lambda: os.umask(before))
 
 
-for _command in (serve, demo, init, migrate, tenant, user, role, client, key, audit, policy):
+for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, policy):
     main.add_command(_command)
 tenant.add_command(configure)
 tenant.add_command(change_issuer)

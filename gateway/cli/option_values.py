@@ -29,6 +29,11 @@ def one_duration(_: click.Context, __: click.Parameter, text: str | None) -> tim
     return None if text is None else _duration(text)
 
 
+def duration_or_never(_: click.Context, __: click.Parameter, text: str) -> timedelta | None:
+    """A duration in whole seconds; None for ``never``, which has to be said."""
+    return None if text == NEVER else _duration(text)
+
+
 def whole_number(_: click.Context, __: click.Parameter, text: str | None) -> int | str | None:
     """A number, or ``default``."""
     if text is None or text == DEFAULT:

@@ -48,7 +48,8 @@ class UserInfo:
         if principal.session_id is None:
             raise InvalidBearer(reason="subject_is_no_user")
         issuer = await self._issuers.get(call.tenant.id, under=call.tenant.issuer)
-        registered = None if issuer is None else issuer.clients.get(principal.client_id)
+        client_id = principal.client_id
+        registered = None if issuer is None or client_id is None else issuer.clients.get(client_id)
         if issuer is None or registered is None or not registered.client.active:
             raise InvalidBearer(reason="client_disabled")
         async with step(self._store, call.tenant.id, read_only=True) as store:

@@ -1,7 +1,8 @@
-"""Who calls an API: the principal of a request's access token, a bearer's (RFC 6750) or bound to a key (RFC 9449).
+"""Who calls an API: the principal of a request's access token, a bearer's (RFC 6750) or bound to a key (RFC 9449), or
+of an API key, which is sent like a bearer's token.
 
-Owns what a request presents, and what is refused of it. Not whether a token counts (authn/bearer.py), whether a proof
-is good (authn/dpop.py), or what the principal may do.
+Owns what a request presents, and what is refused of it. Not whether a token or a key counts (authn/bearer.py,
+authn/api_key.py), whether a proof is good (authn/dpop.py), or what the principal may do.
 """
 
 from collections.abc import Callable
@@ -25,6 +26,10 @@ class InvalidToken(Protocol):
     @property
     def proved_tenant(self) -> UUID | None:
         """Whose key signed it, where that was verified: whose log it belongs to."""
+
+    @property
+    def api_key_id(self) -> str | None:
+        """Which API key it is, where it is one that is known."""
 
 
 Authenticate = Callable[[bytes], Principal | InvalidToken]
@@ -52,7 +57,7 @@ class Callers:
                 return None
             request.proved_tenant = outcome.tenant_id  # whoever sends it: not its principal
             return refusal.invalid_token(TOKEN_BOUND, "DPoP")
-        request.proved_tenant = outcome.proved_tenant
+        request.proved_tenant, request.api_key_id = outcome.proved_tenant, outcome.api_key_id
         return refusal.invalid_token(outcome.reason)
 
     def _prove(self, request: ProxiedRequest, value: bytes) -> Refusal | None:
@@ -60,9 +65,12 @@ class Callers:
         token = value.lstrip(b" ")
         principal = self._authenticate(token)
         if not isinstance(principal, Principal):
-            request.proved_tenant = principal.proved_tenant
+            request.proved_tenant, request.api_key_id = principal.proved_tenant, principal.api_key_id
             return refusal.invalid_token(principal.reason, "DPoP")
         request.proved_tenant = principal.tenant_id
+        if principal.api_key_id is not None:  # answered as one that is unknown, so without a nonce
+            request.api_key_id = principal.api_key_id
+            return refusal.invalid_token("api_key_not_bearer", "DPoP")
         request.nonce = self._possession.nonce(principal.tenant_id)
         proved = self._possession.prove(
             principal, token, request.inbound.proofs, method=request.scope["method"], url=request.url

@@ -18,7 +18,7 @@ from gateway.proxy.request import ProxiedRequest
 from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
 from policies.path import NotCanonical
-from policies.route import Matched, MethodNotAllowed, NotFound, Route
+from policies.route import Match, Matched, MethodNotAllowed, NotFound, Route
 
 _WELL_KNOWN = (".well-known", "oauth-protected-resource")
 _RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer look
@@ -70,8 +70,11 @@ class Gate:
                 return None
             # Whose token it is may change which route answers, and whether there is one.
             token_refused = self._identify(request)
+            for_strangers = found
             if request.principal is not None and not (isinstance(found, Matched) and not found.tenant_decides):
                 found = table.match(host, method, segments, request.principal.tenant)
+            if request.principal is not None and request.principal.api_key_id is not None and not _takes_keys(found):
+                found, token_refused = for_strangers, refusal.invalid_token("api_key_not_allowed")
         except NotCanonical as error:
             return Refusal(refusal.PATH_NOT_CANONICAL, error.reason)
         match found:
@@ -110,3 +113,8 @@ class Gate:
                 return refusal.step_up(reason, acr_values, max_age, request.scheme)
             case _:
                 assert_never(decision)
+
+
+def _takes_keys(found: Match) -> bool:
+    """Where not, an API key is answered as a token that nobody knows, so that nothing can be learned of it."""
+    return isinstance(found, Matched) and found.route.api_keys

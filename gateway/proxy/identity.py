@@ -17,7 +17,7 @@ _SCHEMES = (b"http", b"https")
 
 
 class IdentityLines:
-    """``X-Yett-Tenant``, ``-Subject``, ``-Client`` and ``-Scopes`` of a principal, remembered."""
+    """``X-Yett-Tenant``, ``-Subject``, ``-Client`` (an API key has none) and ``-Scopes`` of a principal, remembered."""
 
     def __init__(self) -> None:
         self._lines: dict[int, tuple[Principal, bytes]] = {}
@@ -128,9 +128,10 @@ def _identity_lines(principal: Principal) -> bytes:
         for name, value in (
             ("tenant", _field(principal.tenant)),
             ("subject", _field(principal.subject)),
-            ("client", _field(principal.client_id)),
+            ("client", None if principal.client_id is None else _field(principal.client_id)),
             ("scopes", " ".join(_field(scope) for scope in sorted(principal.scopes))),
         )
+        if value is not None
     ).encode("ascii")
 
 

@@ -181,6 +181,7 @@ class DataPlane:
                 tenant_id=principal.tenant_id if principal else request.proved_tenant,
                 subject=principal.subject if principal else None,
                 client_id=principal.client_id if principal else None,
+                api_key_id=request.api_key_id,
             )
         )
 

@@ -18,9 +18,10 @@ Scope = Mapping[str, Any]
 @dataclass(slots=True)
 class ProxiedRequest:
     """``principal`` and ``matched`` are filled in on the way; ``proved_tenant`` is whose token it is where there is no
-    principal; ``nonce`` is what the next DPoP proof has to carry, where this request is one with a proof;
-    ``permission`` is what every answer says to pages of other origins, where the configuration lists any;
-    ``identity`` the line that vouches for the principal, where the route wants one.
+    principal, ``api_key_id`` which of that tenant's API keys, if it is one; ``nonce`` is what the next DPoP proof has
+    to carry, where this request is one with a proof; ``permission`` is what every answer says to pages of other
+    origins, where the configuration lists any; ``identity`` the line that vouches for the principal, where the route
+    wants one.
     """
 
     scope: Scope
@@ -29,6 +30,7 @@ class ProxiedRequest:
     ids: RequestIds
     principal: Principal | None = None
     proved_tenant: UUID | None = None
+    api_key_id: str | None = None
     matched: Matched | None = None
     scheme: Scheme = "Bearer"
     nonce: str | None = None

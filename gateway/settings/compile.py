@@ -35,6 +35,7 @@ def route_findings(facts: Facts) -> Iterator[Finding]:
                 ("routes", index, "encoded_slash"),
                 "has no effect: only a {param} of the path can hold an encoded slash",
             )
+        yield from _api_key_findings(index, route)
         if route.name not in sound:
             sound[route.name], positions[route.name] = _route(route), index
     for _ in range(_MAX_TIES):
@@ -52,6 +53,22 @@ def route_findings(facts: Facts) -> Iterator[Finding]:
             return
 
 
+def _api_key_findings(index: int, route: Route) -> Iterator[Finding]:
+    """Where ``api_keys: allow`` says nothing, or says too much."""
+    if route.api_keys == "refuse":
+        return
+    place = ("routes", index, "api_keys")
+    if route.require == "anonymous":
+        yield place, "has no effect: an anonymous route asks for no key"
+    elif not rule.open_to_api_keys(_rule(route.require)):
+        yield place, "has no effect: no API key can pass `require`, since none has a login, a client or claims"
+    if route.authorization == "forward":
+        yield (
+            place,
+            "hands the keys themselves to the upstream, together with `authorization: forward`; drop one of them",
+        )
+
+
 def _route(route: Route) -> CompiledRoute:
     return CompiledRoute(
         name=route.name,
@@ -65,6 +82,7 @@ def _route(route: Route) -> CompiledRoute:
         pass_authorization=route.authorization == "forward",
         audit_allow=route.audit == "allow",
         signed_identity=route.identity == "jwt",
+        api_keys=route.api_keys == "allow",
     )
 
 

@@ -133,3 +133,4 @@ class Route(Section):
     authorization: Literal["strip", "forward"] = "strip"
     identity: Literal["headers", "jwt"] = "headers"
     audit: Literal["refusals", "allow"] = "refusals"
+    api_keys: Literal["refuse", "allow"] = "refuse"

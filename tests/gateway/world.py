@@ -21,6 +21,7 @@ from gateway.installation import Installation, open_installation
 from gateway.mail.configured import configured_mailer
 from gateway.place import Places
 from gateway.settings import Settings
+from tenants.api_key_uses import ApiKeyUses
 from tenants.client import DEVICE_CODE, GRANT_TYPES
 from tenants.clients import Client
 from tenants.hashing import HashingPool
@@ -161,9 +162,9 @@ async def opened(settings: Settings, hashing: HashingPool, seeded: Seeded, clock
         snapshot = Snapshot(installation.database, clock=clock, monotonic=clock.monotonic)
         await snapshot.load()
         recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=clock)
-        service = compose(
-            installation, snapshot, recorder, hashing, {}, Breaches.of(settings), Places(settings.geoip_database)
-        )
+        uses = ApiKeyUses(installation.database)
+        places = Places(settings.geoip_database)
+        service = compose(installation, snapshot, recorder, hashing, {}, Breaches.of(settings), places, uses)
         yield World(installation, snapshot, recorder, service, clock, acme, globex)
 
 

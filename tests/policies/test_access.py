@@ -14,7 +14,20 @@ from policies import acr
 from policies.access import decide, explain
 from policies.decision import Allow, Challenge, Decision, Deny
 from policies.principal import Principal
-from policies.rule import Acr, All, Amr, Anonymous, Claims, ClientIs, MaxAge, Not, Rule, Scopes, SourceIp
+from policies.rule import (
+    Acr,
+    All,
+    Amr,
+    Anonymous,
+    Claims,
+    ClientIs,
+    MaxAge,
+    Not,
+    Rule,
+    Scopes,
+    SourceIp,
+    open_to_api_keys,
+)
 from policies.rule import Any as AnyOf
 
 NOW = 1_800_000_000
@@ -34,6 +47,18 @@ ALICE = Principal(
     acr=acr.PASSWORD,
     amr=frozenset({"pwd"}),
     claims={"department": "sales", "groups": ["a", "b"], "level": 1, "staff": True},
+)
+
+KEY = replace(
+    ALICE,
+    subject="key/k1",
+    client_id=None,
+    session_id=None,
+    auth_time=None,
+    acr=None,
+    amr=frozenset(),
+    claims={},
+    api_key_id="k1",
 )
 
 
@@ -212,7 +237,8 @@ RULES: st.SearchStrategy[Rule] = st.recursive(
     ),
     max_leaves=8,
 )
-PRINCIPALS = st.builds(
+KEYS = st.builds(lambda names: replace(KEY, scopes=frozenset(names)), st.sets(st.sampled_from(["orders:read", "x"])))
+TOKENS = st.builds(
     lambda names, acr, age, attributes: replace(
         ALICE, scopes=frozenset(names), acr=acr, auth_time=None if age is None else NOW - age, claims=attributes
     ),
@@ -221,6 +247,7 @@ PRINCIPALS = st.builds(
     st.one_of(st.none(), st.integers(0, 5)),
     st.sampled_from([ALICE.claims, {}, {"absent": 1}]),
 )
+PRINCIPALS = st.one_of(TOKENS, KEYS)
 
 
 @given(RULES)
@@ -294,3 +321,70 @@ def test_claims_of_a_principal_are_only_read() -> None:
     frozen: Mapping[str, Any] = ALICE.claims
     verdict(claims(groups="b"))
     assert frozen["groups"] == ["a", "b"]
+
+
+# --- API keys
+
+
+@pytest.mark.parametrize("rule", [Amr(frozenset({"pwd"})), Acr(acr.PASSWORD), STEP_UP, MaxAge(900)])
+def test_an_api_key_stands_for_no_login_and_is_not_asked_for_one(rule: Rule) -> None:
+    assert verdict(rule, KEY) == Deny("login_missing")
+    assert verdict(All((YES, rule)), KEY) == Deny("login_missing")
+    assert verdict(AnyOf((rule, YES)), KEY) == Allow()
+
+
+def test_an_api_key_has_scopes_and_an_address_and_neither_a_client_nor_claims() -> None:
+    assert verdict(YES, KEY) == Allow()
+    assert verdict(scopes("x"), KEY) == Deny("insufficient_scope", frozenset({"x"}))
+    assert verdict(SourceIp((ip_network("192.0.2.0/24"),)), KEY) == Allow()
+    assert verdict(ClientIs(frozenset({"demo-app"})), KEY) == Deny("client_not_allowed")
+    assert verdict(claims(department="sales"), KEY) == Deny("claim_missing")
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (Amr(frozenset({"otp"})), "login_missing"),
+        (STEP_UP, "login_missing"),
+        (MaxAge(1), "login_missing"),
+        (NO, "client_missing"),
+        (claims(department="ops"), "claim_missing"),
+        (Not(NO), "client_missing"),
+        (All((scopes("x"), NO)), "client_missing"),
+        (AnyOf((scopes("x"), STEP_UP)), "login_missing"),
+    ],
+)
+def test_what_an_api_key_lacks_opens_no_door_under_not(rule: Rule, reason: str) -> None:
+    assert verdict(Not(rule), KEY) == Deny(reason)
+
+
+def test_not_is_as_ever_where_it_asks_for_what_an_api_key_has() -> None:
+    assert verdict(Not(scopes("x")), KEY) == Allow()
+    assert verdict(Not(YES), KEY) == Deny("excluded")
+
+
+@given(RULES, KEYS)
+def test_an_api_key_passes_only_what_is_open_to_api_keys(rule: Rule, key: Principal) -> None:
+    assert not isinstance(verdict(rule, key), Challenge)
+    if not open_to_api_keys(rule):
+        assert isinstance(verdict(rule, key), Deny)
+
+
+@pytest.mark.parametrize(
+    ("rule", "is_open"),
+    [
+        (YES, True),
+        (SourceIp((ip_network("10.0.0.0/8"),)), True),
+        (All((YES, STEP_UP)), False),
+        (AnyOf((YES, STEP_UP)), True),
+        (AnyOf((NO, claims(a=1))), False),
+        (Not(scopes("x")), True),
+        (Not(NO), False),
+        (Not(AnyOf((YES, STEP_UP))), False),
+        (Not(Not(YES)), True),
+        (Not(Not(STEP_UP)), False),
+        (All((YES, Not(MaxAge(1)))), False),
+    ],
+)
+def test_which_rules_are_open_to_api_keys(rule: Rule, is_open: bool) -> None:
+    assert open_to_api_keys(rule) is is_open

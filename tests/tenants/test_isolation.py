@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tenants.api_keys import ApiKey
 from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
 from tenants.authorization_codes import AuthorizationCode
@@ -98,6 +99,8 @@ class Inhabitants:
     begun: BegunRequest
     started: StartedDevice
     asking: DeviceCode
+    api_key: ApiKey
+    api_key_text: str
 
 
 async def settle(directory: Directory, store: Store, clock: Clock, number: int) -> Inhabitants:
@@ -171,6 +174,7 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         started = await mine.device_codes.start("app", scopes=[], audiences=[API], lifetime=HOUR, address=HOME.address)
         asking = await mine.device_codes.find(started.device_code)
         await mine.seen_ids.first_time("assertion", f"jti-of-{slug}", clock() + HOUR)
+        key, key_text = await mine.api_keys.create(f"Of {slug}", scopes=["orders:read"], audiences=[API], lifetime=HOUR)
         first = await mine.refresh_tokens.begin_family(
             session.id, "app", scopes=["orders:read"], audiences=[API], idle=HOUR, absolute=HOUR
         )
@@ -231,6 +235,8 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         begun=begun,
         started=started,
         asking=asking,
+        api_key=key,
+        api_key_text=key_text,
     )
 
 
@@ -509,6 +515,13 @@ ATTEMPTS: Mapping[str, Attempt] = {
         unaware,
     ),
     "former_issuers.end": (lambda my, their: my.former_issuers.end(their.session.expires_at), unaware),
+    "api_keys.create": (
+        lambda my, _: my.api_keys.create("Mine", scopes=["orders:read"], audiences=[API], lifetime=None),
+        unaware,
+    ),
+    "api_keys.get": (lambda my, their: my.api_keys.get(their.api_key.id), nothing),
+    "api_keys.list": (lambda my, _: my.api_keys.list(), unaware),
+    "api_keys.revoke": (lambda my, their: my.api_keys.revoke(their.api_key.id), refused(NotFound)),
     "begun_requests.begin": (
         lambda my, _: my.begun_requests.begin("only-theirs", "https://app.example/", {}, lifetime=HOUR),
         _FOREIGN_KEY,
@@ -616,7 +629,7 @@ async def test_ten_tenants_with_the_same_names_stay_strangers(
     async with store.for_tenant(other.tenant_id) as theirs:  # something stays in the outbox as well
         await theirs.audit.add(Event(type="login.succeeded", outcome="success", subject=str(other.user_id)))
     before = await dump(superuser)
-    secrets = owned(of_tenant(before, other.tenant_id)) | {other.secret, other.refresh_token}
+    secrets = owned(of_tenant(before, other.tenant_id)) | {other.secret, other.refresh_token, other.api_key_text}
     assert all(of_tenant(before, other.tenant_id).values()), "every table has a row to protect"
 
     async def attempt(call: Callable[[TenantStore, Inhabitants], Awaitable[Any]]) -> Any:

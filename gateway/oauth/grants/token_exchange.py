@@ -139,7 +139,11 @@ class TokenExchangeGrant:
             _EVENT,
             user_name=None if party.user is None else party.user.name,
             issued_token_type=ACCESS_TOKEN_URN,
-            details={"actor": str(exchange.actor["sub"]), "from_client": subject.client_id, "audiences": [*audiences]},
+            details={
+                "actor": str(exchange.actor["sub"]),
+                "from_client": str(subject.client_id),
+                "audiences": [*audiences],
+            },
         )
 
     def _verified(self, request: GrantRequest, unverified_token: str, whose: str) -> Principal:
@@ -155,7 +159,7 @@ async def _party(store: TenantStore, request: GrantRequest, principal: Principal
     Of the session the token keeps what it was issued with: who stepped up since did not do so for this token. No row is
     held: who is disabled in this moment is refused whenever the token was issued (tenants/revocations.py).
     """
-    registered = request.issuer.clients.get(principal.client_id)
+    registered = None if principal.client_id is None else request.issuer.clients.get(principal.client_id)
     if registered is None or not registered.client.active:
         return Deny("client_disabled")
     if principal.session_id is None:

@@ -11,6 +11,7 @@ from gateway.app import compose
 from gateway.breach import Breaches
 from gateway.place import Places
 from policies.dpop import ALGORITHMS
+from tenants.api_key_uses import ApiKeyUses
 from tests.gateway.conftest import OpenWorld
 from tests.gateway.prover import Prover
 from tests.gateway.world import World
@@ -104,7 +105,8 @@ async def test_a_nonce_that_is_over_is_answered_with_another(world: World) -> No
 async def test_another_process_takes_the_nonce_of_the_first(world: World) -> None:
     prover = await ready(world)
     settings = world.installation.settings
-    parts: Any = (None, {}, Breaches.of(settings), Places(settings.geoip_database))
+    uses = ApiKeyUses(world.installation.database)
+    parts: Any = (None, {}, Breaches.of(settings), Places(settings.geoip_database), uses)
     other = compose(world.installation, world.snapshot, world.recorder, *parts).public
     form = {"grant_type": "client_credentials"}
     answer = await proved(world, prover, form, app=other, auth=("web", world.acme.secret))

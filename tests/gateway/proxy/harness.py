@@ -249,6 +249,7 @@ class Refused:
     def __init__(self, reason: str) -> None:
         self.reason = reason
         self.proved_tenant: UUID | None = None
+        self.api_key_id: str | None = None
 
 
 STEP_UP: Rule = All((Scopes(frozenset({"admin"})), Acr(acr.MFA), MaxAge(900)))

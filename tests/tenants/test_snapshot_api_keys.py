@@ -1,0 +1,206 @@
+"""API keys in the snapshot: heard of within a poll, found in their own tenant only, cheap, and forgotten in time."""
+
+import tracemalloc
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tenants.api_key import KnownKey, digest, new_text, read
+from tenants.api_keys import KEPT, ApiKey
+from tenants.snapshot import FEED_RETENTION, Snapshot
+from tenants.store import Store
+from tenants.tables import changes as feed
+from tenants.tables import metadata
+from tenants.tenant import Tenant
+from tests.conftest import Clock
+from tests.tenants.conftest import API
+
+
+async def make(store: Store, tenant: Tenant, **changes: Any) -> tuple[ApiKey, str]:
+    asked: dict[str, Any] = {"scopes": ["orders:read"], "audiences": [API], "lifetime": timedelta(days=1)}
+    async with store.for_tenant(tenant.id) as mine:
+        return await mine.api_keys.create("n", **asked | changes)
+
+
+def known(snapshot: Snapshot, text: str, tenant_id: UUID | None = None) -> KnownKey | None:
+    unverified = read(text.encode())
+    assert unverified is not None
+    return snapshot.api_key(tenant_id or unverified.tenant_id, unverified.digest)
+
+
+async def test_a_new_key_and_its_revocation_are_heard_within_a_poll(
+    store: Store, snapshot: Snapshot, acme: Tenant, clock: Clock
+) -> None:
+    await snapshot.load()
+    made, text = await make(store, acme)
+    assert known(snapshot, text) is None
+    assert await snapshot.poll() == 1
+    at = clock().timestamp()
+    assert known(snapshot, text) == KnownKey(
+        made.id, frozenset({"orders:read"}), frozenset({API}), at, at + 24 * 3600, None
+    )
+    version = snapshot.version
+    async with store.for_tenant(acme.id) as mine:
+        await mine.api_keys.revoke(made.id)
+    await snapshot.poll()
+    found = known(snapshot, text)
+    assert found is not None
+    assert found.revoked_at == at
+    assert snapshot.version > version
+
+
+async def test_what_is_loaded_is_what_was_heard(store: Store, snapshot: Snapshot, acme: Tenant, globex: Tenant) -> None:
+    await snapshot.load()
+    texts = [(await make(store, tenant, lifetime=None))[1] for tenant in (acme, globex, acme)]
+    await snapshot.poll()
+    heard = [known(snapshot, text) for text in texts]
+    await snapshot.load()
+    assert None not in heard
+    assert [known(snapshot, text) for text in texts] == heard
+
+
+async def test_a_key_is_found_in_its_own_tenant_only(
+    store: Store, snapshot: Snapshot, acme: Tenant, globex: Tenant
+) -> None:
+    _, text = await make(store, acme)
+    await make(store, globex)
+    await snapshot.load()
+    assert known(snapshot, text) is not None
+    assert known(snapshot, text, globex.id) is None
+    assert known(snapshot, text, uuid4()) is None
+
+
+async def test_a_row_of_the_same_hash_in_another_tenant_takes_nothing_over(
+    store: Store, snapshot: Snapshot, acme: Tenant, globex: Tenant, superuser: AsyncEngine, clock: Clock
+) -> None:
+    made, text = await make(store, acme)
+    forged = {
+        "tenant_id": globex.id,
+        "id": made.id,
+        "digest": digest(text.encode()),
+        "name": "forged",
+        "scopes": ["admin"],
+        "audiences": [API],
+        "created_at": clock(),
+    }
+    await snapshot.load()
+    async with superuser.begin() as connection:
+        await connection.execute(insert(metadata.tables["api_keys"]), forged)
+        change = {"tenant_id": globex.id, "kind": "api_key", "ref": str(made.id), "at": clock()}
+        await connection.execute(insert(feed).inline(), change)
+    for ask in (snapshot.poll, snapshot.load):
+        await ask()
+        found = known(snapshot, text)
+        assert found is not None
+        assert found.scopes == {"orders:read"}
+
+
+async def test_what_another_version_says_of_keys_stops_nothing(
+    store: Store, snapshot: Snapshot, acme: Tenant, superuser: AsyncEngine, clock: Clock
+) -> None:
+    await snapshot.load()
+    told = {"tenant_id": acme.id, "kind": "api_key", "ref": "all of them", "at": clock()}
+    async with superuser.begin() as connection:
+        await connection.execute(insert(feed).inline(), told)
+    _, text = await make(store, acme)
+    assert await snapshot.poll() == 2
+    assert known(snapshot, text) is not None
+
+
+async def test_a_change_of_a_key_reads_no_tenant_anew(store: Store, snapshot: Snapshot, acme: Tenant) -> None:
+    await snapshot.load()
+    facts = snapshot.by_id(acme.id)
+    await make(store, acme)
+    await snapshot.poll()
+    assert snapshot.by_id(acme.id) is facts
+
+
+async def test_a_change_of_the_tenant_leaves_its_keys(store: Store, snapshot: Snapshot, acme: Tenant) -> None:
+    _, text = await make(store, acme)
+    await snapshot.load()
+    found = known(snapshot, text)
+    async with store.for_tenant(acme.id) as mine:
+        await mine.settings.set_active(False)
+    await snapshot.poll()
+    assert found is not None
+    assert known(snapshot, text) is found
+
+
+async def test_after_a_long_silence_keys_are_loaded_anew(
+    store: Store, snapshot: Snapshot, acme: Tenant, clock: Clock
+) -> None:
+    made, text = await make(store, acme)
+    await snapshot.load()
+    async with store.for_tenant(acme.id) as mine:
+        await mine.api_keys.revoke(made.id)
+    clock.advance(seconds=FEED_RETENTION.total_seconds())
+    assert await snapshot.poll() == 0
+    found = known(snapshot, text)
+    assert found is not None
+    assert found.revoked_at is not None
+
+
+async def test_keys_that_ended_long_ago_do_not_add_up(
+    store: Store, snapshot: Snapshot, acme: Tenant, clock: Clock
+) -> None:
+    expired, revoked, lasting = [await make(store, acme, lifetime=life) for life in (timedelta(1), None, None)]
+    await snapshot.load()
+    async with store.for_tenant(acme.id) as mine:
+        await mine.api_keys.revoke(revoked[0].id)
+    await snapshot.poll()
+    clock.advance(seconds=(KEPT + timedelta(days=1, seconds=1)).total_seconds())
+    snapshot._heard(clock.monotonic())  # else so long a silence has everything loaded anew
+    await make(store, acme)
+    assert await snapshot.poll() == 1
+    assert [known(snapshot, text) is not None for _, text in (expired, revoked, lasting)] == [False, False, True]
+
+
+async def test_a_key_takes_little_memory(snapshot: Snapshot, superuser: AsyncEngine, clock: Clock) -> None:
+    """Ten thousand tenants with five keys each take 18 MB [measured]: 364 bytes a key, the tenants' own facts aside."""
+    tenant_ids = [uuid4() for _ in range(300)]
+    homes = [
+        {
+            "id": tenant_id,
+            "slug": f"t{number}",
+            "name": "T",
+            "issuer": f"https://auth.example.com/t/t{number}",
+            "active": True,
+            "signing_alg": "ES256",
+            "lifetimes": {},
+            "people": {},
+            "branding": {},
+            "provider": {},
+            "created_at": clock(),
+        }
+        for number, tenant_id in enumerate(tenant_ids)
+    ]
+    rows = [
+        {
+            "tenant_id": tenant_id,
+            "id": uuid4(),
+            "digest": digest(new_text(tenant_id).encode()),
+            "name": "n",
+            "scopes": ["orders:read", "orders:write"],
+            "audiences": [API],
+            "created_at": clock(),
+            "expires_at": clock() + timedelta(days=365),
+        }
+        for tenant_id in tenant_ids
+        for _ in range(5)
+    ]
+    async with superuser.begin() as connection:
+        await connection.execute(insert(metadata.tables["tenants"]), homes)
+        await connection.execute(insert(metadata.tables["api_keys"]), rows)
+    del homes, rows
+    tracemalloc.start()
+    try:
+        await snapshot.load()
+        with_keys, _ = tracemalloc.get_traced_memory()
+        snapshot._api_keys.clear()
+        without, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (with_keys - without) / 1500 < 500
