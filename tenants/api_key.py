@@ -21,14 +21,6 @@ LENGTH: Final = len(PREFIX) + (_ID_BYTES + _RANDOM_BYTES) * 4 // 3
 
 
 @dataclass(frozen=True, slots=True)
-class UnverifiedKey:
-    """What a text says of itself, and what it would be stored as."""
-
-    tenant_id: UUID
-    digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class KnownKey:
     """A key that there is, or was until not long ago. Times are seconds since the epoch; without ``expires_at`` it
     does not expire.
@@ -57,8 +49,8 @@ def digest(text: bytes) -> bytes:
     return sha256(text).digest()
 
 
-def read(text: bytes) -> UnverifiedKey | None:
-    """What was sent, if it has the form of a key. As cheap for a key that there is as for one that is made up."""
+def named_tenant(text: bytes) -> UUID | None:
+    """The tenant that a text names, if it has the form of a key. That proves nothing yet."""
     if len(text) != LENGTH:
         return None
     try:
@@ -67,4 +59,4 @@ def read(text: bytes) -> UnverifiedKey | None:
         return None
     if len(body) != _ID_BYTES + _RANDOM_BYTES:  # signs that are not of the alphabet are passed over
         return None
-    return UnverifiedKey(UUID(bytes=body[:_ID_BYTES]), digest(text))
+    return UUID(bytes=body[:_ID_BYTES])

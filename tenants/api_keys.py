@@ -1,8 +1,8 @@
 """API keys, for machines that cannot do OAuth: one tenant's rows, and all tenants' for the snapshot.
 
 A key is never changed: it is made, and revoked. Several may live at a time, so that one can take over from another.
-What ended is kept for ``KEPT``, so that a refusal can say which key it was. Which routes take keys is the configuration's
-to say, whether a key counts gateway/authn/api_key.py's, when it was used last api_key_uses.py's.
+What ended is kept for ``KEPT``, so that a refusal can say which key it was. Which routes take keys is the
+configuration's to say, whether a key counts gateway/authn/api_key.py's, when it was used last api_key_uses.py's.
 """
 
 from collections.abc import Iterable, Sequence

@@ -74,6 +74,7 @@ class World:
     def change(self, text: bytes, **changes: Any) -> None:
         place = (ACME, digest(text))
         self.snapshot.keys[place] = replace(self.snapshot.keys[place], **changes)
+        self.snapshot.version += 1
 
 
 @pytest.fixture
@@ -125,18 +126,51 @@ def test_the_same_key_is_the_same_principal_until_it_is_read_anew(world: World) 
 
 
 def test_what_is_remembered_of_keys_is_bounded(world: World) -> None:
-    for number in range(5000):
-        principal(world.keys.authenticate(world.add(ACME, UUID(int=100 + number))))
-    assert len(world.keys._principals) <= 4096
+    texts = [world.add(ACME, UUID(int=100 + number)) for number in range(10_500)]
+    for text in texts:
+        principal(world.keys.authenticate(text))
+    assert len(world.keys._remembered) == 500
+    assert principal(world.keys.authenticate(texts[0])).api_key_id == str(UUID(int=100))
 
 
-def test_each_use_is_noted_and_no_refusal_is(world: World) -> None:
+def test_a_key_that_is_remembered_asks_nothing(world: World) -> None:
     world.bearer.authenticate(world.text)
-    world.now += 5
-    world.bearer.authenticate(world.text)
+    world.snapshot.asked.clear()
+    principal(world.bearer.authenticate(world.text))
+    assert world.snapshot.asked == []
+
+
+def test_a_change_elsewhere_is_looked_at_once_and_leaves_the_principal(world: World) -> None:
+    before = world.bearer.authenticate(world.text)
+    world.snapshot.version += 1
+    world.snapshot.asked.clear()
+    for _ in range(2):
+        assert world.bearer.authenticate(world.text) is before
+    assert world.snapshot.asked == ["tenant", "key"]
+
+
+def test_uses_are_noted_once_a_minute_and_no_refusal_is(world: World) -> None:
+    for later in (0, 5, 54.9, 0.1, 30, 30):
+        world.now += later
+        principal(world.bearer.authenticate(world.text))
+    principal(world.bearer.authenticate(world.theirs))
+    world.now += 60
     world.change(world.text, revoked_at=NOW)
     world.bearer.authenticate(world.text)
-    assert world.used == [(ACME, KEY_ID, NOW), (ACME, KEY_ID, NOW + 5)]
+    assert world.used == [
+        (ACME, KEY_ID, NOW),
+        (ACME, KEY_ID, NOW + 60),
+        (ACME, KEY_ID, NOW + 120),
+        (GLOBEX, THEIR_ID, NOW + 120),
+    ]
+
+
+def test_a_key_that_is_read_anew_is_not_noted_sooner(world: World) -> None:
+    world.bearer.authenticate(world.text)
+    world.now += 30
+    world.change(world.text, scopes=frozenset({"orders:write"}))
+    world.bearer.authenticate(world.text)
+    assert world.used == [(ACME, KEY_ID, NOW)]
 
 
 def test_a_key_that_was_made_by_a_clock_that_runs_ahead_counts_at_once(world: World) -> None:
@@ -162,9 +196,12 @@ def test_a_key_is_refused_from_its_end_on(world: World) -> None:
 
 
 def test_a_suspended_tenants_keys_are_refused_and_come_back_with_it(world: World) -> None:
+    principal(world.bearer.authenticate(world.text))
     world.snapshot.tenants[ACME] = Facts(ACME, "acme", active=False)
+    world.snapshot.version += 1
     assert world.bearer.authenticate(world.text) == InvalidToken("tenant_suspended", "", ACME, str(KEY_ID))
     world.snapshot.tenants[ACME] = Facts(ACME, "acme")
+    world.snapshot.version += 1
     principal(world.bearer.authenticate(world.text))
 
 

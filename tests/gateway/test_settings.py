@@ -263,7 +263,18 @@ def test_every_part_of_a_route_is_compiled(tmp_path: Path) -> None:
     assert file.encoded_slash
     assert plan.hosts == ("api.example.com",)
     assert plan.rule == rule.All((rule.Claims((("plan", "gold"),)), rule.Acr("urn:yett:acr:mfa")))
+    assert (plan.api_keys, file.api_keys) == (False, False)
     assert health.rule == rule.Anonymous()
+
+
+def test_a_route_takes_api_keys_only_where_it_says_so(tmp_path: Path) -> None:
+    allowed = FILE.replace("require: {scopes: [orders:read]}", "require: {scopes: [orders:read]}, api_keys: allow")
+    refused = FILE.replace("require: {scopes: [orders:read]}", "require: {scopes: [orders:read]}, api_keys: refuse")
+
+    assert [route.api_keys for route in compile_routes(load(write(tmp_path, allowed), {})).routes][:2] == [True, False]
+    assert not any(route.api_keys for route in compile_routes(load(write(tmp_path, refused), {})).routes)
+    assert load(write(tmp_path, refused), {}).digest == load(write(tmp_path, FILE), {}).digest
+    assert load(write(tmp_path, allowed), {}).digest != load(write(tmp_path, FILE), {}).digest
 
 
 def test_the_compiled_table_matches(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tenants.api_key import KnownKey, digest, new_text, read
+from tenants.api_key import KnownKey, digest, named_tenant, new_text
 from tenants.api_keys import KEPT, ApiKey
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store
@@ -26,9 +26,9 @@ async def make(store: Store, tenant: Tenant, **changes: Any) -> tuple[ApiKey, st
 
 
 def known(snapshot: Snapshot, text: str, tenant_id: UUID | None = None) -> KnownKey | None:
-    unverified = read(text.encode())
-    assert unverified is not None
-    return snapshot.api_key(tenant_id or unverified.tenant_id, unverified.digest)
+    named = named_tenant(text.encode())
+    assert named is not None
+    return snapshot.api_key(tenant_id or named, digest(text.encode()))
 
 
 async def test_a_new_key_and_its_revocation_are_heard_within_a_poll(
