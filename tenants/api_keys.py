@@ -11,16 +11,19 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
+import structlog
 from sqlalchemy import Row, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.api_key import KnownKey, digest, new_text
 from tenants.changes import ChangeWriter
-from tenants.errors import InvalidValue, NotFound
+from tenants.errors import InvalidValue, NotFound, Unreadable
 from tenants.names import checked_audience, checked_scopes, checked_title
 from tenants.provider_tables import api_keys
 from tenants.pruning import delete_oldest
 from tenants.tables import tenants
+
+_log = structlog.get_logger("tenants.api_keys")
 
 DEFAULT_LIFETIME = timedelta(days=365)
 LONGEST_LIFETIME = timedelta(days=3653)
@@ -173,26 +176,23 @@ async def load(
     if only is not None:
         query = query.where(api_keys.c.id.in_(_ids(only)))
     same: dict[frozenset[str], frozenset[str]] = {}  # most keys are alike: sets that are equal are one in memory
-
-    def shared(values: Iterable[str]) -> frozenset[str]:
-        found = frozenset(values)
-        return same.setdefault(found, found)
-
-    return [
-        (
-            row.tenant_id,
-            row.digest,
-            KnownKey(
-                row.id,
-                shared(row.scopes),
-                shared(row.audiences),
-                row.created_at.timestamp(),
-                None if row.expires_at is None else row.expires_at.timestamp(),
-                None if row.revoked_at is None else row.revoked_at.timestamp(),
-            ),
+    found = []
+    for row in await connection.execute(query):
+        try:
+            scopes, audiences = _words(row.scopes), _words(row.audiences)
+        except Unreadable as error:  # one damaged row must not keep all others out; it is as good as not there
+            _log.error("api_key_unreadable", tenant_id=str(row.tenant_id), id=str(row.id), error=str(error))
+            continue
+        key = KnownKey(
+            row.id,
+            same.setdefault(scopes, scopes),
+            same.setdefault(audiences, audiences),
+            row.created_at.timestamp(),
+            None if row.expires_at is None else row.expires_at.timestamp(),
+            None if row.revoked_at is None else row.revoked_at.timestamp(),
         )
-        for row in await connection.execute(query)
-    ]
+        found.append((row.tenant_id, row.digest, key))
+    return found
 
 
 async def prune_revoked(connection: AsyncConnection, before: datetime) -> bool:
@@ -203,6 +203,12 @@ async def prune_revoked(connection: AsyncConnection, before: datetime) -> bool:
 async def prune_expired(connection: AsyncConnection, before: datetime) -> bool:
     """Forget some of those that expired before; whether there are more. As ``yett_system``."""
     return await delete_oldest(connection, api_keys.c.expires_at, api_keys.c.expires_at < before)
+
+
+def _words(stored: object) -> frozenset[str]:
+    if not isinstance(stored, list) or not all(isinstance(word, str) for word in stored):
+        raise Unreadable("no list of words")
+    return frozenset(stored)
 
 
 def _ids(refs: Iterable[str]) -> Iterable[UUID]:

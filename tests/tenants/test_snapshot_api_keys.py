@@ -5,11 +5,14 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import insert
+import pytest
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncEngine
+from structlog.testing import capture_logs
 
 from tenants.api_key import KnownKey, digest, named_tenant, new_text
 from tenants.api_keys import KEPT, ApiKey
+from tenants.provider_tables import api_keys as table
 from tenants.snapshot import FEED_RETENTION, Snapshot
 from tenants.store import Store
 from tenants.tables import changes as feed
@@ -108,6 +111,23 @@ async def test_what_another_version_says_of_keys_stops_nothing(
     _, text = await make(store, acme)
     assert await snapshot.poll() == 2
     assert known(snapshot, text) is not None
+
+
+@pytest.mark.parametrize("damaged", [{"scopes": {"admin": True}}, {"scopes": "admin"}, {"audiences": [1]}])
+async def test_a_key_that_cannot_be_read_is_not_there_and_keeps_no_other_one_from_being_heard(
+    store: Store, snapshot: Snapshot, acme: Tenant, superuser: AsyncEngine, damaged: dict[str, Any]
+) -> None:
+    await snapshot.load()
+    made, text = await make(store, acme)
+    async with superuser.begin() as connection:
+        await connection.execute(update(table).where(table.c.id == made.id).values(**damaged))
+    _, other = await make(store, acme)
+    for ask in (snapshot.poll, snapshot.load):
+        with capture_logs() as lines:
+            await ask()
+        assert known(snapshot, text) is None
+        assert known(snapshot, other) is not None
+        assert [(line["event"], line["id"]) for line in lines] == [("api_key_unreadable", str(made.id))]
 
 
 async def test_a_change_of_a_key_reads_no_tenant_anew(store: Store, snapshot: Snapshot, acme: Tenant) -> None:
