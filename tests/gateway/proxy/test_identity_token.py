@@ -10,8 +10,11 @@ import jwt
 import pytest
 
 from gateway.proxy import identity_token
+from gateway.proxy.plane_config import PlaneConfig
+from policies.route import Route
+from policies.route_table import RouteTable
 from tenants.jose import SigningKey
-from tests.gateway.proxy.harness import ALICE, AUDIENCE, NOW, World, polite, request, world
+from tests.gateway.proxy.harness import ALICE, AUDIENCE, HOST, NOW, READ, World, polite, request, world
 
 KEY = SigningKey.generate()
 ISSUER = "https://auth.example.com/t/acme"
@@ -72,6 +75,20 @@ async def test_what_a_token_does_not_say_is_left_out() -> None:
         assert await asked(at_hand(made)) == 200
         claims = verified(identity(upstream.heads[0]))
     assert claims.keys() == {"iss", "aud", "sub", "iat", "exp", "tenant", "client_id", "scope"}
+
+
+async def test_an_api_key_is_vouched_for_without_a_client() -> None:
+    machine = replace(
+        ALICE, subject="key/k1", client_id=None, auth_time=None, acr=None, amr=frozenset(), api_key_id="k1"
+    )
+    vouched = Route("vouched", (HOST,), "/vouched/**", READ, "orders", signed_identity=True, api_keys=True)
+    async with world(polite) as (made, upstream):
+        made.principals[b"alice"] = machine
+        made.plane.config = PlaneConfig(RouteTable.compile((vouched,)), {"orders": made.pool})
+        assert await asked(at_hand(made)) == 200
+        claims = verified(identity(upstream.heads[0]))
+    assert claims.keys() == {"iss", "aud", "sub", "iat", "exp", "tenant", "scope"}
+    assert claims["sub"] == "key/k1"
 
 
 async def test_other_routes_have_none_and_a_clients_own_never_arrives() -> None:
