@@ -25,13 +25,12 @@ _MOST = 20_000
 _PAUSE = 1.0  # seconds between two readings of a tenant's key that fail
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
-    """A key, the facts that it was read beside, and the end of the pause after a reading that failed."""
+    """A key, and the facts that were known when its reading began."""
 
     key: SigningKey
     facts: TenantFacts
-    not_before: float = 0.0
 
 
 class ActiveKeys:
@@ -51,13 +50,14 @@ class ActiveKeys:
         self._monotonic = monotonic
         self._known: OrderedDict[UUID, _Known] = OrderedDict()
         self._reading: dict[UUID, asyncio.Task[SigningKey]] = {}
+        self._not_before: dict[UUID, float] = {}  # where the last reading failed
 
     def known(self, tenant_id: UUID) -> SigningKey | None:
         """The key, if it is at hand. Never waits."""
         known, facts = self._known.get(tenant_id), self._snapshot.by_id(tenant_id)
         if known is None or facts is None or known.key.kid not in facts.keys:
             return None
-        if known.facts is not facts and self._monotonic() >= known.not_before:
+        if known.facts is not facts and not self._pauses(tenant_id):
             self._read_once(tenant_id)
         self._known.move_to_end(tenant_id)
         return known.key
@@ -66,11 +66,19 @@ class ActiveKeys:
         """The key, read from the database where it is not at hand.
 
         Raises:
-            NoActiveKey: there is none, it cannot be opened, or the tenant is not there.
+            NoActiveKey: there is none, it cannot be opened, or the tenant is not there; or a reading has just failed.
             DATABASE_ERRORS: it could not be read.
         """
         known = self.known(tenant_id)
-        return await asyncio.shield(self._read_once(tenant_id)) if known is None else known
+        if known is not None:
+            return known
+        if self._pauses(tenant_id):
+            raise NoActiveKey
+        return await asyncio.shield(self._read_once(tenant_id))
+
+    def _pauses(self, tenant_id: UUID) -> bool:
+        """Whether the last reading failed a moment ago: a request each must not ask again."""
+        return self._monotonic() < self._not_before.get(tenant_id, 0.0)
 
     def _read_once(self, tenant_id: UUID) -> "asyncio.Task[SigningKey]":
         """Whoever comes while a tenant's key is read waits for the same reading."""
@@ -86,24 +94,31 @@ class ActiveKeys:
             return
         if not isinstance(error, (NoActiveKey, *DATABASE_ERRORS)):
             raise error
-        known = self._known.get(tenant_id)
-        if known is not None:
-            known.not_before = self._monotonic() + _PAUSE
+        if len(self._not_before) >= self._most:
+            self._not_before.clear()
+        self._not_before[tenant_id] = self._monotonic() + _PAUSE
         _log.warning("active_key_not_read", tenant_id=str(tenant_id), error=type(error).__name__)
 
     async def _read(self, tenant_id: UUID) -> SigningKey:
-        while True:
-            facts = self._snapshot.by_id(tenant_id)
-            if facts is None:
-                raise NoActiveKey
-            key = await self._signing(facts)
-            if self._snapshot.by_id(tenant_id) is facts:  # else this key may have been revoked meanwhile
-                break
-        self._known[facts.id] = _Known(key, facts)
-        self._known.move_to_end(facts.id)
+        facts, key = await self._key_beside(tenant_id)
+        if key.kid in facts.keys and key.kid not in self._facts(tenant_id).keys:  # it was revoked meanwhile
+            facts, key = await self._key_beside(tenant_id)
+        self._not_before.pop(tenant_id, None)
+        self._known[tenant_id] = _Known(key, facts)
+        self._known.move_to_end(tenant_id)
         while len(self._known) > self._most:
             self._known.popitem(last=False)
         return key
+
+    async def _key_beside(self, tenant_id: UUID) -> tuple[TenantFacts, SigningKey]:
+        facts = self._facts(tenant_id)
+        return facts, await self._signing(facts)
+
+    def _facts(self, tenant_id: UUID) -> TenantFacts:
+        facts = self._snapshot.by_id(tenant_id)
+        if facts is None:
+            raise NoActiveKey
+        return facts
 
     async def _signing(self, facts: TenantFacts) -> SigningKey:
         async with self._store.for_tenant(facts.id, read_only=True) as store:

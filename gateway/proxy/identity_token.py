@@ -17,7 +17,8 @@ from tenants.keys import NoActiveKey
 
 TYP: Final = "yett-id+jwt"
 LIFETIME: Final = 60  # seconds
-RENEWED_AFTER: Final = 30  # seconds: whoever gets one has at least as long to verify it
+BACKDATED: Final = 5  # seconds: an API's clock may be behind, and libraries refuse what is from the future
+RENEWED_AFTER: Final = 30  # seconds: whoever gets one has almost as long to verify it
 _REMEMBERED = 16_384
 
 
@@ -69,11 +70,16 @@ class IdentityTokens:
         if known is not None and known.principal is principal and known.kid == key.kid and now < known.renew_at:
             return known.line
         line = self._signed(principal, audience, key, int(now))
-        self._lines[place] = _Line(principal, key.kid, now + RENEWED_AFTER, line)
-        self._lines.move_to_end(place)
-        if len(self._lines) > _REMEMBERED:
-            self._lines.popitem(last=False)
+        self._remember(place, _Line(principal, key.kid, now + RENEWED_AFTER, line), now)
         return line
+
+    def _remember(self, place: tuple[int, str], made: _Line, now: float) -> None:
+        """In the order of signing, so that what is over stands in front; it holds tokens' claims, and so goes."""
+        lines = self._lines
+        lines[place] = made
+        lines.move_to_end(place)
+        while len(lines) > _REMEMBERED or next(iter(lines.values())).renew_at <= now:
+            lines.popitem(last=False)
 
     def _signed(self, principal: Principal, audience: str, key: SigningKey, now: int) -> bytes:
         issuer = self._issuer_of(principal.tenant_id)
@@ -87,8 +93,8 @@ def _claims(principal: Principal, issuer: str, audience: str, now: int) -> dict[
         "iss": issuer,
         "aud": audience,
         "sub": principal.subject,
-        "iat": now,
-        "exp": now + LIFETIME,
+        "iat": now - BACKDATED,
+        "exp": now - BACKDATED + LIFETIME,
         "tenant": principal.tenant,
         "client_id": principal.client_id,
         "scope": " ".join(sorted(principal.scopes)),

@@ -128,14 +128,22 @@ async def test_there_is_no_key_of_a_tenant_that_is_not_there(keys: ActiveKeys) -
         await keys.get(uuid4())
 
 
-async def test_a_key_that_cannot_be_opened_is_none(store: Store, keys: ActiveKeys, acme: Tenant) -> None:
+async def test_a_key_that_cannot_be_opened_is_asked_for_once_a_second(
+    store: Store, keys: ActiveKeys, acme: Tenant, clock: Clock
+) -> None:
     async with store.for_tenant(acme.id) as mine:
         await mine.keys._connection.execute(
             update(signing_keys).where(signing_keys.c.tenant_id == acme.id).values(sealed_private=b"nothing")
         )
-    with capture_logs() as logs, pytest.raises(NoActiveKey):
-        await keys.get(acme.id)
-    assert "key_unusable" in [entry["event"] for entry in logs]
+    with capture_logs() as logs:
+        for _ in range(3):
+            with pytest.raises(NoActiveKey):
+                await keys.get(acme.id)
+        assert [entry["event"] for entry in logs] == ["key_unusable", "active_key_not_read"]
+        clock.advance(seconds=2)
+        with pytest.raises(NoActiveKey):
+            await keys.get(acme.id)
+    assert len(logs) == 4
 
 
 async def test_the_key_at_hand_is_used_while_the_database_is_away_which_is_asked_once_a_second(

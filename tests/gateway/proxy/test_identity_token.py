@@ -55,8 +55,8 @@ async def test_it_says_who_asks_for_which_api_and_for_how_long() -> None:
         "iss": ISSUER,
         "aud": AUDIENCE,
         "sub": "alice",
-        "iat": NOW,
-        "exp": NOW + 60,
+        "iat": NOW - 5,
+        "exp": NOW + 55,
         "tenant": "acme",
         "client_id": "demo-app",
         "scope": "orders:read orders:write",
@@ -112,7 +112,7 @@ async def test_it_is_the_same_for_half_its_time_and_then_made_anew() -> None:
             assert await asked(made) == 200
     first, second, third, fourth = (identity(head) for head in upstream.heads)
     assert first == second
-    assert [verified(token)["iat"] for token in (first, third, fourth)] == [NOW, NOW + 30, NOW + 90]
+    assert [verified(token)["iat"] for token in (first, third, fourth)] == [NOW - 5, NOW + 25, NOW + 85]
 
 
 async def test_another_token_of_the_same_session_has_its_own() -> None:
@@ -163,6 +163,17 @@ async def test_as_many_are_remembered_as_may_be(monkeypatch: pytest.MonkeyPatch)
         assert len(made.plane._identities._lines) == 2
         subjects = [verified(identity(head))["sub"] for head in upstream.heads]
     assert subjects == [person.subject for person in people]
+
+
+async def test_what_is_not_sent_any_more_is_not_held() -> None:
+    async with world(polite) as (made, _):
+        at_hand(made)
+        for number in range(3):
+            made.principals[b"%d" % number] = replace(ALICE, subject=f"user{number}")
+            assert await asked(made, token=str(number)) == 200
+        made.clock.now += 30
+        assert await asked(made) == 200
+        assert [line.principal.subject for line in made.plane._identities._lines.values()] == ["alice"]
 
 
 def test_it_is_a_jwt_and_no_more() -> None:
