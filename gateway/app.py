@@ -19,7 +19,7 @@ from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
 from gateway.breach import Breaches
-from gateway.data_plane import data_plane, upstreams_of
+from gateway.data_plane import data_plane
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
 from gateway.health import health_router
@@ -60,6 +60,7 @@ from gateway.pages.assets import assets_router
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from gateway.place import Places
+from gateway.proxy.configured import pool_jobs, running_pools
 from gateway.proxy.pool import UpstreamPool
 from gateway.web import CanonicalPath, application, nowhere
 from tenants import api_key_uses, audit_log, changes
@@ -102,9 +103,9 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
     for tenant, where in collisions(snapshot.all(), settings):
         _log.error("own_host_not_served", tenant=tenant.slug, issuer=tenant.issuer, configured_as=where)
-    async with hashing_pool(settings) as hashing, upstreams_of(settings) as upstreams:
+    async with hashing_pool(settings) as hashing, running_pools(settings) as upstreams:
         uses = ApiKeyUses(installation.database)
-        jobs = Jobs(_jobs(installation, snapshot, recorder, places, uses))
+        jobs = Jobs([*_jobs(installation, snapshot, recorder, places, uses), *pool_jobs(upstreams.values())])
         jobs.start()
         try:
             yield compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places, uses)

@@ -1,8 +1,7 @@
 """The composition of the data plane: what the APIs' half of a serving process is made of."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from uuid import UUID
 
 from gateway.audit import Observation
@@ -17,7 +16,6 @@ from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import Resources
-from gateway.proxy.upstream import Upstream
 from gateway.settings import Settings, compile_routes
 from tenants.active_keys import ActiveKeys
 from tenants.api_key_uses import ApiKeyUses
@@ -65,26 +63,3 @@ def plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snap
     resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
     cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
     return PlaneConfig(table, upstreams, resources, cross_origin)
-
-
-@asynccontextmanager
-async def upstreams_of(settings: Settings) -> AsyncIterator[Mapping[str, UpstreamPool]]:
-    """The upstreams of the configuration; their connections end with the block."""
-    pools = {
-        name: UpstreamPool(
-            Upstream(
-                name=name,
-                targets=tuple(f"http://{target}" for target in configured.targets),
-                audience=configured.audience,
-                connect_timeout=configured.connect_timeout,
-                read_timeout=configured.read_timeout,
-                total_timeout=configured.total_timeout,
-            )
-        )
-        for name, configured in settings.upstreams.items()
-    }
-    try:
-        yield pools
-    finally:
-        for pool in pools.values():
-            pool.close()

@@ -9,6 +9,7 @@ from policies.rule import Anonymous, Rule
 
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 ANY_HOST = "*"
+TENANT = "{tenant}"
 _FORBIDDEN_METHODS = frozenset({"TRACE", "CONNECT"})
 _NO_PARAMS: Mapping[str, str] = MappingProxyType({})
 
@@ -18,6 +19,7 @@ class Route:
     """One line of the config. ``hosts`` are names with or without a port, or ``*``; ``methods`` empty means any.
 
     ``tenants`` None means any. ``encoded_slash`` lets ``%2f``, ``%23`` and ``%3f`` be data in a ``{param}``.
+    ``upstream`` is a name, or one with ``{tenant}`` in it, which stands for the slug of whose token it is.
     ``api_keys``: an API key will do in place of an access token.
     """
 
@@ -35,6 +37,7 @@ class Route:
     api_keys: bool = False
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
+    per_tenant: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -45,6 +48,19 @@ class Route:
             raise BadPattern(f"route {self.name}: TRACE and CONNECT are never proxied")
         object.__setattr__(self, "parsed", Pattern.parse(self.pattern))
         object.__setattr__(self, "anonymous", isinstance(self.rule, Anonymous))
+        object.__setattr__(self, "per_tenant", TENANT in self.upstream)
+
+    def upstream_of(self, tenant: str) -> str:
+        """The name of the upstream for requests of this tenant."""
+        return self.upstream.replace(TENANT, tenant)
+
+    def tenant_of(self, upstream: str) -> str | None:
+        """Whose upstream that is, where the route names one by tenant; None where it is nobody's here."""
+        before, _, after = self.upstream.partition(TENANT)
+        slug = upstream[len(before) : len(upstream) - len(after)]
+        if not slug or self.upstream_of(slug) != upstream or not (self.tenants is None or slug in self.tenants):
+            return None
+        return slug
 
     @property
     def allowed(self) -> frozenset[str]:

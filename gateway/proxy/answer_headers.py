@@ -7,7 +7,9 @@ from enum import IntEnum
 from gateway.proxy.headers import connection_options, sets_our_cookie
 
 MAX_HEAD = 64 * 1024
+_LONGEST_NAME = 256  # what our own server sends at most
 _REMEMBERED = 2048
+_STRANGE_CODING = "a transfer coding other than chunked"
 _KEEP_ALIVE = (b"keep-alive",)  # what most servers say, and nothing follows from it
 _OTHER_SIGNS = re.compile(rb"[^a-z0-9]+")
 
@@ -21,10 +23,13 @@ class Kind(IntEnum):
     LENGTH = 3
     CODING = 4
     SET_COOKIE = 5
+    BAD = 6
 
 
 # Compared as plain numbers: to fetch an enum's member costs more than the rest.
-_LENGTH, _CONNECTION, _SET_COOKIE, _CODING = map(int, (Kind.LENGTH, Kind.CONNECTION, Kind.SET_COOKIE, Kind.CODING))
+_LENGTH, _CONNECTION, _SET_COOKIE, _CODING, _BAD = map(
+    int, (Kind.LENGTH, Kind.CONNECTION, Kind.SET_COOKIE, Kind.CODING, Kind.BAD)
+)
 
 # What is not in the table is kept.
 RULES: dict[bytes, Kind] = {
@@ -61,6 +66,8 @@ class AnswerNames:
         if len(self.known) >= _REMEMBERED:
             self.known.clear()
         lower = name.lower()
+        if len(name) > _LONGEST_NAME:
+            return lower, _BAD
         entry = self.known[name] = (lower, int(classify(lower)))
         return entry
 
@@ -68,13 +75,13 @@ class AnswerNames:
 class AnswerHead:
     """The header fields of one answer. ``fields`` are for the client."""
 
-    __slots__ = ("chunked", "connection", "fields", "length", "strange_coding")
+    __slots__ = ("chunked", "connection", "fields", "length", "wrong")
 
     def __init__(self) -> None:
         self.fields: list[tuple[bytes, bytes]] = []
         self.length: int | None = None
         self.chunked = False
-        self.strange_coding = False
+        self.wrong: str | None = None
         self.connection: tuple[bytes, ...] = ()
 
     def read(self, parsed: Iterable[tuple[bytes, bytes]], names: AnswerNames) -> None:
@@ -106,8 +113,11 @@ class AnswerHead:
                 self.fields.append((lower, value))
         elif kind == _CODING:
             # Anything but chunked, once, is a coding that would have to be guessed at.
-            self.strange_coding = self.chunked or value.lower() != b"chunked"
+            if self.chunked or value.lower() != b"chunked":
+                self.wrong = _STRANGE_CODING
             self.chunked = True
+        elif kind == _BAD:
+            self.wrong = "a field name over 256 bytes"
         else:
             raise AssertionError(f"no rule for kind {kind}")
 
@@ -117,8 +127,10 @@ class AnswerHead:
             return f"status {status}"
         if version not in ("1.1", "1.0"):
             return f"HTTP version {version}"
-        if self.strange_coding or (self.chunked and version == "1.0"):
-            return "a transfer coding other than chunked"
+        if self.wrong is not None:
+            return self.wrong
+        if self.chunked and version == "1.0":
+            return _STRANGE_CODING
         return "a head over 64 KiB" if received > MAX_HEAD and self.size > MAX_HEAD else None
 
     def finish(self) -> bool:

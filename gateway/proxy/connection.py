@@ -1,19 +1,22 @@
 """One connection to an upstream: an exchange at a time, HTTP/1.1 (RFC 9112), strict about what comes back.
 
-Owns the socket, the parser and the state of the running exchange. It has no timer: the pool's sweep calls ``overdue``.
-A response is announced as soon as its head is there, its body is handed over in the pieces that came, and reading stops
-while the taker is behind. Whatever cannot be understood is a fault, and a connection with a fault is closed.
+Owns the socket, the parser and the state of the running exchange, and no timer. A response is announced as soon as its
+head is there, its body is handed over as it comes, and reading stops while the taker is behind. Whatever cannot be
+understood is a fault, and a connection with a fault is closed.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import cast
 
 import httptools
 
 from gateway.proxy.answer_headers import MAX_HEAD, AnswerHead, AnswerNames
+from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.patience import Upload
 from gateway.proxy.request_writer import RequestWriter
-from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault, UpstreamMalformed, UpstreamTimeout
+from gateway.proxy.upstream import ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault, UpstreamMalformed
 from gateway.write_batch import WriteBatch
 
 _HIGH_WATER = 64 * 1024
@@ -25,14 +28,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(
         self,
-        shelf: list["UpstreamConnection"],
+        endpoint: Endpoint,
         names: AnswerNames,
         *,
         clock: Callable[[], float],
         on_closed: Callable[["UpstreamConnection"], None],
         batch: WriteBatch,
+        tls: bool = False,
     ) -> None:
-        self.shelf = shelf  # where it lies while it is idle
+        self.endpoint = endpoint
         self._names = names
         self._clock = clock
         self._on_closed = on_closed
@@ -42,9 +46,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._parser_is_behind = False
+        self._end_unsaid = tls  # TLS says when it ends: what merely stops was cut off
         self.closed = False
         self.busy = False
-        self.idle_since = clock()
+        self.idle_since = -math.inf
         self.on_slow: Callable[[], None] | None = None
         self._reset(head_only=False)
 
@@ -55,7 +60,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.answering = False  # the head is there
         self.complete = False
         self.fault: UpstreamFault | ClientGone | None = None
-        self.waits_for_client = False
+        self.upload: Upload | None = None
         self._head_only = head_only
         self._until_close = False
         self._informational = False
@@ -76,7 +81,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._reset(head_only=head_only)
         self.busy = True
         if self.closed:  # it was lost in the turn in which it was handed out: nobody else would ever tell
-            self.fault = UpstreamClosed("the connection was lost before the request was sent")
+            self.fault = RequestNotSent("the connection was lost before the request was sent")
         else:
             self.writer.begin(head)
 
@@ -86,6 +91,11 @@ class UpstreamConnection(asyncio.Protocol):
             await self._news()
         if self.fault is not None:
             raise self.fault
+
+    @property
+    def reused(self) -> bool:
+        """Whether another exchange was before this one."""
+        return self.idle_since > -math.inf
 
     @property
     def here(self) -> bool:
@@ -123,9 +133,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self.closed:
             raise UpstreamClosed("the connection ended before the request did")
 
-    def touch(self) -> None:
-        """Progress on the request's side counts against the read timeout, too."""
+    def touch(self) -> float:
+        """Progress on the request's side is no silence either. Returns the time."""
         self.touched = self._clock()
+        return self.touched
 
     def fail(self, fault: UpstreamFault | ClientGone) -> None:
         """End the exchange and close. The first fault stays."""
@@ -136,8 +147,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def finish(self, *, request_sent: bool) -> bool:
         """End the exchange; whether another one may use this connection."""
-        self.busy = False
-        self.on_slow = None
+        self.busy, self.on_slow = False, None
         fit = self._reusable and request_sent and self.complete and self.fault is None
         if not fit or self.closed or self._transport is None or self._transport.is_closing() or self._read_paused:
             self.close()
@@ -151,18 +161,6 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._gone()
-
-    def overdue(self, now: float, *, read_timeout: float, total_timeout: float | None, patience: float) -> None:
-        """The sweep's question: is this exchange too slow? Silence is the upstream's only while it is its turn."""
-        if not self.busy or self.fault is not None or self.complete:
-            return
-        if total_timeout is not None and now - self.started > total_timeout:
-            self.fail(UpstreamTimeout("the exchange took longer than total_timeout"))
-        elif now - self.touched > read_timeout and not (self._read_paused or self._chunks or self.waits_for_client):
-            self.fail(UpstreamTimeout("no byte for longer than read_timeout"))
-        if self.on_slow is not None and now - self.started >= patience:
-            on_slow, self.on_slow = self.on_slow, None
-            on_slow()
 
     def _news(self) -> asyncio.Future[None]:
         """Done at the next ``_wake``. No coroutine: every request waits here."""
@@ -191,14 +189,13 @@ class UpstreamConnection(asyncio.Protocol):
         if parser is None:
             return
         if self.writer.waits:
-            self.fail(UpstreamClosed("bytes came before the request was sent"))
+            self.fail(RequestNotSent("bytes came before the request was sent"))
             return
         if not self.busy or self.complete:
             # Nobody asked: such bytes must never be taken for the answer to the next request.
             self._reusable = False
             self.close()
             return
-        self.touched = self._clock()
         self._received += len(data)
         try:
             parser.feed_data(data)
@@ -214,15 +211,17 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_paused = True
             self._transport.pause_reading()
         if self.answering:
+            self.touched = self._clock()
             self._wake()
 
     def eof_received(self) -> None:
+        self._end_unsaid = False
         self._ended(clean=True)
         if not self.busy:
             self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._ended(clean=exc is None)
+        self._ended(clean=exc is None and not self._end_unsaid)
         self._transport = None
         self._gone()
 
@@ -263,6 +262,7 @@ class UpstreamConnection(asyncio.Protocol):
         if 100 <= status < 200 and status != 101:
             self._informational = True
             self._fields.clear()
+            self.touched = self._clock()
             return
         head = self.head = AnswerHead()
         head.read(self._fields, self._names)

@@ -10,8 +10,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from gateway.proxy.connection import UpstreamConnection
+from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.patience import Upload
 from gateway.proxy.pool import UpstreamPool
-from gateway.proxy.upstream import ClientGone, UpstreamClosed, UpstreamFault
+from gateway.proxy.upstream import ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -70,12 +72,21 @@ class Exchange:
         "_pumped",
         "_receive",
         "_send",
+        "_subject",
         "_watcher",
         "started",
     )
 
     def __init__(
-        self, pool: UpstreamPool, head: bytes, *, method: str, body: RequestBody, receive: Receive, send: Send
+        self,
+        pool: UpstreamPool,
+        head: bytes,
+        *,
+        method: str,
+        body: RequestBody,
+        receive: Receive,
+        send: Send,
+        subject: str | None = None,
     ) -> None:
         self._pool = pool
         self._head = head
@@ -83,6 +94,7 @@ class Exchange:
         self._body = body
         self._receive = receive
         self._send = send
+        self._subject = subject
         self._first = b""
         self._gone = False
         self._pumped = False
@@ -97,22 +109,22 @@ class Exchange:
         body = self._body
         if not body.ended and body.small:
             await self._take_first_piece()
-        connection = self._pool.take()
-        reused = connection is not None
+        connection = self._pool.take(self._subject)
         if connection is None:
             connection = await self._connect()
+        repeated = False
         while True:
             self._begin(connection)
             try:
                 await connection.answered()
-            except UpstreamClosed:
-                if not (reused and self._may_repeat()):
+            except UpstreamClosed as closed:
+                if repeated or not self._may_repeat(connection, closed):
                     raise
-                # It had been closed before the request came: that is no answer, and nothing has happened there.
+                # Nothing has happened there, or nothing that could not happen twice.
+                repeated = True
                 await self._stop_pump()
                 self._give_back()
-                connection = await self._connect()
-                reused = False
+                connection = await self._connect(avoid=connection.endpoint)
             else:
                 return connection
 
@@ -169,15 +181,27 @@ class Exchange:
             connection, self._connection = self._connection, None
             self._pool.give_back(connection, request_sent=self._body.ended)
 
-    def _may_repeat(self) -> bool:
-        """Whether the same request can go out again: no harm twice, and nothing of a body is lost."""
-        return self._method in IDEMPOTENT and not self._pumped
+    def _may_repeat(self, connection: UpstreamConnection, closed: UpstreamClosed) -> bool:
+        """Whether the same request can go out again: no harm twice, and nothing of a body has left.
 
-    async def _connect(self) -> UpstreamConnection:
+        A connection that was kept may have been closed before the request came, so its own endpoint will do. One that
+        was new says that this endpoint fails: then only another one is asked.
+        """
+        if self._pumped:
+            return False
+        if isinstance(closed, RequestNotSent):
+            return True
+        if self._method not in IDEMPOTENT or self._first:
+            return False
+        return connection.reused or self._pool.endpoints.others_than(connection.endpoint)
+
+    async def _connect(self, avoid: Endpoint | None = None) -> UpstreamConnection:
         """A new connection takes a while; a client without a body to send may leave meanwhile."""
         if not self._body.ended:
-            return await self._pool.connect()
-        connecting = self._connecting = asyncio.get_running_loop().create_task(self._pool.connect())
+            return await self._pool.connect(self._subject, avoid=avoid)
+        connecting = self._connecting = asyncio.get_running_loop().create_task(
+            self._pool.connect(self._subject, avoid=avoid)
+        )
         self._watch()
         try:
             return await connecting
@@ -198,13 +222,13 @@ class Exchange:
 
     async def _upload(self, connection: UpstreamConnection) -> None:
         """The pump: one message of the client at a time, none asked for while the upstream is behind."""
+        upload = connection.upload = Upload()
         try:
             while not self._body.ended:
                 await connection.drain()
-                connection.waits_for_client = True
+                upload.ask(connection.touch())
                 message = await self._receive()
-                connection.waits_for_client = False
-                connection.touch()
+                upload.came(len(message.get("body", b"")), connection.touch())
                 if message["type"] != "http.request":
                     raise ClientGone
                 self._pumped = True

@@ -15,6 +15,7 @@ from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
+from gateway.proxy.tenant_upstream import own_pool
 from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
 from policies.path import NotCanonical
@@ -42,8 +43,8 @@ class Gate:
         self._now = now
 
     def decide(self, request: ProxiedRequest, config: PlaneConfig) -> Refusal | OwnAnswer | None:
-        """None lets the request through; then ``request.matched`` says where to."""
-        scope, inbound, table = request.scope, request.inbound, config.table
+        """None lets the request through; then ``request.matched`` and ``request.pool`` say where to."""
+        scope, inbound, table, upstreams = request.scope, request.inbound, config.table, config.upstreams
         method: str = scope["method"]
         host = inbound.host.decode("latin-1")
         try:
@@ -66,7 +67,7 @@ class Gate:
             if cross_origin is not None and wanted is not None and isinstance(found, Matched):
                 return cross_origin.preflight(scope["headers"])
             if isinstance(found, Matched) and found.route.anonymous and not found.tenant_decides:
-                request.matched = found
+                request.matched, request.pool = found, upstreams[found.route.upstream]
                 return None
             # Whose token it is may change which route answers, and whether there is one.
             token_refused = self._identify(request)
@@ -80,9 +81,13 @@ class Gate:
         match found:
             case Matched(route):
                 request.matched = found
+                pool = own_pool(route, request, upstreams) if route.per_tenant else upstreams[route.upstream]
+                request.pool = pool
                 if route.anonymous:
                     return None
-                audience = config.upstreams[route.upstream].upstream.audience
+                if pool is None and request.principal is not None:
+                    return Refusal(refusal.UPSTREAM_NOT_FOUND, "upstream_not_found")
+                audience = None if pool is None else pool.upstream.audience
                 refused = token_refused or self._judge(request, route, audience)
                 return None if refused is None else refusal.with_metadata(refused, config.resources.url(audience))
             case MethodNotAllowed(allowed):

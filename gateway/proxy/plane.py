@@ -5,7 +5,7 @@ observes; it stores nothing.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -27,6 +27,7 @@ from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal, nonce_field
 from gateway.proxy.request import ProxiedRequest, Scope
+from gateway.proxy.tenant_upstream import subject_key
 from gateway.proxy.upstream import ClientGone, UpstreamFault
 from policies.route import Route
 
@@ -79,18 +80,19 @@ class DataPlane:
             request.permission = config.cross_origin.permission(scope["headers"])
         outcome = self._gate.decide(request, config)
         if outcome is None and request.matched is not None and request.matched.route.signed_identity:
-            outcome = await self._vouch(request, config.upstreams[request.matched.route.upstream].upstream.audience)
+            outcome = await self._vouch(request)
         if outcome is None:
-            if request.matched is not None:
-                await self._forward(request, request.matched.route, config.upstreams, receive, send)
+            if request.matched is not None and request.pool is not None:
+                await self._forward(request, request.matched.route, request.pool, receive, send)
         elif isinstance(outcome, OwnAnswer):
             await _tell(outcome, request, send)
         else:
             self._note(request, "refused", outcome.reason, outcome.problem.status)
             await _answer(outcome, request, send)
 
-    async def _vouch(self, request: ProxiedRequest, audience: str | None) -> Refusal | None:
+    async def _vouch(self, request: ProxiedRequest) -> Refusal | None:
         """Write down who asks, for the upstream to verify."""
+        audience = None if request.pool is None else request.pool.upstream.audience
         if request.principal is None or audience is None:
             return None
         try:
@@ -100,16 +102,16 @@ class DataPlane:
         return None
 
     async def _forward(
-        self, request: ProxiedRequest, route: Route, upstreams: Mapping[str, UpstreamPool], receive: Receive, send: Send
+        self, request: ProxiedRequest, route: Route, pool: UpstreamPool, receive: Receive, send: Send
     ) -> None:
-        inbound = request.inbound
         exchange = Exchange(
-            upstreams[route.upstream],
+            pool,
             self._outgoing(request, route),
             method=request.scope["method"],
-            body=_body(inbound),
+            body=_body(request.inbound),
             receive=receive,
             send=send,
+            subject=subject_key(route, request.principal) if pool.by_subject else None,
         )
         status = _CLIENT_CLOSED
         try:
@@ -118,8 +120,8 @@ class DataPlane:
             await exchange.relay(connection, _answer_headers(connection, request))
         except UpstreamFault as fault:
             log.warning(
-                "upstream_failed",
-                upstream=route.upstream,
+                fault.event,
+                upstream=pool.upstream.name,
                 code=fault.code,
                 detail=str(fault),
                 route=route.name,

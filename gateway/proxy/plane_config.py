@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway.proxy.cross_origin import CrossOrigin
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import NO_RESOURCES, Resources
+from gateway.proxy.tenant_upstream import refuse_unknown
 from policies.route_table import RouteTable
 
 
@@ -20,8 +21,4 @@ class PlaneConfig:
 
     def __post_init__(self) -> None:
         for route in self.table.routes:
-            pool = self.upstreams.get(route.upstream)
-            if pool is None:
-                raise ValueError(f"route {route.name} names upstream {route.upstream}, which there is not")
-            if pool.upstream.audience is None and not route.anonymous:
-                raise ValueError(f"route {route.name} needs a token, but upstream {route.upstream} has no audience")
+            refuse_unknown(route, self.upstreams)

@@ -2,144 +2,235 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from gateway.proxy.answer_headers import AnswerNames
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.upstream import Upstream, UpstreamBusy, UpstreamUnreachable, address_of
+from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.endpoints import Endpoints
+from gateway.proxy.names import LookUpsInTurn, Names, Resolve
+from gateway.proxy.patience import Patience
+from gateway.proxy.probe import Probe
+from gateway.proxy.upstream import (
+    UploadTooSlow,
+    Upstream,
+    UpstreamBusy,
+    UpstreamClosed,
+    UpstreamFault,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from gateway.write_batch import WriteBatch
 
-SWEEP_EVERY = 0.1  # seconds; how exact read_timeout, total_timeout and idle_timeout are
-
-
-class _Target:
-    """One address and the connections to it that wait for work; the last one used is the warmest."""
-
-    __slots__ = ("host", "idle", "port")
-
-    def __init__(self, target: str) -> None:
-        self.host, self.port = address_of(target)
-        self.idle: list[UpstreamConnection] = []
+SWEEP_EVERY = 0.1  # seconds; how exact the timeouts of an upstream are
 
 
 class UpstreamPool:
     """All connections of this process to one upstream. Belongs to one event loop, that of its first request.
 
-    ``sweep`` runs by itself while there are connections; ``clock`` is monotonic seconds.
+    ``take`` a connection, or else ``connect``, and ``give_back`` in any case. ``sweep`` runs by itself while there are
+    connections; ``look_up`` and ``check_health`` are for jobs. ``clock`` is monotonic seconds.
     """
 
-    def __init__(self, upstream: Upstream, *, clock: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, upstream: Upstream, *, clock: Callable[[], float] | None = None, resolve: Resolve | None = None
+    ) -> None:
         self.upstream = upstream
-        self._targets = [_Target(target) for target in upstream.targets]
-        self._turn = 0
+        self.by_subject = upstream.balance == "hash-subject"
+        self.endpoints = Endpoints(upstream)
+        self.names = Names(upstream, self.endpoints, resolve or LookUpsInTurn().resolve)
+        self._patience = Patience.of(upstream)
+        self._probe = Probe(upstream.health, self.endpoints, self._open) if upstream.health is not None else None
         self._connections: set[UpstreamConnection] = set()
         self._connecting = 0
-        self._names = AnswerNames()
+        self._answer_names = AnswerNames()
         self._batch = WriteBatch()
         self._clock = clock
         self._timer: asyncio.TimerHandle | None = None
-        self._closed = False
         self._connect_timeout = upstream.connect_timeout.total_seconds()
-        self._read_timeout = upstream.read_timeout.total_seconds()
-        self._total_timeout = upstream.total_timeout.total_seconds() if upstream.total_timeout else None
-        self._idle_timeout = upstream.idle_timeout.total_seconds()
+        self._keep_alive = upstream.keep_alive.total_seconds()
 
     def __len__(self) -> int:
         """Open connections, busy and idle."""
         return len(self._connections)
 
-    def take(self) -> UpstreamConnection | None:
-        """A connection of the target whose turn it is that waits for work, if there is one."""
-        targets = self._targets
-        if len(targets) > 1:
-            self._turn = (self._turn + 1) % len(targets)
-        idle = targets[self._turn].idle
+    @property
+    def in_flight(self) -> int:
+        """Requests under way."""
+        idle = sum(len(endpoint.idle) for endpoint in self.endpoints.all)
+        return len(self._connections) + self._connecting - idle
+
+    def take(self, subject: str | None = None) -> UpstreamConnection | None:
+        """A connection that waits for work, of the endpoint whose turn it is; None where it has none.
+
+        ``subject`` is whose request it is, where ``by_subject``. Raises ``UpstreamBusy`` over ``max_in_flight``.
+        """
+        endpoint = self.endpoints.only
+        if endpoint is None:
+            self._refuse_excess()
+            endpoint = self.endpoints.choose(subject)
+            if endpoint is None:
+                return None  # ``connect`` knows why
+            if endpoint.idle:
+                endpoint.passed += endpoint.stride
+        idle = endpoint.idle
         while idle:
             connection = idle.pop()
             if not connection.closed:
                 return connection
         return None
 
-    async def connect(self) -> UpstreamConnection:
-        """A new connection to the target whose turn it is, or to the next one that answers.
+    async def connect(self, subject: str | None = None, *, avoid: Endpoint | None = None) -> UpstreamConnection:
+        """A new connection to the endpoint whose turn it is, or to the next one that answers, the one to ``avoid``
+        last. No other one is tried once two ``connect_timeout`` have gone by.
 
         Raises ``UpstreamUnreachable``, or ``UpstreamBusy`` when there are as many as there may be.
         """
+        loop = asyncio.get_running_loop()
+        clock = self._clock = self._clock or loop.time
+        self.endpoints.review(clock())
+        if not self.endpoints.all:
+            await self._know_addresses()
+        self._refuse_excess()
         if len(self._connections) + self._connecting >= self.upstream.max_connections and not self._drop_an_idle_one():
             raise UpstreamBusy(f"{self.upstream.max_connections} connections are in use")
-        self._connecting += 1
-        try:
-            problems = []
-            for offset in range(len(self._targets)):
-                target = self._targets[(self._turn + offset) % len(self._targets)]
-                try:
-                    return await self._connect_to(target)
-                except OSError as error:  # TimeoutError is one
-                    problems.append(f"{target.host}:{target.port} {type(error).__name__} {error}".rstrip())
-            raise UpstreamUnreachable("; ".join(problems))
-        finally:
-            self._connecting -= 1
+        tried: list[Endpoint] = []
+        problems: list[str] = []
+        ends = loop.time() + 2 * self._connect_timeout
+        while not tried or loop.time() < ends:
+            endpoint = self.endpoints.choose(subject, tried if avoid is None else [*tried, avoid])
+            if endpoint is None and avoid is not None and avoid not in tried:
+                endpoint = self.endpoints.choose(subject, tried)
+            if endpoint is None:
+                break
+            tried.append(endpoint)
+            try:
+                return await self._connect_to(endpoint)
+            except OSError as error:  # TimeoutError is one, and what TLS finds
+                problems.append(f"{endpoint.label} {type(error).__name__} {error}".rstrip())
+                self.endpoints.failed(endpoint, clock())
+        if not tried:
+            raise UpstreamBusy("every target has as many requests as it may have")
+        raise UpstreamUnreachable("; ".join(problems))
 
     def give_back(self, connection: UpstreamConnection, *, request_sent: bool) -> None:
         """End the exchange. The connection waits for another one, if it is fit and there is room, else it is closed."""
+        endpoint = connection.endpoint
         if not connection.finish(request_sent=request_sent):
+            self._judge(connection, endpoint)
             return
-        idle = connection.shelf
-        if self._closed or len(idle) >= self.upstream.max_idle:
+        if endpoint.faults:
+            self.endpoints.answered(endpoint, connection.idle_since)
+        idle = endpoint.idle
+        if len(idle) >= endpoint.keeps:
             connection.close()
         else:
             idle.append(connection)
 
     def close(self) -> None:
         """Close what is idle; what is busy ends its exchange first and is closed then."""
-        self._closed = True
-        for target in self._targets:
-            while target.idle:
-                target.idle.pop().close()
+        self.endpoints.close()
 
     def sweep(self) -> None:
-        """Fail what is overdue and close what has been idle for too long."""
+        """Fail what is overdue, close what has been idle for too long, and see who may be asked again."""
         if self._clock is None:
             return  # there was no connection yet
         now = self._clock()
         for connection in tuple(self._connections):
-            connection.overdue(
-                now,
-                read_timeout=self._read_timeout,
-                total_timeout=self._total_timeout,
-                patience=SWEEP_EVERY,
-            )
-        for target in self._targets:
-            while target.idle and now - target.idle[0].idle_since > self._idle_timeout:
-                target.idle.pop(0).close()
+            self._patience.hold(connection, now, watch_after=SWEEP_EVERY)
+        for endpoint in self.endpoints.all:
+            while endpoint.idle and now - endpoint.idle[0].idle_since > self._keep_alive:
+                endpoint.idle.pop(0).close()
+        self.endpoints.review(now)
 
-    async def _connect_to(self, target: _Target) -> UpstreamConnection:
-        loop = asyncio.get_running_loop()
-        clock = self._clock = self._clock or loop.time
-        async with asyncio.timeout(self._connect_timeout):
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(
-                    target.idle, self._names, clock=clock, on_closed=self._on_closed, batch=self._batch
-                ),
-                target.host,
-                target.port,
-            )
-        if connection.closed:
-            raise ConnectionResetError("closed as soon as it was open")
+    async def look_up(self) -> None:
+        """Ask for the targets' addresses anew."""
+        await self.names.look_up()
+
+    async def check_health(self) -> None:
+        """Ask each endpoint whether it is well, where the upstream says how."""
+        if self._probe is not None:
+            await self._probe.run()
+
+    def _refuse_excess(self) -> None:
+        most = self.upstream.max_in_flight
+        if most is not None and self.in_flight >= most:
+            raise UpstreamBusy(f"{most} requests are under way")
+
+    async def _know_addresses(self) -> None:
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                await self.names.first_look_up()
+        except TimeoutError:
+            raise UpstreamUnreachable("no name of its targets was found in time") from None
+        if not self.endpoints.all:
+            raise UpstreamUnreachable("no name of its targets leads to an address where they may be")
+
+    async def _connect_to(self, endpoint: Endpoint) -> UpstreamConnection:
+        endpoint.open += 1
+        endpoint.passed += endpoint.stride
+        self._connecting += 1
+        made = False
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                connection = await self._open(endpoint)
+            if connection.closed:
+                raise ConnectionResetError("closed as soon as it was open")
+            made = True
+        finally:
+            self._connecting -= 1
+            if not made:
+                endpoint.open -= 1
         self._connections.add(connection)
         if self._timer is None:
-            self._timer = loop.call_later(SWEEP_EVERY, self._tick)
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_EVERY, self._tick)
         return connection
 
+    async def _open(self, endpoint: Endpoint) -> UpstreamConnection:
+        loop = asyncio.get_running_loop()
+        clock = self._clock = self._clock or loop.time
+        make = partial(
+            UpstreamConnection, endpoint, self._answer_names, clock=clock, on_closed=self._on_closed, batch=self._batch
+        )
+        target, tls = endpoint.target, self.upstream.tls
+        if not target.tls:
+            _, connection = await loop.create_connection(make, endpoint.address, target.port)
+            return connection
+        name = self.upstream.server_name or target.host
+        _, connection = await loop.create_connection(
+            partial(make, tls=True), endpoint.address, target.port, ssl=tls, server_hostname=name
+        )
+        return connection
+
+    def _judge(self, connection: UpstreamConnection, endpoint: Endpoint) -> None:
+        """What the end of an exchange says of its endpoint, where its connection is not to be used again."""
+        fault = connection.fault
+        now = connection.started if self._clock is None else self._clock()
+        if fault is None:
+            if endpoint.faults and connection.answering:
+                self.endpoints.answered(endpoint, now)
+        elif isinstance(fault, UpstreamTimeout):
+            if not connection.answering:
+                self.endpoints.failed(endpoint, now)
+        elif connection.reused and isinstance(fault, UpstreamClosed):
+            return  # it closed what was kept for long: servers do
+        elif isinstance(fault, UpstreamFault) and not isinstance(fault, UploadTooSlow):
+            self.endpoints.failed(endpoint, now)
+
     def _on_closed(self, connection: UpstreamConnection) -> None:
+        if connection not in self._connections:
+            return
         self._connections.discard(connection)
-        if connection in connection.shelf:
-            connection.shelf.remove(connection)
+        endpoint = connection.endpoint
+        endpoint.open -= 1
+        if connection in endpoint.idle:
+            endpoint.idle.remove(connection)
 
     def _drop_an_idle_one(self) -> bool:
-        """Make room: a connection that waits at another target is worth less than a request that does."""
-        for target in self._targets:
-            if target.idle:
-                target.idle.pop(0).close()
+        """Make room: a connection that waits at another endpoint is worth less than a request that does."""
+        for endpoint in self.endpoints.all:
+            if endpoint.idle:
+                endpoint.idle.pop(0).close()
                 return True
         return False
 

@@ -53,12 +53,14 @@ STEP_UP = Problem(401, "insufficient_user_authentication", "A stronger or more r
 INSUFFICIENT_SCOPE = Problem(403, "insufficient_scope", "The access token lacks a scope that is required here.")
 ACCESS_DENIED = Problem(403, "access_denied", "This caller may not do this.")
 ROUTE_NOT_FOUND = Problem(404, "route_not_found", "There is nothing at this address.")
+UPSTREAM_NOT_FOUND = Problem(404, "upstream_not_found", "There is no API for this tenant at this address.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "This address does not answer this method.")
 IDENTITY_UNSIGNED = Problem(503, "identity_unsigned", "Callers cannot be vouched for at present. Try again later.")
 REVOCATIONS_STALE = Problem(503, "revocations_stale", "Access tokens cannot be checked at present. Try again later.")
 FAULTS = {
     problem.code: problem
     for problem in (
+        Problem(408, "upload_too_slow", "The body of the request came too slowly."),
         Problem(502, "upstream_unreachable", "The API behind this address cannot be reached."),
         Problem(502, "upstream_malformed", "The API behind this address gave no valid answer."),
         Problem(503, "upstream_busy", "The API behind this address is busy. Try again later."),

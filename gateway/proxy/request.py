@@ -8,6 +8,7 @@ from uuid import UUID
 from gateway.proxy.headers import Inbound
 from gateway.proxy.identity import Origin, RequestIds
 from gateway.proxy.own_answer import Fields
+from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Scheme
 from policies.principal import Principal
 from policies.route import Matched
@@ -21,7 +22,7 @@ class ProxiedRequest:
     principal, ``api_key_id`` which of that tenant's API keys, if it is one; ``nonce`` is what the next DPoP proof has
     to carry, where this request is one with a proof; ``permission`` is what every answer says to pages of other
     origins, where the configuration lists any; ``identity`` the line that vouches for the principal, where the route
-    wants one.
+    wants one; ``pool`` is where it goes.
     """
 
     scope: Scope
@@ -36,6 +37,7 @@ class ProxiedRequest:
     nonce: str | None = None
     permission: Fields = ()
     identity: bytes = b""
+    pool: UpstreamPool | None = None
 
     @property
     def url(self) -> str:

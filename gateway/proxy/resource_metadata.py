@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from gateway.proxy import refusal
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.refusal import Refusal
+from gateway.proxy.tenant_upstream import by_upstream
 from gateway.settings import HostSet
 from gateway.settings.addresses import DEFAULT_PORTS
 from policies.dpop import ALGORITHMS
@@ -68,9 +69,10 @@ class Resources:
         """Those that the routes lead to; ``audiences`` are the upstreams', by name. Anonymous routes need no token."""
         of_audience: dict[str, list[Route]] = {}
         for route in routes:
-            audience = audiences[route.upstream]
-            if audience is not None and not route.anonymous:
-                of_audience.setdefault(audience, []).append(route)
+            for each in by_upstream(route, audiences):
+                audience = audiences[each.upstream]
+                if audience is not None and not route.anonymous:
+                    of_audience.setdefault(audience, []).append(each)
         return cls((_resource(audience, found) for audience, found in of_audience.items()), hosts, issuer_of)
 
     def url(self, audience: str | None) -> str | None:

@@ -1,47 +1,102 @@
 """What an upstream is, and how one fails. The text of a fault is for the log, its code for the client."""
 
 import re
+import ssl
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-_TARGET = re.compile(r"http://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?/?")
+from gateway.settings.addresses import DEFAULT_PORTS, Network
+
+_TARGET = re.compile(r"(https?)://(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?/?")
+
+Balance = Literal["least-in-flight", "round-robin", "hash-subject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One server of an upstream; of a name, each address counts as one. ``host`` is a name, or an address without
+    brackets; ``max_in_flight`` None is no bound.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    weight: int = 1
+    max_in_flight: int | None = None
+
+    @classmethod
+    def parse(cls, url: str) -> "Target":
+        """``http(s)://host[:port]``. Raises ``ValueError``."""
+        parts = _TARGET.fullmatch(url)
+        port = int(parts[4] or DEFAULT_PORTS[parts[1]]) if parts else 0
+        if parts is None or not 1 <= port <= 65535:
+            raise ValueError(f"{url} is not http(s)://HOST[:PORT]")
+        return cls(parts[2] or parts[3], port, tls=parts[1] == "https")
+
+    @property
+    def authority(self) -> str:
+        """As a ``Host`` field has it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == DEFAULT_PORTS["https" if self.tls else "http"] else f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """The question whether a target is well: ``GET path``, answered with 2xx. The first answer counts at once."""
+
+    path: str
+    host: str | None = None
+    interval: timedelta = timedelta(seconds=5)
+    timeout: timedelta = timedelta(seconds=2)
+    failures: int = 3
+    successes: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """An API behind the gateway. ``targets`` are ``http://host[:port]``, asked in turn.
+    """An API behind the gateway. ``targets`` are as ``Target`` or as its URL.
 
-    ``audience`` is what a token must be for; None serves anonymous routes only. ``read_timeout`` bounds the wait for
-    the first byte and between two; ``total_timeout`` the whole exchange. ``idle_timeout`` is shorter than the five
-    seconds after which common servers close a silent connection, so that a request seldom meets the closing. Of
-    ``max_idle`` there are as many as of connections: fewer would be closed and made anew at each turn of a busy hour.
+    ``audience`` is what a token must be for; None serves anonymous routes only. ``read_timeout`` stands for
+    ``first_byte_timeout``, from the request to the head of its answer, and for ``idle_timeout``, between two bytes,
+    where these are None. ``total_timeout`` bounds the whole exchange, ``upload_timeout`` what a client may have itself
+    waited for beyond the time that its bytes take at 1 KiB a second. ``keep_alive`` is shorter than the five seconds
+    after which common servers close a silent connection, so that a request seldom meets the closing. Of ``max_idle``
+    there are as many as of connections: fewer would be closed and made anew at each turn of a busy hour. ``networks``
+    empty: any but those that no API is in. ``tls`` is for targets that want it; ``server_name`` stands in for their
+    hosts.
     """
 
     name: str
-    targets: tuple[str, ...]
+    targets: tuple[Target | str, ...]
     audience: str | None = None
     connect_timeout: timedelta = timedelta(seconds=2)
     read_timeout: timedelta = timedelta(seconds=30)
+    first_byte_timeout: timedelta | None = None
+    idle_timeout: timedelta | None = None
     total_timeout: timedelta | None = None
-    idle_timeout: timedelta = timedelta(seconds=4)
+    upload_timeout: timedelta = timedelta(seconds=30)
+    keep_alive: timedelta = timedelta(seconds=4)
     max_idle: int = 1024
     max_connections: int = 1024
+    max_in_flight: int | None = None
+    balance: Balance = "least-in-flight"
+    health: Health | None = None
+    networks: tuple[Network, ...] = ()
+    resolve_every: timedelta = timedelta(seconds=30)
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
 
     def __post_init__(self) -> None:
         if not self.targets:
             raise ValueError(f"upstream {self.name} has no target")
-        for target in self.targets:
-            address_of(target)
+        if self.tls is None and any(target.tls for target in self.parsed):
+            raise ValueError(f"upstream {self.name} has a target that wants TLS, and no certificates to know it by")
 
-
-def address_of(target: str) -> tuple[str, int]:
-    """Host and port of ``http://host[:port]``. Raises ``ValueError``."""
-    parts = _TARGET.fullmatch(target)
-    port = int(parts[3] or 80) if parts else 0
-    if parts is None or not 1 <= port <= 65535:
-        raise ValueError(f"{target} is not http://HOST[:PORT]")
-    return parts[1] or parts[2], port
+    @property
+    def parsed(self) -> tuple[Target, ...]:
+        """The targets as such. Raises ``ValueError``."""
+        return tuple(Target.parse(target) if isinstance(target, str) else target for target in self.targets)
 
 
 class UpstreamFault(Exception):
@@ -49,6 +104,7 @@ class UpstreamFault(Exception):
 
     status: ClassVar[int] = 502
     code: ClassVar[str] = "upstream_malformed"
+    event: ClassVar[str] = "upstream_failed"
 
 
 class UpstreamMalformed(UpstreamFault):
@@ -57,6 +113,10 @@ class UpstreamMalformed(UpstreamFault):
 
 class UpstreamClosed(UpstreamMalformed):
     """It closed the connection before a single byte of an answer: on a reused one, perhaps before the request came."""
+
+
+class RequestNotSent(UpstreamClosed):
+    """It closed the connection before a single byte of the request left."""
 
 
 class UpstreamUnreachable(UpstreamFault):
@@ -73,10 +133,18 @@ class UpstreamTimeout(UpstreamFault):
 
 
 class UpstreamBusy(UpstreamFault):
-    """As many connections as there may be are in use."""
+    """As many connections, or requests, as there may be are in use."""
 
     status = 503
     code = "upstream_busy"
+
+
+class UploadTooSlow(UpstreamFault):
+    """Not the upstream's fault: its connection is given up, since the client's body trickles."""
+
+    status = 408
+    code = "upload_too_slow"
+    event = "upload_too_slow"
 
 
 class ClientGone(Exception):

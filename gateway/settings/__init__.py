@@ -9,8 +9,9 @@ from gateway.settings.load import from_mapping, load
 from gateway.settings.mail import Mail
 from gateway.settings.model import Hashing, Limits, Log, Settings
 from gateway.settings.problem import ConfigError, Problem
-from gateway.settings.routing import Match, Requirement, Route, Upstream
+from gateway.settings.routing import Match, Requirement, Route
 from gateway.settings.units import is_slug
+from gateway.settings.upstream import Upstream
 
 __all__ = [
     "ConfigError",

@@ -117,26 +117,33 @@ def listen_address(value: object) -> HostPort:
     return HostPort.parse(value, port_required=True)
 
 
-def target(value: object) -> HostPort:
-    """One address of an upstream, ``http://host:port`` without anything behind it; the default port is 80."""
-    if isinstance(value, HostPort):
-        return value
-    wanted = "must be http://HOST:PORT"
-    if not isinstance(value, str):
-        raise ValueError(wanted)
-    if value.lower().startswith("https://"):
-        raise ValueError("https:// to an upstream is not supported yet; use http:// inside a network you trust")
-    if not value.startswith("http://"):
-        raise ValueError(wanted)
-    rest = value.removeprefix("http://").removesuffix("/")
-    if "@" in rest:
-        raise ValueError("must not carry a user or a password")
-    if any(sign in rest for sign in "/?#"):
-        raise ValueError(f"{wanted}, without a path: the path of the request is sent as it came")
-    parsed = HostPort.parse(rest)
-    if parsed.port == 0:
-        raise ValueError("the port must be a number from 1 to 65535")
-    return HostPort(parsed.host, parsed.port or 80)
+@dataclass(frozen=True, slots=True)
+class WebTarget:
+    """One address of an upstream, ``http(s)://host:port`` without anything behind it. The port is always there."""
+
+    scheme: str
+    at: HostPort
+
+    @classmethod
+    def parse(cls, value: object) -> "WebTarget":
+        if isinstance(value, WebTarget):
+            return value
+        wanted = "must be http(s)://HOST:PORT"
+        scheme, separator, rest = value.partition("://") if isinstance(value, str) else ("", "", "")
+        if scheme not in DEFAULT_PORTS or not separator:
+            raise ValueError(wanted)
+        rest = rest.removesuffix("/")
+        if "@" in rest:
+            raise ValueError("must not carry a user or a password")
+        if any(sign in rest for sign in "/?#"):
+            raise ValueError(f"{wanted}, without a path: the path of the request is sent as it came")
+        at = HostPort.parse(rest)
+        if at.port == 0:
+            raise ValueError("the port must be a number from 1 to 65535")
+        return cls(scheme, HostPort(at.host, at.port or DEFAULT_PORTS[scheme]))
+
+    def __str__(self) -> str:
+        return f"{self.scheme}://{self.at}"
 
 
 def origin(value: object) -> str:
@@ -188,7 +195,7 @@ def absolute_uri(value: object) -> str:
 Cidr = Annotated[Network, BeforeValidator(network)]
 ProxyNetwork = Annotated[Network, BeforeValidator(network), AfterValidator(proxy_network)]
 ListenAddress = Annotated[HostPort, BeforeValidator(listen_address)]
-Target = Annotated[HostPort, BeforeValidator(target)]
+TargetUrl = Annotated[WebTarget, BeforeValidator(WebTarget.parse)]
 Origin = Annotated[str, BeforeValidator(origin)]
 PageOrigin = Annotated[str, BeforeValidator(page_origin)]
 AbsoluteUri = Annotated[str, BeforeValidator(absolute_uri)]

@@ -99,22 +99,6 @@ def route_names_are_unique(facts: Facts) -> Iterator[Finding]:
         first.setdefault(route.name, index)
 
 
-def upstreams_exist(facts: Facts) -> Iterator[Finding]:
-    for index, route in facts.routes:
-        if route.upstream not in facts.upstreams:
-            known = ", ".join(sorted(facts.upstreams)) or "none"
-            yield ("routes", index, "upstream"), f"there is no upstream {route.upstream!r} (there are: {known})"
-
-
-def targets_are_named_once(facts: Facts) -> Iterator[Finding]:
-    for name, upstream in facts.settings.upstreams.items():
-        seen: set[HostPort] = set()
-        for position, target in enumerate(upstream.targets):
-            if target in seen:
-                yield ("upstreams", name, "targets", position), f"http://{target} stands here a second time"
-            seen.add(target)
-
-
 def tenants_are_named_once(facts: Facts) -> Iterator[Finding]:
     for index, route in facts.routes:
         if ANY_TENANT in route.tenants and len(route.tenants) > 1:
@@ -221,8 +205,6 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (api_hosts_are_named_once, ("api_hosts",)),
     (routes_have_hosts, ("api_hosts",)),
     (route_names_are_unique, ()),
-    (upstreams_exist, ("upstreams",)),
-    (targets_are_named_once, ("upstreams",)),
     (tenants_are_named_once, ()),
     (anonymous_routes_have_no_tenant, ()),
     (anonymous_routes_have_no_identity, ()),

@@ -13,7 +13,9 @@ from gateway.settings import checks, config_file, environment
 from gateway.settings.compile import route_findings
 from gateway.settings.model import Settings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
-from gateway.settings.routing import Match, Requirement, Route, Upstream
+from gateway.settings.routing import Match, Requirement, Route
+from gateway.settings.upstream import Health, Target, Tls, Upstream
+from gateway.settings.upstream_checks import upstream_findings
 
 _SENTENCES = {
     "missing": "is required",
@@ -89,6 +91,7 @@ def _settings(file: config_file.ConfigFile, env: environment.Environment) -> Set
 
     facts = _facts(settings, document, [*map(_loc, failed), *empty])
     problems += [places.problem(path, message) for path, message in checks.findings(facts)]
+    problems += [places.problem(path, message) for path, message in upstream_findings(facts)]
     problems += [places.problem(path, message) for path, message in route_findings(facts)]
     if problems or settings is None:
         raise ConfigError(problems)
@@ -180,6 +183,12 @@ def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
     """The keys that this release knows in the mapping where an unknown one stands."""
     model: type[BaseModel] = Settings
     match loc:
+        case ("upstreams", _, "targets", _, _):
+            model = Target
+        case ("upstreams", _, "health", _):
+            model = Health
+        case ("upstreams", _, "tls", _):
+            model = Tls
         case ("upstreams", _, _):
             model = Upstream
         case ("routes", _, "match", _):

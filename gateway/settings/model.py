@@ -19,8 +19,9 @@ from gateway.settings.addresses import (
 )
 from gateway.settings.digest import digest
 from gateway.settings.mail import LookupUrl, Mail
-from gateway.settings.routing import Route, Section, Upstream
+from gateway.settings.routing import Route, Section
 from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
+from gateway.settings.upstream import Upstream
 
 _SQLITE = ("sqlite", "sqlite+aiosqlite")  # the second is what 0.1.0 named
 _POSTGRESQL = ("postgresql+psycopg", "postgresql")

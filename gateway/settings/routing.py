@@ -1,12 +1,11 @@
-"""Upstreams and routes as the file writes them: shapes and single values. What must fit together is in ``checks``."""
+"""Routes as the file writes them: shapes and single values. What must fit together is in ``checks``."""
 
-from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort, Target
+from gateway.settings.addresses import Cidr, HostPort
 from gateway.settings.units import Duration, Name, is_slug, within
 from policies import acr
 
@@ -51,7 +50,6 @@ Method = Annotated[str, BeforeValidator(_method)]
 TenantName = Annotated[str, BeforeValidator(_tenant)]
 Word = Annotated[str, BeforeValidator(_word)]
 AcrValue = Annotated[str, BeforeValidator(_acr)]
-Timeout = Annotated[Duration, within("1ms", "1h")]
 MaxAge = Annotated[Duration, within("1s", "365d")]
 ClaimValue = Annotated[str | int | bool, BeforeValidator(_claim_value)]
 
@@ -60,16 +58,6 @@ class Section(BaseModel):
     """A mapping of the file: an unknown key is refused, nothing changes afterwards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Upstream(Section):
-    """An API behind the gateway. ``total_timeout`` bounds a whole exchange; by default none does: bodies stream."""
-
-    targets: Annotated[tuple[Target, ...], Field(min_length=1)]
-    audience: AbsoluteUri
-    connect_timeout: Timeout = timedelta(seconds=2)
-    read_timeout: Timeout = timedelta(seconds=30)
-    total_timeout: Timeout | None = None
 
 
 class Match(Section):

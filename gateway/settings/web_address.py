@@ -83,7 +83,7 @@ class WebAddress:
 
 def is_public(address: Address) -> bool:
     """Whether this is a server's address on the internet. IPv4 inside of IPv6 is judged as IPv4."""
-    meant = _both(address)[-1]
+    meant = readings(address)[-1]
     if any(meant in network for network in _SPECIAL):
         return False
     return isinstance(meant, IPv4Address) or meant in _GLOBAL_UNICAST
@@ -91,10 +91,10 @@ def is_public(address: Address) -> bool:
 
 def may_reach(address: Address, allowed: Iterable[Network]) -> bool:
     """Whether it is public, or in a network that may be reached all the same."""
-    return is_public(address) or any(spelling in network for network in allowed for spelling in _both(address))
+    return is_public(address) or any(spelling in network for network in allowed for spelling in readings(address))
 
 
-def _both(address: Address) -> tuple[Address, ...]:
+def readings(address: Address) -> tuple[Address, ...]:
     """The address, and behind it the IPv4 one that it leads to, where it does."""
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:

@@ -22,6 +22,7 @@ from gateway.settings import (
     from_mapping,
     load,
 )
+from gateway.settings.upstream import Health, Target, Tls
 from policies import rule
 from policies.route import Matched
 
@@ -119,7 +120,19 @@ def test_numbers_and_flags_in_the_environment_are_read_from_text() -> None:
 def test_an_upstream_may_come_from_the_environment() -> None:
     environ = {"YETT_UPSTREAMS__ORDERS__TARGETS": "http://a:1,http://b:2", "YETT_UPSTREAMS__ORDERS__AUDIENCE": "urn:o"}
 
-    assert load(None, MINIMAL | environ).upstreams["orders"].targets == (HostPort("a", 1), HostPort("b", 2))
+    assert urls(load(None, MINIMAL | environ).upstreams["orders"]) == ["http://a:1", "http://b:2"]
+
+    written = '[{"url": "https://a", "weight": 3}, "https://b:8443"]'
+    upstream = load(None, MINIMAL | environ | {"YETT_UPSTREAMS__ORDERS__TARGETS": written}).upstreams["orders"]
+    assert urls(upstream) == ["https://a:443", "https://b:8443"]
+    assert [target.weight for target in upstream.targets] == [3, 1]
+
+    short = load(None, MINIMAL | environ | {"YETT_UPSTREAMS__ORDERS__HEALTH": "/healthz"})
+    assert short.upstreams["orders"].health == Health(path="/healthz")
+
+
+def urls(upstream: Upstream) -> list[str]:
+    return [str(target.url) for target in upstream.targets]
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
@@ -306,7 +319,7 @@ def test_a_claims_type_is_kept() -> None:
 def test_an_upstream_has_addresses_and_default_times(tmp_path: Path) -> None:
     upstream = load(write(tmp_path, FILE), {}).upstreams["orders"]
 
-    assert upstream.targets == (HostPort("orders-1", 8000), HostPort("orders-2", 80))
+    assert urls(upstream) == ["http://orders-1:8000", "http://orders-2:80"]
     assert (upstream.connect_timeout, upstream.read_timeout) == (timedelta(seconds=2), timedelta(seconds=30))
     assert upstream.total_timeout is None
 
@@ -361,7 +374,7 @@ def test_fields_of_the_class_cannot_be_set_without_being_checked() -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    sections = (Settings, Hashing, Limits, Log, Upstream, Route)
+    sections = (Settings, Hashing, Limits, Log, Upstream, Target, Health, Tls, Route)
     names = {name for section in sections for name in section.model_fields} - {"hashing", "limits", "log", "match"}
 
     assert [name for name in sorted(names) if f"| `{name}` |" not in page and f"## `{name}`" not in page] == []

@@ -17,6 +17,7 @@ from gateway.audit import Observation
 from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
 from gateway.proxy.identity_token import IdentityTokens
+from gateway.proxy.names import Resolve
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
@@ -278,7 +279,11 @@ class World:
     """A data plane with one upstream, and everything that it is told or tells."""
 
     def __init__(
-        self, *ports: int, trusted: tuple[IPv4Network | IPv6Network, ...] = (ip_network("10.0.0.0/8"),), **options: Any
+        self,
+        *ports: int,
+        trusted: tuple[IPv4Network | IPv6Network, ...] = (ip_network("10.0.0.0/8"),),
+        resolve: Resolve | None = None,
+        **options: Any,
     ) -> None:
         self.clock = Clock()
         self.fresh = True
@@ -291,8 +296,9 @@ class World:
         self.keys_to_read: dict[UUID, SigningKey] = {}
         self.nonces = DpopNonces([bytes(32)], self.time)
         self.proofs = SeenProofs()
-        upstream = Upstream("orders", tuple(f"http://127.0.0.1:{port}" for port in ports), AUDIENCE, **options)
-        self.pool = UpstreamPool(upstream, clock=self.clock)
+        options.setdefault("targets", tuple(f"http://127.0.0.1:{port}" for port in ports))
+        upstream = Upstream("orders", audience=AUDIENCE, **options)
+        self.pool = UpstreamPool(upstream, clock=self.clock, resolve=resolve)
         self.plane = DataPlane(
             PlaneConfig(RouteTable.compile(ROUTES), {"orders": self.pool}),
             authenticate=lambda token: self.authenticate(token),

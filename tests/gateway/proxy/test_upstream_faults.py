@@ -203,8 +203,10 @@ async def test_a_refused_connection_is_502() -> None:
 
 
 async def test_a_name_that_does_not_resolve_is_502() -> None:
-    made = World(1)
-    made.pool._targets[0].host = "nobody.invalid"
+    async def nobody(host: str, port: int) -> list[str]:
+        raise socket.gaierror(socket.EAI_NONAME, "no such name")
+
+    made = World(targets=("http://nobody.invalid",), resolve=nobody)
     assert problem_of(await made.ask(request())) == (502, "upstream_unreachable")
 
 

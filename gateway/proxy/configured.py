@@ -1,0 +1,78 @@
+"""The pools that the configuration describes, and what has to be done for them beside requests."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from gateway.jobs import Job
+from gateway.proxy.names import LookUpsInTurn
+from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.upstream import Health, Target, Upstream
+from gateway.settings import Settings
+from gateway.settings import Upstream as Configured
+from gateway.settings.upstream import Health as ConfiguredHealth
+from gateway.settings.upstream import tls_context
+
+
+@asynccontextmanager
+async def running_pools(settings: Settings) -> AsyncIterator[Mapping[str, UpstreamPool]]:
+    """A pool for each upstream, by name. Look-ups of names wait for each other."""
+    look_ups = LookUpsInTurn()
+    pools = {
+        name: UpstreamPool(upstream_of(name, configured), resolve=look_ups.resolve)
+        for name, configured in settings.upstreams.items()
+    }
+    try:
+        yield pools
+    finally:
+        for pool in pools.values():
+            pool.close()
+
+
+def pool_jobs(pools: Iterable[UpstreamPool]) -> list[Job]:
+    """Names are looked up again, and targets asked for their health."""
+    jobs = []
+    for pool in pools:
+        upstream = pool.upstream
+        if pool.names.any:
+            jobs.append(Job(f"names of {upstream.name}", upstream.resolve_every.total_seconds(), pool.look_up))
+        if upstream.health is not None:
+            jobs.append(Job(f"health of {upstream.name}", upstream.health.interval.total_seconds(), pool.check_health))
+    return jobs
+
+
+def upstream_of(name: str, configured: Configured) -> Upstream:
+    """The same, as the proxy knows it. Raises ``TlsProblem`` for a file that was whole when the settings were read."""
+    tls, health = configured.tls, configured.health
+    targets = tuple(
+        Target(each.url.at.address, each.url.at.port or 0, each.url.scheme == "https", each.weight, each.max_in_flight)
+        for each in configured.targets
+    )
+    return Upstream(
+        name=name,
+        targets=targets,
+        audience=configured.audience,
+        connect_timeout=configured.connect_timeout,
+        read_timeout=configured.read_timeout,
+        first_byte_timeout=configured.first_byte_timeout,
+        idle_timeout=configured.idle_timeout,
+        total_timeout=configured.total_timeout,
+        upload_timeout=configured.upload_timeout,
+        max_in_flight=configured.max_in_flight,
+        balance=configured.balance,
+        health=None if health is None else _health(health),
+        networks=configured.networks or (),
+        resolve_every=configured.resolve_every,
+        tls=tls_context(tls) if any(target.tls for target in targets) else None,
+        server_name=None if tls is None else tls.server_name,
+    )
+
+
+def _health(configured: ConfiguredHealth) -> Health:
+    return Health(
+        configured.path,
+        None if configured.host is None else str(configured.host),
+        configured.interval,
+        configured.timeout,
+        configured.failures,
+        configured.successes,
+    )

@@ -1,0 +1,73 @@
+"""One address of a target: the connections to it, and what is known of how it does. Decides nothing itself."""
+
+import math
+from typing import TYPE_CHECKING
+
+from gateway.proxy.upstream import Target
+
+if TYPE_CHECKING:  # they know each other
+    from gateway.proxy.connection import UpstreamConnection
+
+
+class Endpoint:
+    """``idle`` are its connections that wait for work, the one used last at the end; ``open`` are all, those that are
+    being made included. So what is in flight costs no counting.
+
+    ``faults`` came one after the other. ``ejected_until`` is when it may be asked again, 0 for one that may;
+    ``on_trial`` came back and has answered nothing yet; ``down`` is what the health check says.
+    """
+
+    __slots__ = (
+        "address",
+        "back_since",
+        "down",
+        "ejected_until",
+        "ejections",
+        "faults",
+        "idle",
+        "keeps",
+        "label",
+        "most",
+        "on_trial",
+        "open",
+        "passed",
+        "probed",
+        "retired",
+        "room",
+        "streak",
+        "stride",
+        "target",
+        "weight",
+    )
+
+    def __init__(self, target: Target, address: str, *, keeps: int) -> None:
+        self.target = target
+        self.address = address
+        self.label = f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}"
+        self.weight = target.weight
+        self.stride = 1 / target.weight
+        self.passed = 0.0  # how far its turns have come: the least has the next one
+        self.most: float = math.inf if target.max_in_flight is None else target.max_in_flight
+        self.room = self.most  # of what may be in flight now
+        self.keeps = keeps
+        self.idle: list[UpstreamConnection] = []
+        self.open = 0
+        self.retired = False
+        self.faults = 0
+        self.ejections = 0
+        self.ejected_until = 0.0
+        self.back_since = 0.0
+        self.on_trial = False
+        self.down = False
+        self.probed = False
+        self.streak = 0  # of answers to the health check that speak against ``down``
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that it has, or is about to get."""
+        return self.open - len(self.idle)
+
+    def drop_idle(self) -> None:
+        """Close the connections that wait."""
+        while self.idle:
+            self.idle.pop().close()
