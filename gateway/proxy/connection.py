@@ -16,6 +16,7 @@ from gateway.proxy.answer_headers import MAX_HEAD, AnswerHead, AnswerNames
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.patience import Upload
 from gateway.proxy.request_writer import RequestWriter
+from gateway.proxy.tls_end import said_its_end
 from gateway.proxy.upstream import ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault, UpstreamMalformed
 from gateway.write_batch import WriteBatch
 
@@ -47,8 +48,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._parser_is_behind = False
         self._end_unsaid = tls  # TLS says when it ends: what merely stops was cut off
-        self.closed = False
-        self.busy = False
+        self.closed = self.busy = False
         self.idle_since = -math.inf
         self.on_slow: Callable[[], None] | None = None
         self._reset(head_only=False)
@@ -215,8 +215,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        self._end_unsaid = False
-        self._ended(clean=True)
+        self._end_unsaid = self._end_unsaid and not said_its_end(self._transport)
+        self._ended(clean=not self._end_unsaid)
         if not self.busy:
             self.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -153,8 +154,8 @@ class ScriptedUpstream:
             writer.close()
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["ScriptedUpstream"]:
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    async def running(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> AsyncIterator["ScriptedUpstream"]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", port, ssl=tls)
         self.port = server.sockets[0].getsockname()[1]
         try:
             yield self
