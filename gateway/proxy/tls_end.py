@@ -1,4 +1,4 @@
-"""How a TLS connection ended: by its peer's word (RFC 8446 section 6.1, ``close_notify``), or because somebody cut it."""
+"""How a TLS connection ended: by its peer's word (RFC 8446 section 6.1, ``close_notify``), or cut off by somebody."""
 
 import asyncio
 import ssl

@@ -431,3 +431,29 @@ def test_a_route_among_a_thousand_is_found_beside_a_wider_one() -> None:
     )
     assert name_of(routes.match(HOST, "GET", ("service999", "7"), "acme")) == "r999"
     assert name_of(routes.match(HOST, "GET", ("service999", "7"), "globex")) == "any"
+
+
+@pytest.mark.parametrize(
+    ("upstream", "tenant"),
+    [
+        ("live-acme", "acme"),
+        ("live-", None),
+        ("live-acme-", "acme-"),
+        ("orders", None),
+        ("xlive-acme", None),
+    ],
+)
+def test_a_route_knows_whose_upstream_one_is(upstream: str, tenant: str | None) -> None:
+    route = Route("r", ("*",), "/", Anonymous(), "live-{tenant}")
+    assert route.per_tenant
+    assert route.tenant_of(upstream) == tenant
+    if tenant is not None:
+        assert route.upstream_of(tenant) == upstream
+
+
+def test_an_upstream_is_whole_on_both_sides_of_the_tenant() -> None:
+    route = Route("r", ("*",), "/", Anonymous(), "a-{tenant}-a", tenants=frozenset({"x"}))
+    assert route.tenant_of("a-x-a") == "x"
+    assert route.tenant_of("a-a") is None
+    assert route.tenant_of("a-y-a") is None
+    assert not Route("r", ("*",), "/", Anonymous(), "orders").per_tenant

@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from gateway.proxy.plane import AnswerBroken
+from gateway.server.response import response_head
 from tests.gateway.proxy.harness import OK, Client, Peer, Script, World, eventually, polite, request, world
 
 LENGTH_5 = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
@@ -71,6 +72,7 @@ NONSENSE = {
     "101 without upgrade": b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     "big header": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 70_000 + b"\r\nContent-Length: 2\r\n\r\nok",
     "many headers": b"HTTP/1.1 200 OK\r\n" + b"X: a\r\n" * 12_000 + b"Content-Length: 2\r\n\r\nok",
+    "long name": b"HTTP/1.1 200 OK\r\n" + b"x" * 257 + b": a\r\nContent-Length: 2\r\n\r\nok",
     "endless header": b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
     "endless informational": b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 4000,
     "longer than it says": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokay",
@@ -90,6 +92,14 @@ async def test_what_cannot_be_understood_is_502_and_the_connection_is_dropped(da
         assert b"okay" not in client.body
         await eventually(upstream.peers[0].gone.is_set)
         assert len(made.pool) == 0
+
+
+async def test_a_name_may_be_as_long_as_our_own_server_sends() -> None:
+    name = "x" * 256
+    async with world(says(f"HTTP/1.1 200 OK\r\n{name}: a\r\nContent-Length: 2\r\n\r\nok".encode())) as (made, _):
+        client = await made.ask(request())
+        assert (client.status, client.headers[name]) == (200, "a")
+        response_head(200, client.messages[0]["headers"], "GET")  # which would raise
 
 
 async def test_a_body_for_head_is_nonsense() -> None:
