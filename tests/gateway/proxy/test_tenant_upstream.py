@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.proxy.plane import PlaneConfig
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import Resources
 from gateway.proxy.upstream import Upstream
