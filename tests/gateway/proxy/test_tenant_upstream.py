@@ -1,5 +1,7 @@
 """Routes whose upstream is each tenant's own: the right one, for its audience, or none at all."""
 
+import base64
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ from policies.route import Route
 from policies.route_table import RouteTable
 from policies.rule import Anonymous, Rule
 from tests.gateway.proxy.harness import ALICE, HOST, READ, ScriptedUpstream, World, polite, request
+from tests.gateway.proxy.test_identity_token import KEY
 from tests.gateway.proxy.test_upstream_faults import problem_of
 
 
@@ -97,6 +100,15 @@ async def test_no_token_and_a_bad_one_are_401_as_ever(tenants: Tenants) -> None:
 async def test_no_slug_leads_to_another_tenant_s(tenants: Tenants, slug: str) -> None:
     tenants.world.principals[b"odd"] = principal(slug, audience("globex"), audience("acme"))
     assert await tenants.ask("odd") == (404, 0, 0)
+
+
+async def test_who_asks_is_vouched_for_to_that_upstream(tenants: Tenants) -> None:
+    tenants.use(replace(route(), signed_identity=True))
+    tenants.world.keys[ALICE.tenant_id] = KEY
+    assert (await tenants.ask("globex"))[0] == 200
+    (line,) = [line for line in tenants.globex.heads[0].split(b"\r\n") if line.startswith(b"x-yett-identity: ")]
+    body = line.split(b".")[1]
+    assert json.loads(base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4)))["aud"] == audience("globex")
 
 
 async def test_a_route_that_lists_its_tenants_is_for_them(tenants: Tenants) -> None:
