@@ -126,6 +126,8 @@ class Exchange:
                 self._give_back()
                 connection = await self._connect(avoid=connection.endpoint)
             else:
+                if connection.endpoint.on_trial:  # an answer that streams for hours is one from its head on
+                    self._pool.answered(connection)
                 return connection
 
     async def relay(self, connection: UpstreamConnection, headers: list[tuple[bytes, bytes]]) -> None:

@@ -120,12 +120,16 @@ class UpstreamPool:
             self._judge(connection, endpoint)
             return
         if endpoint.faults:
-            self.endpoints.answered(endpoint, connection.idle_since)
+            self.answered(connection)
         idle = endpoint.idle
         if len(idle) >= endpoint.keeps:
             connection.close()
         else:
             idle.append(connection)
+
+    def answered(self, connection: UpstreamConnection) -> None:
+        """Its endpoint did its part, after faults."""
+        self.endpoints.answered(connection.endpoint, connection.touched)
 
     def close(self) -> None:
         """Close what is idle; what is busy ends its exchange first and is closed then."""
@@ -208,7 +212,7 @@ class UpstreamPool:
         now = connection.started if self._clock is None else self._clock()
         if fault is None:
             if endpoint.faults and connection.answering:
-                self.endpoints.answered(endpoint, now)
+                self.answered(connection)
         elif isinstance(fault, UpstreamTimeout):
             if not connection.answering:
                 self.endpoints.failed(endpoint, now)

@@ -94,6 +94,29 @@ async def test_a_target_that_answers_again_is_used_again() -> None:
         assert len(sick.heads) == FAULTS + 2
 
 
+async def test_an_answer_that_streams_ends_the_trial_with_its_head() -> None:
+    async def streams(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(b"HTTP/1.1 200 OK\r\n\r\nevent")
+        await peer.until_gone()
+
+    async with targets(streams, polite) as (made, _):
+        for _ in range(FAULTS):
+            made.pool.endpoints.failed(made.pool.endpoints.all[0], made.clock())
+        made.pool._clock = made.clock
+        made.later(FIRST_EJECTION)
+        assert made.pool.endpoints.all[0].on_trial
+        made.pool.endpoints.all[1].passed = 10.0
+        client = request()
+        asked = made.begin(client)
+        await eventually(lambda: client.body)
+        assert not made.pool.endpoints.all[0].on_trial
+        assert made.pool.endpoints.all[0].faults == 0
+        client.leave()
+        made.later(1)
+        await asked
+
+
 async def test_where_all_are_dead_all_are_tried_and_the_first_that_lives_answers() -> None:
     async with closed_port() as one:
         async with closed_port() as other:
