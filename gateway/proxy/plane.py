@@ -33,6 +33,7 @@ from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
 _NO_KEY_FOR = 30  # seconds: somebody has to promote a key
+_CLOSE = ((b"connection", b"close"),)  # nobody waits for the rest of that body (RFC 9110 section 15.5.9)
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 
 
@@ -205,7 +206,9 @@ def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> 
 
 def _fault(fault: UpstreamFault) -> Refusal:
     problem = refusal.FAULTS[fault.code]
-    return refusal.retry_later(problem, fault.code) if fault.status == 503 else Refusal(problem, fault.code)
+    if fault.status == 503:
+        return refusal.retry_later(problem, fault.code)
+    return Refusal(problem, fault.code, headers=_CLOSE if fault.status == 408 else ())
 
 
 async def _answer(refused: Refusal, request: ProxiedRequest, send: Send) -> None:

@@ -114,6 +114,7 @@ async def test_a_body_that_trickles_for_ever_is_408_and_gives_the_connection_up(
             assert not asked.done()
             made.later(9)
         assert problem_of(await asked) == (408, "upload_too_slow")
+        assert client.headers["connection"] == "close"
         await eventually(upstream.peers[0].gone.is_set)
         assert len(made.pool) == 0
         assert made.pool.endpoints.all[0].faults == 0
