@@ -1,8 +1,17 @@
-"""Path patterns: literals, ``{param}`` segments, and ``**`` at the end, over the segments of ``policies.path``."""
+"""Path patterns: literals, ``{param}`` and ``{param:kind}`` segments, and ``**`` at the end, over the segments of
+``policies.path``.
+"""
 
 from dataclasses import dataclass
 
 from policies.path import NotCanonical, canonical
+from policies.segment import NARROW, Kind
+
+_MOST_SEGMENTS = 64
+_KINDS = {kind.value: kind for kind in Kind if kind is not Kind.ANY}
+
+Part = str | Kind
+Specificity = tuple[int, int, int, int, bool]
 
 
 class BadPattern(ValueError):
@@ -11,9 +20,9 @@ class BadPattern(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """``/orders/{id}/**`` in parts: literals, None for a ``{param}``, and whether ``**`` ends it."""
+    """``/orders/{id}/**`` in parts: literals, the kind of each ``{param}``, and whether ``**`` ends it."""
 
-    parts: tuple[str | None, ...]
+    parts: tuple[Part, ...]
     names: tuple[tuple[int, str], ...]
     deep: bool
 
@@ -24,15 +33,21 @@ class Pattern:
         body = text[:-3] if deep else text
         if not body and not deep:
             raise BadPattern("a path pattern begins with /")
-        parts: list[str | None] = []
+        parts: list[Part] = []
         names: list[tuple[int, str]] = []
+        if body.count("/") > _MOST_SEGMENTS:
+            raise BadPattern(f"a path pattern has {_MOST_SEGMENTS} segments at most")
         for place, segment in enumerate(_split(body)):
             if segment.startswith("{") and segment.endswith("}"):
-                name = segment[1:-1]
+                name, colon, kind = segment[1:-1].partition(":")
+                if colon and kind not in _KINDS:
+                    raise BadPattern(
+                        f"{segment} in {text}: a parameter is {', '.join(_KINDS)}, or anything without `:`"
+                    )
                 if not name.isidentifier() or any(name == known for _, known in names):
                     raise BadPattern(f"{segment} in {text} is not the name of a parameter, or is there twice")
                 names.append((place, name))
-                parts.append(None)
+                parts.append(_KINDS[kind] if colon else Kind.ANY)
             elif any(sign in segment for sign in "*{}"):
                 raise BadPattern(f"{text}: a parameter is a whole segment, and ** stands at the end only")
             else:
@@ -42,10 +57,12 @@ class Pattern:
         return cls(tuple(parts), tuple(names), deep)
 
     @property
-    def specificity(self) -> tuple[int, int, bool]:
-        """Larger is more specific."""
-        params = self.parts.count(None)
-        return len(self.parts) - params, params, not self.deep
+    def specificity(self) -> Specificity:
+        """Larger is more specific: literals, then ``int`` and ``uuid``, then ``slug``, then any, then no ``**``."""
+        kinds = [part for part in self.parts if isinstance(part, Kind)]
+        narrow = sum(kind in NARROW for kind in kinds)
+        slugs = kinds.count(Kind.SLUG)
+        return len(self.parts) - len(kinds), narrow, slugs, len(kinds) - narrow - slugs, not self.deep
 
 
 def _split(body: str) -> list[str]:

@@ -99,4 +99,12 @@ class NotFound:
     """No route of this host, for this tenant, has such a path."""
 
 
-Match = Matched | MethodNotAllowed | NotFound
+@dataclass(frozen=True, slots=True)
+class DelimiterRefused:
+    """The path has an encoded delimiter, which no route takes that a caller without a tenant is given; a tenant's may.
+
+    Only an answer for a caller without a tenant; for one that stays without, the path is not canonical.
+    """
+
+
+Match = Matched | MethodNotAllowed | NotFound | DelimiterRefused

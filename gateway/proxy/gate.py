@@ -19,7 +19,7 @@ from gateway.proxy.tenant_upstream import own_pool
 from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
 from policies.path import NotCanonical
-from policies.route import Match, Matched, MethodNotAllowed, NotFound, Route
+from policies.route import DelimiterRefused, Match, Matched, MethodNotAllowed, NotFound, Route
 
 _WELL_KNOWN = (".well-known", "oauth-protected-resource")
 _RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer look
@@ -92,6 +92,8 @@ class Gate:
                 return None if refused is None else refusal.with_metadata(refused, config.resources.url(audience))
             case MethodNotAllowed(allowed):
                 return refusal.method_not_allowed(allowed)
+            case DelimiterRefused():
+                return Refusal(refusal.PATH_NOT_CANONICAL, "encoded_delimiter")
             case NotFound():
                 return Refusal(refusal.ROUTE_NOT_FOUND, "route_not_found")
             case _:

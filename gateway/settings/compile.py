@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import islice
 
 from gateway.settings.checks import Facts, Finding
 from gateway.settings.model import Settings
 from gateway.settings.routing import ANY_TENANT, Requirement, Route
 from policies import rule
+from policies.path_automaton import Entangled
 from policies.pattern import BadPattern, Pattern
 from policies.route import ANY_HOST
 from policies.route import Route as CompiledRoute
-from policies.route_table import Ambiguous, RouteTable
+from policies.route_table import RouteTable
 
 _MAX_TIES = 50
 
@@ -38,19 +40,27 @@ def route_findings(facts: Facts) -> Iterator[Finding]:
         yield from _api_key_findings(index, route)
         if route.name not in sound:
             sound[route.name], positions[route.name] = _route(route), index
-    for _ in range(_MAX_TIES):
-        try:
-            RouteTable.compile(sound.values())
-        except Ambiguous as tie:
-            first, second = sorted(tie.routes, key=positions.__getitem__)
-            yield (
-                ("routes", positions[second]),
-                f"{second} ties with {first} (routes[{positions[first]}]): both would answer the same request; "
-                "make one more specific by path, methods, tenants or hosts",
-            )
-            del sound[second]
-        else:
-            return
+    yield from _ties(sound, positions)
+
+
+def _ties(sound: dict[str, CompiledRoute], positions: dict[str, int]) -> Iterator[Finding]:
+    """Of routes that tie, each but the first in the file, with one of those that stand before it."""
+    try:
+        ties = RouteTable.ties(sound.values())
+    except Entangled as error:
+        yield ("routes",), f"{error}; let fewer patterns have a {{param}} where others have a name"
+        return
+    first_of: dict[str, str] = {}
+    for tie in ties:
+        first, second = sorted(tie.routes, key=positions.__getitem__)
+        if first not in first_of:
+            first_of.setdefault(second, first)
+    for second, first in islice(first_of.items(), _MAX_TIES):
+        yield (
+            ("routes", positions[second]),
+            f"{second} ties with {first} (routes[{positions[first]}]): both would answer the same request; "
+            "make one more specific by path, methods, tenants or hosts",
+        )
 
 
 def _api_key_findings(index: int, route: Route) -> Iterator[Finding]:

@@ -1,7 +1,10 @@
 """The route table: the most specific route answers, whatever the order, and nothing looser in its place."""
 
 import itertools
+import re
 import sys
+import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Any
 
@@ -9,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies import candidates
 from policies.path import NotCanonical
+from policies.path_automaton import Entangled
 from policies.pattern import BadPattern
-from policies.route import ANY_METHOD, Match, Matched, MethodNotAllowed, NotFound, Route
+from policies.route import ANY_METHOD, DelimiterRefused, Match, Matched, MethodNotAllowed, NotFound, Route
 from policies.route_table import Ambiguous, RouteTable
 from policies.rule import Anonymous, Rule, Scopes
 
@@ -355,31 +360,110 @@ class TestEncodedSlash:
             self.routes.match(HOST, "GET", path.encode(), None)
 
 
-SEGMENTS = st.sampled_from(["a", "b", "c"])
+class TestKinds:
+    """``{id:int}`` and the like: they take what they are named for, and go before ``{id}``."""
+
+    UUID = "0b9a3c1e-5a7e-4d8b-9a57-0d3f2c1b4a59"
+
+    @pytest.mark.parametrize(
+        ("kind", "taken", "refused"),
+        [
+            ("int", ["0", "7", "007", "9" * 18], ["", "-7", "+7", "7a", "1_0", "9" * 19, "%D9%A7", "7.0"]),
+            ("uuid", [UUID, "0" * 8 + "-0000-0000-0000-" + "0" * 12], [UUID.upper(), UUID[:-1], UUID + "0", "{x}"]),
+            (
+                "slug",
+                ["a", "7", "acme", "a-b", "a--b", UUID, "a" * 63],
+                ["", "Acme", "-a", "a-", "a_b", "a.b", "a" * 64, "caf%C3%A9", "a%20b"],
+            ),
+        ],
+    )
+    def test_a_kind_takes_what_it_is_named_for(self, kind: str, taken: list[str], refused: list[str]) -> None:
+        routes = table(route("r", f"/a/{{x:{kind}}}"))
+        assert [ask(routes, f"/a/{segment}") for segment in taken] == ["r"] * len(taken)
+        raw = [segment.replace("{", "%7B").replace("}", "%7D") for segment in refused]
+        assert [ask(routes, f"/a/{segment}") for segment in raw] == [None] * len(refused)
+
+    def test_its_parameter_is_found(self) -> None:
+        found = table(route("r", "/a/{x:int}/{y:slug}/{z}")).match(HOST, "GET", b"/a/7/b/C", None)
+        assert isinstance(found, Matched)
+        assert found.params == {"x": "7", "y": "b", "z": "C"}
+
+    @pytest.mark.parametrize(
+        "pattern", ["/{x:}", "/{x:text}", "/{x:INT}", "/{:int}", "/{x:int}/{x:uuid}", "/{x:int:uuid}"]
+    )
+    def test_another_kind_means_nothing(self, pattern: str) -> None:
+        with pytest.raises(BadPattern):
+            route("r", pattern)
+
+    def test_the_narrowest_goes_first(self) -> None:
+        routes = table(
+            *(route(kind or "any", f"/a/{{x{kind}}}") for kind in (":int", ":uuid", ":slug", "")),
+            route("seven", "/a/7"),
+        )
+        asked = {"7": "seven", "8": ":int", self.UUID: ":uuid", "acme": ":slug", "Acme": "any"}
+        assert {segment: ask(routes, f"/a/{segment}") for segment in asked} == asked
+
+    def test_a_kind_goes_before_more_params_and_after_more_literals(self) -> None:
+        routes = table(route("kind", "/{x:int}/**"), route("params", "/{x}/{y}"), route("literal", "/{x}/b"))
+        assert [ask(routes, path) for path in ("/7/c", "/7/b", "/a/c")] == ["kind", "literal", "params"]
+
+    def test_kinds_that_share_no_segment_do_not_tie(self) -> None:
+        table(route("one", "/a/{x:int}"), route("other", "/a/{x:uuid}"))
+
+    @pytest.mark.parametrize("kind", ["int", "uuid", "slug"])
+    def test_two_of_a_kind_tie(self, kind: str) -> None:
+        with pytest.raises(Ambiguous):
+            table(route("one", f"/a/{{x:{kind}}}"), route("other", f"/a/{{y:{kind}}}"))
+
+    def test_kinds_that_cross_tie(self) -> None:
+        with pytest.raises(Ambiguous):
+            table(route("one", "/{x:int}/{y:slug}"), route("other", "/{x:slug}/{y:int}"))
+
+
+UUID = TestKinds.UUID
+SEGMENTS = st.sampled_from(["a", "7", "b-c", "B", UUID])
 PATTERNS = st.builds(
     lambda parts, deep: "/" + "/".join(parts) + ("/**" if deep and parts else "**" if deep else ""),
     st.lists(
-        st.sampled_from(["a", "b", "{x}", "{y}", "{z}"]),
+        st.sampled_from(
+            ["a", "7", UUID, "{x}", "{y}", "{z}", "{i:int}", "{j:int}", "{s:slug}", "{t:slug}", "{u:uuid}"]
+        ),
         max_size=3,
         unique_by=lambda part: part if part[0] == "{" else object(),
     ),
     st.booleans(),
 )
+TAKES = {
+    "int": re.compile("[0-9]{1,18}"),
+    "uuid": re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    "slug": re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"),
+    "": re.compile("(?s).+"),
+}
 
 
-def fits(pattern: str, segments: list[str]) -> bool:
+def parts_of(pattern: str) -> list[str]:
+    return [part for part in pattern.removesuffix("/**").split("/") if part]
+
+
+def kind_of(part: str) -> str | None:
+    return part.strip("{}").partition(":")[2] if part.startswith("{") else None
+
+
+def fits(pattern: str, segments: Sequence[str]) -> bool:
     """The slow and obvious way to match."""
-    deep = pattern.endswith("/**")
-    parts = [part for part in (pattern[:-3] if deep else pattern).split("/") if part]
+    parts, deep = parts_of(pattern), pattern.endswith("/**")
     if len(segments) < len(parts) or (len(segments) > len(parts) and not deep):
         return False
-    return all(part.startswith("{") or part == segment for part, segment in zip(parts, segments, strict=False))
+    return all(
+        part == segment if (kind := kind_of(part)) is None else TAKES[kind].fullmatch(segment)
+        for part, segment in zip(parts, segments, strict=False)
+    )
 
 
-def rank(pattern: str) -> tuple[int, int, bool]:
-    parts = [part for part in pattern.split("/") if part and part != "**"]
-    params = sum(part.startswith("{") for part in parts)
-    return len(parts) - params, params, not pattern.endswith("/**")
+def rank(pattern: str) -> tuple[int, int, int, int, bool]:
+    kinds = [kind_of(part) for part in parts_of(pattern)]
+    narrow = kinds.count("int") + kinds.count("uuid")
+    return kinds.count(None), narrow, kinds.count("slug"), kinds.count(""), not pattern.endswith("/**")
 
 
 @given(st.lists(PATTERNS, min_size=1, max_size=6, unique=True), st.lists(SEGMENTS, max_size=4))
@@ -401,6 +485,81 @@ def test_whatever_compiles_has_one_winner(patterns: list[str], segments: list[st
     except Ambiguous:
         return
     assert not tie
+
+
+ROUTES = st.lists(
+    st.builds(
+        lambda parts, deep, methods, tenants: (
+            ("/" + "/".join(parts)).rstrip("/") + ("/**" if deep else ""),
+            methods,
+            tenants,
+        ),
+        st.lists(st.sampled_from(["a", "7", "{%d}", "{%d:int}", "{%d:slug}"]), max_size=2),
+        st.booleans(),
+        st.sampled_from([(), ("GET",), ("HEAD",), ("POST",)]),
+        st.sampled_from([None, None, {"acme"}, {"globex"}, {"acme", "globex"}]),
+    ),
+    min_size=1,
+    max_size=5,
+)
+PATHS = [path for length in range(4) for path in itertools.product(["a", "7", "b", "B"], repeat=length)]
+
+
+def named(pattern: str) -> str:
+    """With a name of its own for each parameter."""
+    names = iter("xyz")
+    return re.sub("%d", lambda _: next(names), pattern) or "/"
+
+
+def answers(routes: list[Route], method: str, segments: Sequence[str], tenant: str) -> set[str] | str:
+    """What the rules say, read plainly: the routes that answer, more than one where they tie."""
+    eligible = [one for one in routes if fits(one.pattern, segments) and (one.tenants is None or tenant in one.tenants)]
+    if not eligible:
+        return "nothing"
+    strictest = max(rank(one.pattern) for one in eligible)
+    if not any(one.method_rank(method) for one in eligible if rank(one.pattern) == strictest):
+        return "not allowed"
+    ranks = {
+        one.name: (one.tenants is not None, rank(one.pattern), one.method_rank(method))
+        for one in eligible
+        if one.method_rank(method)
+    }
+    return {name for name in ranks if ranks[name] == max(ranks.values())}
+
+
+def tie_whatever_else_there_is(one: Route, other: Route) -> bool:
+    """Two of one pattern: they are refused even where stricter routes leave neither of them anything."""
+    same = re.sub(r"\w+(?=[:}])", "", one.pattern) == re.sub(r"\w+(?=[:}])", "", other.pattern)
+    alike = one.tenants is other.tenants if None in (one.tenants, other.tenants) else one.tenants & other.tenants
+    return same and bool(alike) and any(one.method_rank(m) == other.method_rank(m) for m in one.allowed & other.allowed)
+
+
+@given(ROUTES)
+def test_the_table_answers_as_the_rules_read_and_refuses_what_they_leave_open(
+    drawn: list[tuple[str, tuple[str, ...], set[str] | None]],
+) -> None:
+    routes = [route(f"r{at}", named(path), *methods, tenants=bound) for at, (path, methods, bound) in enumerate(drawn)]
+    expected = {
+        (method, path, tenant): answers(routes, method, path, tenant)
+        for method in ("GET", "HEAD", "PUT")
+        for path in PATHS
+        for tenant in ("acme", "globex", "initech")
+    }
+    open_question = any(len(found) > 1 for found in expected.values() if isinstance(found, set))
+    try:
+        compiled = table(*routes)
+    except Ambiguous:
+        assert open_question or any(tie_whatever_else_there_is(*two) for two in itertools.combinations(routes, 2))
+        return
+    assert not open_question
+    for (method, path, tenant), found in expected.items():
+        match compiled.match(HOST, method, path, tenant):
+            case Matched(matched):
+                assert found == {matched.name}
+            case MethodNotAllowed():
+                assert found == "not allowed"
+            case other:
+                assert (other, found) == (NotFound(), "nothing")
 
 
 def test_matching_takes_the_same_steps_however_many_routes_there_are() -> None:
@@ -457,3 +616,79 @@ def test_an_upstream_is_whole_on_both_sides_of_the_tenant() -> None:
     assert route.tenant_of("a-a") is None
     assert route.tenant_of("a-y-a") is None
     assert not Route("r", ("*",), "/", Anonymous(), "orders").per_tenant
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["/service{n}/{{id}}/**", "/api/{{any}}/service{n}/{{id:int}}", "/orders/**", "/{{any}}/**"],
+    ids=["own_literal", "one_prefix", "one_path", "one_catch_all"],
+)
+def test_compiling_takes_a_time_that_grows_with_the_routes(pattern: str) -> None:
+    """Ten times as many take about ten times as long: each with each other would take a hundred times."""
+
+    def seconds(count: int) -> float:
+        routes = [route(f"r{n}", pattern.format(n=n), tenants={f"tenant-{n}"}) for n in range(count)]
+        begun = time.process_time()
+        table(*routes)
+        return time.process_time() - begun
+
+    few = min(seconds(500) for _ in range(3))
+    assert min(seconds(5000) for _ in range(2)) < 40 * max(few, 0.002)
+
+
+def test_ten_thousand_routes_of_ten_thousand_tenants_beside_each_other() -> None:
+    routes = table(
+        *(route(f"bound{n}", "/orders/**", tenants={f"tenant-{n}"}) for n in range(5000)),
+        *(route(f"own{n}", f"/orders/kind{n}/{{id}}") for n in range(5000)),
+    )
+    assert ask(routes, "/orders/kind7/1", tenant="tenant-7") == "bound7"
+    assert ask(routes, "/orders/kind7/1", tenant="tenant-5000") == "own7"
+    assert ask(routes, "/orders/kind7/1", "TRACE", tenant=None) is None
+
+
+def test_patterns_that_cross_each_other_without_end_are_refused() -> None:
+    crossing = [route(f"a{n}", f"/a{n}/{{x}}/**") for n in range(1500)]
+    with pytest.raises(Entangled):
+        table(*crossing, *(route(f"b{n}", f"/{{x}}/b{n}") for n in range(1500)))
+
+
+def test_what_strangers_ask_for_is_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_REMEMBERED", 10)
+    routes = table(*(route(f"r{n}", f"/a{n}", tenants={"acme"}) for n in range(20)))
+    for n in range(20):
+        for method in ("GET", "PUT", f"WORD{n}"):
+            for tenant in (None, "acme", f"tenant-{n}"):
+                routes.match(HOST, method, (f"a{n}",), tenant)
+    kept = routes._roots[HOST].here._answers
+    assert 0 < len(kept) <= 10
+    assert not any(method.startswith("WORD") for _, method, _ in kept)
+
+
+def test_a_pattern_has_an_end() -> None:
+    route("r", "/a" * 64)
+    with pytest.raises(BadPattern):
+        route("r", "/a" * 65)
+
+
+class TestAnotherRouteKeeps:
+    """A tenant's route that keeps an encoded slash changes nothing for others, and is not lost to them."""
+
+    routes = table(
+        route("any", "/files/**", rule=Anonymous()),
+        route("acme", "/files/{key}", tenants={"acme"}, encoded_slash=True),
+        route("globex", "/files/{key}", tenants={"globex"}),
+        route("other", "/other/{key}"),
+    )
+
+    def test_without_a_token_it_is_not_known_yet(self) -> None:
+        assert self.routes.match(HOST, "GET", b"/files/a%2fb", None) == DelimiterRefused()
+
+    def test_its_own_tenant_is_given_it(self) -> None:
+        assert ask(self.routes, "/files/a%2fb", tenant="acme") == "acme"
+
+    @pytest.mark.parametrize(
+        ("path", "tenant"), [("/files/a%2fb", "globex"), ("/files/a%2fb", "initech"), ("/other/a%2fb", None)]
+    )
+    def test_nobody_else_is(self, path: str, tenant: str | None) -> None:
+        with pytest.raises(NotCanonical):
+            self.routes.match(HOST, "GET", path.encode(), tenant)

@@ -1,0 +1,158 @@
+"""Which of the routes whose patterns fit a path answers, for a method and a tenant; and which two of them tie.
+
+Routes of one pattern are a shape, indexed by tenant and method; the candidates of a place in the automaton are a few
+shapes, the strictest first. So neither an answer nor the search for ties ever looks at all routes.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from policies.pattern import Specificity
+from policies.route import ANY_METHOD, Match, Matched, MethodNotAllowed, NotFound, Route
+
+NOT_FOUND = NotFound()
+NOBODY = ""
+"""A tenant that no route names: an empty text is no slug."""
+
+_REMEMBERED = 65_536  # answers of a whole table
+
+ByMethod = dict[str, Route]
+Tie = tuple[str, str, Route, Route]
+Answers = dict[tuple["Candidates", str, str | None], Match]
+_NO_ROUTES: ByMethod = {}
+
+
+class Shape:
+    """All routes of a host with one pattern, whatever its parameters are called."""
+
+    __slots__ = ("bound", "bound_methods", "specificity", "unbound")
+
+    def __init__(self, specificity: Specificity) -> None:
+        self.specificity = specificity
+        self.unbound: ByMethod = {}
+        self.bound: dict[str, ByMethod] = {}
+        self.bound_methods: set[str] = set()
+
+    def add(self, route: Route) -> Iterator[Route]:
+        """Take a route in; yields those that it ties with."""
+        if route.tenants is not None:
+            self.bound_methods |= route.allowed
+        for tenant in route.tenants or (None,):
+            held = self.unbound if tenant is None else self.bound.setdefault(tenant, {})
+            for method in route.allowed:
+                there = held.get(method)
+                if there is None or route.method_rank(method) > there.method_rank(method):
+                    held[method] = route
+                elif route.method_rank(method) == there.method_rank(method):
+                    yield there
+
+    def settle(self) -> None:
+        """All are there. From now on the order of the file says nothing."""
+        self.bound = dict(sorted(self.bound.items()))
+
+    def ties(self, other: "Shape") -> list[Tie]:
+        """Tenant, method and the two routes of each request that both would answer if nothing stricter did."""
+        found = _alike(NOBODY, self.unbound, other.unbound)
+        fewer, more = sorted((self.bound, other.bound), key=len)
+        for tenant in fewer:
+            if tenant in more:
+                found += _alike(tenant, self.bound[tenant], other.bound[tenant])
+        return found
+
+
+def _alike(tenant: str, one: ByMethod, other: ByMethod) -> list[Tie]:
+    return [
+        (tenant, method, route, other[method])
+        for method, route in one.items()
+        if method in other and route.method_rank(method) == other[method].method_rank(method)
+    ]
+
+
+class Candidates:
+    """The shapes that fit one kind of path. What was answered is remembered in ``answers``, which the table owns."""
+
+    __slots__ = ("_answers", "_bound_methods", "shapes")
+
+    def __init__(self, shapes: Iterable[Shape], answers: Answers) -> None:
+        self.shapes = tuple(sorted(shapes, key=lambda shape: shape.specificity, reverse=True))
+        self._bound_methods = frozenset().union(*(shape.bound_methods for shape in self.shapes))
+        self._answers = answers
+
+    def answer(self, method: str, tenant: str | None) -> Match:
+        """``tenant`` None is a caller without a token: routes for any tenant answer first, bound ones after them."""
+        if not self._bound_methods:
+            tenant = NOBODY  # all are given the same
+        key = (self, method, tenant)
+        known = self._answers.get(key)
+        if known is None:
+            known = self._for_a_stranger(method) if tenant is None else self._for(method, tenant)
+            if method in ANY_METHOD:  # a preflight may name any word
+                if len(self._answers) >= _REMEMBERED:
+                    self._answers.clear()
+                self._answers[key] = known
+        return known
+
+    def routes(self, method: str) -> Iterator[Route]:
+        """Every route that would answer the method to somebody, were there no stricter one."""
+        for shape in self.shapes:
+            for held in (shape.unbound, *shape.bound.values()):
+                if method in held:
+                    yield held[method]
+
+    def rivals(self) -> Iterator[tuple[Shape, Shape]]:
+        """Two shapes each that are as specific as each other."""
+        for _, alike in groupby(self.shapes, key=lambda shape: shape.specificity):
+            same = list(alike)
+            for place, one in enumerate(same):
+                for other in same[place + 1 :]:
+                    yield one, other
+
+    def undecided(self, tie: Tie) -> bool:
+        """Whether it is one of the two that is found, and not a stricter route, or that there is none to answer."""
+        tenant, method, one, other = tie
+        found = self._for(method, tenant)
+        return isinstance(found, Matched) and found.route in (one, other)
+
+    def _for(self, method: str, tenant: str) -> Match:
+        there = [
+            (shape.specificity, bound, shape.unbound)
+            for shape in self.shapes
+            if (bound := shape.bound.get(tenant, _NO_ROUTES)) or shape.unbound
+        ]
+        if not there:
+            return NOT_FOUND
+        known_path = [held for specificity, *both in there if specificity == there[0][0] for held in both]
+        if not any(method in held for held in known_path):
+            # Never a looser pattern instead: what a route does not answer must not be let in by a wider one.
+            return MethodNotAllowed(tuple(sorted(frozenset().union(*known_path))))
+        route = _strictest(method, ((specificity, bound) for specificity, bound, _ in there)) or _strictest(
+            method, ((specificity, unbound) for specificity, _, unbound in there)
+        )
+        return NOT_FOUND if route is None else Matched(route, tenant_decides=bool(self._bound_methods))
+
+    def _for_a_stranger(self, method: str) -> Match:
+        for_any = self._for(method, NOBODY)
+        if isinstance(for_any, Matched):
+            return for_any
+        # Some tenant's token may open it: then the answer is a question for the token, not that there is no such thing.
+        if method in self._bound_methods:
+            for tenant in self._tenants():
+                found = self._for(method, tenant)
+                if isinstance(found, Matched):
+                    return found
+        return self._for(method, next(self._tenants()))
+
+    def _tenants(self) -> Iterator[str]:
+        return (tenant for shape in self.shapes for tenant in shape.bound)
+
+
+def _strictest(method: str, held: Iterable[tuple[Specificity, ByMethod]]) -> Route | None:
+    """The route of the strictest pattern that answers the method, and of those the one that names it most plainly."""
+    best: tuple[Specificity, Route] | None = None
+    for specificity, routes in held:
+        if best is not None and specificity != best[0]:
+            break
+        route = routes.get(method)
+        if route is not None and (best is None or route.method_rank(method) > best[1].method_rank(method)):
+            best = specificity, route
+    return None if best is None else best[1]
