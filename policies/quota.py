@@ -1,0 +1,86 @@
+"""How often a route may be asked: the generic cell rate algorithm, on whole nanoseconds.
+
+All that is kept of a caller is the moment at which nothing of what it did counts any more. Each request moves that
+moment on by one interval, from now if it is past; and is refused where it would be further away than ``burst``
+intervals. So a caller that was silent may send ``burst`` at once, and then one in each interval.
+
+Owns the arithmetic. Not who is counted together, nor where the moments are kept: gateway/proxy/quota_table.py.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn
+
+SECOND = 1_000_000_000
+UNITS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+
+Per = Literal["subject", "client", "tenant", "address", "route"]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """``requests`` in each ``unit`` for each subject, client, tenant, network, or for all who ask the route."""
+
+    per: Per
+    requests: int
+    unit: str
+    burst: int
+    interval: int = field(init=False)
+    tolerance: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what would let nothing pass."""
+        if self.requests < 1 or self.burst < 1:
+            raise ValueError("a quota lets something pass")
+        # Rounded up, so that it is never more than was said; by 0.1 % at the worst, a million in a second.
+        object.__setattr__(self, "interval", -(-UNITS[self.unit] * SECOND // self.requests))
+        object.__setattr__(self, "tolerance", self.burst * self.interval)
+
+    @property
+    def name(self) -> str:
+        """What it is called to clients. A route has one of each name."""
+        return f"{self.per}-{self.unit}"
+
+    @property
+    def seconds(self) -> int:
+        """Of its unit."""
+        return UNITS[self.unit]
+
+
+class _NeverTruthTested:
+    __slots__ = ()
+
+    def __bool__(self) -> NoReturn:
+        raise TypeError("a decision is matched (match/case), never truth-tested")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent(_NeverTruthTested):
+    """It may be. ``until`` is the moment to keep, ``left`` how many more may follow at once, ``more_in`` the
+    nanoseconds after which that is one more.
+    """
+
+    until: int
+    left: int
+    more_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exhausted(_NeverTruthTested):
+    """Not yet, and it does not count; after ``retry_in`` nanoseconds the next one may be."""
+
+    retry_in: int
+
+
+def spend(quota: Quota, until: int | None, now: int) -> Spent | Exhausted:
+    """One request at ``now``, nanoseconds of a clock that never goes back. ``until`` None: nothing counts."""
+    after = (now if until is None or until < now else until) + quota.interval
+    ahead = after - now
+    if ahead > quota.tolerance:
+        return Exhausted(ahead - quota.tolerance)
+    left = (quota.tolerance - ahead) // quota.interval
+    return Spent(after, left, ahead - (quota.burst - left - 1) * quota.interval)
+
+
+def whole_seconds(nanoseconds: int) -> int:
+    """Rounded up, and one at least: who keeps to it is not refused once more."""
+    return max(1, -(-nanoseconds // SECOND))
