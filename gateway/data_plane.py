@@ -10,11 +10,11 @@ from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import Possession
 from gateway.authn.token_table import TokenTable
 from gateway.installation import Installation
-from gateway.proxy.cross_origin import CrossOrigin
 from gateway.proxy.identity_token import IdentityTokens
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.registered_origins import RegisteredOrigins
 from gateway.proxy.resource_metadata import Resources
 from gateway.settings import Settings, compile_routes
 from tenants.active_keys import ActiveKeys
@@ -47,6 +47,8 @@ def data_plane(
         feed_fresh=feed_fresh,
         observe=observe,
         identities=IdentityTokens(ActiveKeys(installation.store, snapshot), issuer_of, time.time),
+        registered=RegisteredOrigins(snapshot),
+        counters=settings.limits.counters,
         trusted_proxies=settings.trusted_proxies,
     )
 
@@ -61,5 +63,4 @@ def plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snap
     table = compile_routes(settings)
     audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
     resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
-    cross_origin = CrossOrigin(settings.cors.origins) if settings.cors.origins else None
-    return PlaneConfig(table, upstreams, resources, cross_origin)
+    return PlaneConfig(table, upstreams, resources, settings.cors.rules)

@@ -7,6 +7,7 @@ shapes, the strictest first. So neither an answer nor the search for ties ever l
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from policies.cross_origin import PageRulesOfSome
 from policies.pattern import Specificity
 from policies.route import ANY_METHOD, Match, Matched, MethodNotAllowed, NotFound, Route
 
@@ -20,18 +21,20 @@ ByMethod = dict[str, Route]
 Tie = tuple[str, str, Route, Route]
 Answers = dict[tuple["Candidates", str, str | None], Match]
 _NO_ROUTES: ByMethod = {}
+_NO_RULES = PageRulesOfSome(())
 
 
 class Shape:
     """All routes of a host with one pattern, whatever its parameters are called."""
 
-    __slots__ = ("bound", "bound_methods", "specificity", "unbound")
+    __slots__ = ("_page_rules", "bound", "bound_methods", "specificity", "unbound")
 
     def __init__(self, specificity: Specificity) -> None:
         self.specificity = specificity
         self.unbound: ByMethod = {}
         self.bound: dict[str, ByMethod] = {}
         self.bound_methods: set[str] = set()
+        self._page_rules: dict[str, PageRulesOfSome] = {}
 
     def add(self, route: Route) -> Iterator[Route]:
         """Take a route in; yields those that it ties with."""
@@ -49,6 +52,17 @@ class Shape:
     def settle(self) -> None:
         """All are there. From now on the order of the file says nothing."""
         self.bound = dict(sorted(self.bound.items()))
+
+    def page_rules(self, method: str) -> PageRulesOfSome:
+        """What pages may by the rules of one or other route that answers the method. Found out when it is asked for."""
+        if method not in self.unbound and method not in self.bound_methods:
+            return _NO_RULES
+        known = self._page_rules.get(method)
+        if known is None:
+            answering = (held[method] for held in (self.unbound, *self.bound.values()) if method in held)
+            known = PageRulesOfSome(route.pages for route in answering if route.pages is not None)
+            self._page_rules[method] = known
+        return known
 
     def ties(self, other: "Shape") -> list[Tie]:
         """Tenant, method and the two routes of each request that both would answer if nothing stricter did."""
@@ -91,13 +105,6 @@ class Candidates:
                     self._answers.clear()
                 self._answers[key] = known
         return known
-
-    def routes(self, method: str) -> Iterator[Route]:
-        """Every route that would answer the method to somebody, were there no stricter one."""
-        for shape in self.shapes:
-            for held in (shape.unbound, *shape.bound.values()):
-                if method in held:
-                    yield held[method]
 
     def rivals(self) -> Iterator[tuple[Shape, Shape]]:
         """Two shapes each that are as specific as each other."""

@@ -4,7 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from policies.cross_origin import PageRules
 from policies.pattern import BadPattern, Pattern
+from policies.quota import Quota
+from policies.rewrite import Rewrite
 from policies.rule import Anonymous, Rule
 
 ANY_METHOD = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -21,6 +24,8 @@ class Route:
     ``tenants`` None means any. ``encoded_slash`` lets ``%2f``, ``%23`` and ``%3f`` be data in a ``{param}``.
     ``upstream`` is a name, or one with ``{tenant}`` in it, which stands for the slug of whose token it is.
     ``api_keys``: an API key will do in place of an access token.
+    ``rewrite`` is what the upstream is asked for, None the path as it came; ``body`` the bytes that a request's body
+    may have, None any number; ``pages`` what pages of other origins may, None whatever the upstream says.
     """
 
     name: str
@@ -35,6 +40,10 @@ class Route:
     audit_allow: bool = False
     signed_identity: bool = False
     api_keys: bool = False
+    rewrite: Rewrite | None = None
+    body: int | None = None
+    quotas: tuple[Quota, ...] = ()
+    pages: PageRules | None = None
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
     per_tenant: bool = field(init=False, repr=False, compare=False)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from policies.candidates import NOT_FOUND, Answers
+from policies.cross_origin import PageRulesOfAny
 from policies.path import NotCanonical, canonical
 from policies.path_automaton import Node, PathAutomaton, Report
 from policies.pattern import BadPattern
@@ -79,6 +80,14 @@ class RouteTable:
             params = {name: segments[place] for place, name in found.route.parsed.names}
             return Matched(found.route, params, found.tenant_decides)
         return found
+
+    def page_rules(self, host: str, method: str, segments: tuple[str, ...]) -> PageRulesOfAny:
+        """What pages may do here by the rules of one or other route that answers the method to somebody."""
+        return PageRulesOfAny(
+            shape.page_rules(method)
+            for root in self._tiers.get(host) or self._tiers_of(host)
+            for shape in root.find(segments).shapes
+        )
 
     def segments(self, raw_path: bytes) -> tuple[str, ...]:
         """``canonical``, as lenient as the most lenient route; ``match`` then holds each path to its own route."""

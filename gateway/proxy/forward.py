@@ -13,7 +13,7 @@ from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.endpoint import Endpoint
 from gateway.proxy.patience import Upload
 from gateway.proxy.pool import UpstreamPool
-from gateway.proxy.upstream import ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault
+from gateway.proxy.upstream import BodyTooLarge, ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,12 +24,16 @@ _SMALL_BODY = 64 * 1024
 
 
 class RequestBody:
-    """How the request's body is framed towards the upstream: by its length, in chunks, or not there at all."""
+    """How the request's body is framed towards the upstream: by its length, in chunks, or not there at all.
 
-    __slots__ = ("chunked", "ended", "length", "sent")
+    ``most`` bounds one in chunks; a length has been looked at before.
+    """
 
-    def __init__(self, *, length: int | None, chunked: bool) -> None:
+    __slots__ = ("chunked", "ended", "length", "most", "sent")
+
+    def __init__(self, *, length: int | None, chunked: bool, most: int | None = None) -> None:
         self.length = length
+        self.most = most
         self.chunked = chunked
         self.sent = 0
         self.ended = not chunked and not length
@@ -40,11 +44,15 @@ class RequestBody:
         return not self.chunked and self.length is not None and self.length <= _SMALL_BODY
 
     def frame(self, message: Message) -> bytes:
-        """What goes out for one ``http.request`` message. Raises ``ClientGone`` for a body that breaks its word."""
+        """What goes out for one ``http.request`` message. Raises ``ClientGone`` for a body that breaks its word, or
+        ``BodyTooLarge``.
+        """
         body: bytes = message.get("body", b"")
         self.sent += len(body)
         self.ended = not message.get("more_body", False)
         if self.chunked:
+            if self.most is not None and self.sent > self.most:
+                raise BodyTooLarge(f"the body has more than {self.most} bytes")
             piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
             return piece + b"0\r\n\r\n" if self.ended else piece
         if self.sent > (self.length or 0) or (self.ended and self.sent != (self.length or 0)):

@@ -4,21 +4,24 @@ The order of the checks is the order of ``decide``. Everything that it needs is 
 hashing, no awaiting. It passes nothing on and answers nobody.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import assert_never
+from uuid import UUID
 
 from gateway.authn.dpop import Possession
 from gateway.proxy import refusal
 from gateway.proxy.caller import Authenticate, Callers
-from gateway.proxy.cross_origin import preflighted
+from gateway.proxy.cross_origin import Rules, preflight, preflighted
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
+from gateway.proxy.route_limits import RouteLimits
 from gateway.proxy.tenant_upstream import own_pool
 from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
 from policies.path import NotCanonical
+from policies.principal import Principal
 from policies.route import DelimiterRefused, Match, Matched, MethodNotAllowed, NotFound, Route
 
 _WELL_KNOWN = (".well-known", "oauth-protected-resource")
@@ -27,7 +30,8 @@ _RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer
 
 class Gate:
     """``authenticate`` verifies an access token, ``possession`` that its sender holds the key which it is bound to;
-    ``feed_fresh`` says whether revocations are heard (rule 5). ``now`` is epoch seconds.
+    ``feed_fresh`` says whether revocations are heard (rule 5). ``registered`` are the web origins of a tenant's
+    clients, or of all tenants'. ``now`` is epoch seconds.
     """
 
     def __init__(
@@ -36,10 +40,14 @@ class Gate:
         authenticate: Authenticate,
         possession: Possession,
         feed_fresh: Callable[[], bool],
+        registered: Callable[[UUID | None], Set[str]],
+        limits: RouteLimits,
         now: Callable[[], float],
     ) -> None:
         self._identify = Callers(authenticate, possession).identify
         self._feed_fresh = feed_fresh
+        self._registered = registered
+        self._limits = limits
         self._now = now
 
     def decide(self, request: ProxiedRequest, config: PlaneConfig) -> Refusal | OwnAnswer | None:
@@ -61,14 +69,14 @@ class Gate:
                     return config.resources.answer(method, host, scope["raw_path"].decode("latin-1"), query)
             if inbound.upgrade is not None and b"websocket" in inbound.upgrade.lower():
                 return Refusal(refusal.UPGRADE_REFUSED, "upgrade_refused")
-            cross_origin = config.cross_origin
-            wanted = None if cross_origin is None else preflighted(method, scope["headers"])
-            found = table.match(host, wanted or method, segments, None)
-            if cross_origin is not None and wanted is not None and isinstance(found, Matched):
-                return cross_origin.preflight(scope["headers"])
+            if method == "OPTIONS" and config.answers_preflights:
+                told = self._preflight(request, config, host, segments)
+                if told is not None:
+                    return told
+            found = table.match(host, method, segments, None)
             if isinstance(found, Matched) and found.route.anonymous and not found.tenant_decides:
                 request.matched, request.pool = found, upstreams[found.route.upstream]
-                return None
+                return self._measure(request, found.route) if found.route.quotas or inbound.length else None
             # Whose token it is may change which route answers, and whether there is one.
             token_refused = self._identify(request)
             for_strangers = found
@@ -83,13 +91,14 @@ class Gate:
                 request.matched = found
                 pool = own_pool(route, request, upstreams) if route.per_tenant else upstreams[route.upstream]
                 request.pool = pool
-                if route.anonymous:
-                    return None
-                if pool is None and request.principal is not None:
-                    return Refusal(refusal.UPSTREAM_NOT_FOUND, "upstream_not_found")
-                audience = None if pool is None else pool.upstream.audience
-                refused = token_refused or self._judge(request, route, audience)
-                return None if refused is None else refusal.with_metadata(refused, config.resources.url(audience))
+                if not route.anonymous:
+                    if pool is None and request.principal is not None:
+                        return Refusal(refusal.UPSTREAM_NOT_FOUND, "upstream_not_found")
+                    audience = None if pool is None else pool.upstream.audience
+                    refused = token_refused or self._judge(request, route, audience)
+                    if refused is not None:
+                        return refusal.with_metadata(refused, config.resources.url(audience))
+                return self._measure(request, route) if route.quotas or inbound.length else None
             case MethodNotAllowed(allowed):
                 return refusal.method_not_allowed(allowed)
             case DelimiterRefused():
@@ -98,6 +107,47 @@ class Gate:
                 return Refusal(refusal.ROUTE_NOT_FOUND, "route_not_found")
             case _:
                 assert_never(found)
+
+    def _measure(self, request: ProxiedRequest, route: Route) -> Refusal | None:
+        """Whether what may be is not too much: last, so that nothing counts that is refused for another reason."""
+        length = request.inbound.length
+        if length is not None and route.body is not None and int(length) > route.body:
+            return refusal.body_too_large()
+        return self._limits.refusal(request, route) if route.quotas else None
+
+    def _preflight(
+        self, request: ProxiedRequest, config: PlaneConfig, host: str, segments: tuple[str, ...]
+    ) -> OwnAnswer | Refusal | None:
+        """The answer to a preflight, which has no token; None where it is none, or where no rules answer for one."""
+        headers = request.scope["headers"]
+        wanted = preflighted(request.scope["method"], headers)
+        if wanted is None:
+            return None
+        match config.table.match(host, wanted, segments, None):
+            case Matched(route, tenant_decides=False):
+                return None if route.pages is None else preflight(route.pages, headers, self._registered(None))
+            case Matched() | DelimiterRefused():
+                rules = config.table.page_rules(host, wanted, segments)
+                return preflight(rules, headers, self._registered(None)) if rules.any else None
+            case MethodNotAllowed(allowed):
+                return None if config.pages is None else refusal.method_not_allowed(allowed)
+            case NotFound():
+                return None
+
+    def rules_of_refused(
+        self, request: ProxiedRequest, config: PlaneConfig, principal: Principal | None
+    ) -> Rules | None:
+        """What pages may read of a refusal: by the rules of the route; by those of each that it may be for another
+        tenant, where no token says whose the request is.
+        """
+        found = request.matched
+        if found is None:
+            return config.pages
+        if not found.tenant_decides or principal is not None or not config.answers_preflights:
+            return found.route.pages
+        scope, host = request.scope, request.inbound.host.decode("latin-1")
+        rules = config.table.page_rules(host, scope["method"], config.table.segments(scope["raw_path"]))
+        return rules if rules.any else None
 
     def _judge(self, request: ProxiedRequest, route: Route, audience: str | None) -> Refusal | None:
         """What a verified token is good for here."""

@@ -5,8 +5,9 @@ observes; it stores nothing.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Literal
+from uuid import UUID
 
 import structlog
 
@@ -16,7 +17,7 @@ from gateway.context import Network
 from gateway.proxy import refusal
 from gateway.proxy.caller import Authenticate
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.cross_origin import replaced
+from gateway.proxy.cross_origin import Rules, permission, replaced
 from gateway.proxy.forward import NO_BODY, Exchange, Receive, RequestBody, Send
 from gateway.proxy.gate import Gate
 from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
@@ -26,9 +27,12 @@ from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal, nonce_field
+from gateway.proxy.registered_origins import nobody
 from gateway.proxy.request import ProxiedRequest, Scope
+from gateway.proxy.route_limits import RouteLimits
 from gateway.proxy.tenant_upstream import subject_key
-from gateway.proxy.upstream import ClientGone, UpstreamFault
+from gateway.proxy.upstream import BodyTooLarge, ClientGone, UpstreamFault
+from policies.principal import Principal
 from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
@@ -45,7 +49,9 @@ class DataPlane:
     """``authenticate`` verifies an access token, ``possession`` that its sender holds the key which it is bound to;
     ``feed_fresh`` says whether revocations are heard (rule 5), ``identities`` vouches for callers to upstreams.
 
-    ``now`` is epoch seconds. ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
+    ``registered`` are the web origins of a tenant's clients, or of all tenants'; ``counters`` is how many callers are
+    kept for the limits of routes. ``now`` is epoch seconds, ``ticks`` nanoseconds of a clock that never goes back.
+    ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
     """
 
     def __init__(
@@ -57,11 +63,22 @@ class DataPlane:
         feed_fresh: Callable[[], bool],
         observe: Callable[[Observation], None],
         identities: IdentityTokens,
+        registered: Callable[[UUID | None], Set[str]] = nobody,
+        counters: int = 262_144,
         trusted_proxies: tuple[Network, ...] = (),
         now: Callable[[], float] = time.time,
+        ticks: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.config = config
-        self._gate = Gate(authenticate=authenticate, possession=possession, feed_fresh=feed_fresh, now=now)
+        self._registered = registered
+        self._gate = Gate(
+            authenticate=authenticate,
+            possession=possession,
+            feed_fresh=feed_fresh,
+            registered=registered,
+            limits=RouteLimits(counters, ticks),
+            now=now,
+        )
         self._observe = observe
         self._headers = HeaderReader()
         self._origins = Origins(trusted_proxies)
@@ -77,19 +94,30 @@ class DataPlane:
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
         request = ProxiedRequest(scope, inbound, origin, self._ids.draw())
         config = self.config
-        if config.cross_origin is not None:
-            request.permission = config.cross_origin.permission(scope["headers"])
         outcome = self._gate.decide(request, config)
-        if outcome is None and request.matched is not None and request.matched.route.signed_identity:
+        matched = request.matched
+        if outcome is None and matched is not None and matched.route.signed_identity:
             outcome = await self._vouch(request)
         if outcome is None:
-            if request.matched is not None and request.pool is not None:
-                await self._forward(request, request.matched.route, request.pool, receive, send)
+            if matched is not None and request.pool is not None:
+                if matched.route.pages is not None:
+                    self._permit(request, matched.route.pages, request.principal)
+                await self._forward(request, matched.route, request.pool, receive, send)
         elif isinstance(outcome, OwnAnswer):
             await _tell(outcome, request, send)
         else:
+            # Of a token that will not do, nothing is told: not even whose it was, by which pages may read that.
+            principal = None if outcome.problem.status == 401 else request.principal
+            rules = self._gate.rules_of_refused(request, config, principal)
+            if rules is not None:
+                self._permit(request, rules, principal)
             self._note(request, "refused", outcome.reason, outcome.problem.status)
             await _answer(outcome, request, send)
+
+    def _permit(self, request: ProxiedRequest, rules: Rules, principal: Principal | None) -> None:
+        """What the answer says to pages of other origins."""
+        registered = self._registered(None if principal is None else principal.tenant_id)
+        request.permission = permission(rules, request.scope["headers"], registered)
 
     async def _vouch(self, request: ProxiedRequest) -> Refusal | None:
         """Write down who asks, for the upstream to verify."""
@@ -109,12 +137,12 @@ class DataPlane:
             pool,
             self._outgoing(request, route),
             method=request.scope["method"],
-            body=_body(request.inbound),
+            body=_body(request.inbound, route.body),
             receive=receive,
             send=send,
             subject=subject_key(route, request.principal) if pool.by_subject else None,
         )
-        status = _CLIENT_CLOSED
+        status, allowed = _CLIENT_CLOSED, True
         try:
             connection = await exchange.open()
             status = connection.status
@@ -133,10 +161,17 @@ class DataPlane:
                 raise AnswerBroken(fault.code) from fault
             status = fault.status
             await _answer(_fault(fault), request, send)
+        except BodyTooLarge as cut:
+            if exchange.started:
+                raise AnswerBroken("body_too_large") from cut
+            refused = refusal.body_too_large()
+            self._note(request, "refused", refused.reason, refused.problem.status)
+            allowed = False
+            await _answer(refused, request, send)
         except (ClientGone, OSError):
             log.debug("client_gone", route=route.name, request_id=request.ids.text)
         finally:
-            if route.audit_allow:
+            if route.audit_allow and allowed:
                 self._note(request, "allowed", "allowed", status)
             if not exchange.settled:
                 await exchange.close()
@@ -144,7 +179,9 @@ class DataPlane:
     def _outgoing(self, request: ProxiedRequest, route: Route) -> bytes:
         """The head of the request as the upstream sees it."""
         scope, inbound, origin = request.scope, request.inbound, request.origin
-        pieces = [scope["method"].encode("ascii"), b" ", scope["raw_path"]]
+        rewrite = route.rewrite
+        path = scope["raw_path"] if rewrite is None else rewrite.apply(scope["raw_path"])
+        pieces = [scope["method"].encode("ascii"), b" ", path]
         query: bytes = scope["query_string"]
         if query:
             pieces += (b"?", query)
@@ -163,6 +200,9 @@ class DataPlane:
                 pieces += (b"dpop: ", proof, b"\r\n")
         if origin.trusted:
             pieces += inbound.vouched
+        if rewrite is not None and rewrite.prefix is not None:
+            # Behind what a trusted proxy took away before: the outermost stands first.
+            pieces += (b"x-forwarded-prefix: ", rewrite.prefix, b"\r\n")
         pieces.append(origin.lines)
         if request.principal is not None and not route.anonymous:
             pieces += (self._identity.of(request.principal), request.identity)
@@ -189,9 +229,9 @@ class DataPlane:
         )
 
 
-def _body(inbound: Inbound) -> RequestBody:
+def _body(inbound: Inbound, most: int | None) -> RequestBody:
     if inbound.coded:
-        return RequestBody(length=None, chunked=True)
+        return RequestBody(length=None, chunked=True, most=most)
     return RequestBody(length=int(inbound.length), chunked=False) if inbound.length else NO_BODY
 
 
@@ -201,6 +241,8 @@ def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> 
         headers = [field for field in headers if field[0] != b"dpop-nonce"]
         headers.append(nonce_field(request.nonce))
     headers.append((b"x-request-id", request.ids.request_id))
+    if request.quota:
+        headers += request.quota
     return replaced(headers, request.permission) if request.permission else headers
 
 
@@ -214,6 +256,7 @@ def _fault(fault: UpstreamFault) -> Refusal:
 async def _answer(refused: Refusal, request: ProxiedRequest, send: Send) -> None:
     headers, body = refusal.answer(refused, request.ids.request_id, request.nonce)
     headers += request.permission
+    headers += request.quota
     await send({"type": "http.response.start", "status": refused.problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 

@@ -56,6 +56,8 @@ ROUTE_NOT_FOUND = Problem(404, "route_not_found", "There is nothing at this addr
 UPSTREAM_NOT_FOUND = Problem(404, "upstream_not_found", "There is no API for this tenant at this address.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "This address does not answer this method.")
 IDENTITY_UNSIGNED = Problem(503, "identity_unsigned", "Callers cannot be vouched for at present. Try again later.")
+BODY_TOO_LARGE = Problem(413, "body_too_large", "The body is larger than this address takes.")
+RATE_LIMITED = Problem(429, "rate_limited", "Too many requests. Try again later.")
 REVOCATIONS_STALE = Problem(503, "revocations_stale", "Access tokens cannot be checked at present. Try again later.")
 FAULTS = {
     problem.code: problem
@@ -82,6 +84,16 @@ class Refusal:
 def retry_later(problem: Problem, reason: str, seconds: int = 1) -> Refusal:
     """A refusal that time may cure."""
     return Refusal(problem, reason, headers=((b"retry-after", b"%d" % seconds),))
+
+
+def body_too_large() -> Refusal:
+    """RFC 9110 section 15.5.14. What is still to come of the body is not read, so the connection ends."""
+    return Refusal(BODY_TOO_LARGE, "body_too_large", headers=((b"connection", b"close"),))
+
+
+def rate_limited(reason: str, seconds: int) -> Refusal:
+    """RFC 6585 section 4."""
+    return retry_later(RATE_LIMITED, reason, seconds)
 
 
 def method_not_allowed(allowed: tuple[str, ...]) -> Refusal:

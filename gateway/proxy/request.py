@@ -21,8 +21,8 @@ class ProxiedRequest:
     """``principal`` and ``matched`` are filled in on the way; ``proved_tenant`` is whose token it is where there is no
     principal, ``api_key_id`` which of that tenant's API keys, if it is one; ``nonce`` is what the next DPoP proof has
     to carry, where this request is one with a proof; ``permission`` is what every answer says to pages of other
-    origins, where the configuration lists any; ``identity`` the line that vouches for the principal, where the route
-    wants one; ``pool`` is where it goes.
+    origins, where there are rules for them; ``quota`` what it says of the route's limits, where it has any;
+    ``identity`` the line that vouches for the principal, where the route wants one; ``pool`` is where it goes.
     """
 
     scope: Scope
@@ -38,6 +38,7 @@ class ProxiedRequest:
     permission: Fields = ()
     identity: bytes = b""
     pool: UpstreamPool | None = None
+    quota: Fields = ()
 
     @property
     def url(self) -> str:

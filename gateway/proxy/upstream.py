@@ -149,3 +149,9 @@ class UploadTooSlow(UpstreamFault):
 
 class ClientGone(Exception):
     """The client left. Nobody is to be told; what was going on for it stops."""
+
+
+class BodyTooLarge(ClientGone):
+    """The client sends more than the route takes. The upstream is left alone at once; the client is to be told, if no
+    answer has begun.
+    """

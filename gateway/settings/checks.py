@@ -99,6 +99,14 @@ def route_names_are_unique(facts: Facts) -> Iterator[Finding]:
         first.setdefault(route.name, index)
 
 
+def cookies_go_to_listed_pages_only(facts: Facts) -> Iterator[Finding]:
+    if facts.settings.cors.credentials and facts.settings.cors.client_origins:
+        yield (
+            ("cors", "credentials"),
+            "cannot be with `client_origins`: tenants would say whose pages are sent an API's cookies",
+        )
+
+
 def tenants_are_named_once(facts: Facts) -> Iterator[Finding]:
     for index, route in facts.routes:
         if ANY_TENANT in route.tenants and len(route.tenants) > 1:
@@ -205,6 +213,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (api_hosts_are_named_once, ("api_hosts",)),
     (routes_have_hosts, ("api_hosts",)),
     (route_names_are_unique, ()),
+    (cookies_go_to_listed_pages_only, ("cors",)),
     (tenants_are_named_once, ()),
     (anonymous_routes_have_no_tenant, ()),
     (anonymous_routes_have_no_identity, ()),

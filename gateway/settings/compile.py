@@ -6,6 +6,7 @@ from itertools import islice
 
 from gateway.settings.checks import Facts, Finding
 from gateway.settings.model import Settings
+from gateway.settings.route_options import option_findings, with_options
 from gateway.settings.routing import ANY_TENANT, Requirement, Route
 from policies import rule
 from policies.path_automaton import Entangled
@@ -19,7 +20,7 @@ _MAX_TIES = 50
 
 def compile_routes(settings: Settings) -> RouteTable:
     """The table of settings that ``load`` returned: it was compiled there before, so it raises nothing here."""
-    return RouteTable.compile(_route(route) for route in settings.routes)
+    return RouteTable.compile(with_options(route, _route(route), settings) for route in settings.routes)
 
 
 def route_findings(facts: Facts) -> Iterator[Finding]:
@@ -32,6 +33,8 @@ def route_findings(facts: Facts) -> Iterator[Finding]:
         except BadPattern as error:
             yield ("routes", index, "match", "path"), str(error)
             continue
+        for path, message in option_findings(route, pattern, facts.settings):
+            yield ("routes", index, *path), message
         if route.encoded_slash == "keep" and not pattern.names:
             yield (
                 ("routes", index, "encoded_slash"),

@@ -11,8 +11,10 @@ from pydantic_core import ErrorDetails
 
 from gateway.settings import checks, config_file, environment
 from gateway.settings.compile import route_findings
+from gateway.settings.cors import RouteCors
 from gateway.settings.model import Settings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
+from gateway.settings.route_limit import Limit
 from gateway.settings.routing import Match, Requirement, Route
 from gateway.settings.upstream import Health, Target, Tls, Upstream
 from gateway.settings.upstream_checks import upstream_findings
@@ -159,8 +161,8 @@ def _below(path: Path, above: Path) -> bool:
 
 
 def _loc(error: ErrorDetails) -> Path:
-    """The path as the file writes it: pydantic adds ``[key]`` after a mapping's refused key."""
-    return tuple(part for part in error["loc"] if part != "[key]")
+    """The path as the file writes it: pydantic adds ``[key]`` after a mapping's refused key, and tags in brackets."""
+    return tuple(part for part in error["loc"] if part not in ("[key]", "[one]", "[several]"))
 
 
 def _message(error: ErrorDetails) -> str:
@@ -195,6 +197,10 @@ def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
             model = Match
         case ("routes", _, "require", *_, _):
             model = Requirement
+        case ("routes", _, "limit", *_, _):
+            model = Limit
+        case ("routes", _, "cors", _):
+            model = RouteCors
         case ("routes", _, _):
             model = Route
         case (section, _) if isinstance(section, str) and section in Settings.model_fields:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator
 
 from gateway.settings.addresses import host_name
-from gateway.settings.routing import Section
+from gateway.settings.section import Section
 from gateway.settings.units import Duration, Flag, WholeNumber, between, within
 from gateway.settings.web_address import WebAddress
 from tenants.errors import InvalidValue

@@ -13,13 +13,15 @@ from gateway.settings.addresses import (
     HostSet,
     ListenAddress,
     Origin,
-    PageOrigin,
     PrivateNetwork,
     ProxyNetwork,
 )
+from gateway.settings.cors import Cors
 from gateway.settings.digest import digest
 from gateway.settings.mail import LookupUrl, Mail
-from gateway.settings.routing import Route, Section
+from gateway.settings.route_limit import BodySize
+from gateway.settings.routing import Route
+from gateway.settings.section import Section
 from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
 from gateway.settings.upstream import Upstream
 
@@ -81,17 +83,15 @@ class Hashing(Section):
 
 
 class Limits(Section):
-    """Coarse limits per client address, in slowapi's notation."""
+    """Coarse limits per client address, in slowapi's notation; the body of a request to an API; and how many callers
+    are kept for the limits of routes.
+    """
 
     token: Rate = "300/minute"  # noqa: S105 - the limit of /token
     pages: Rate = "300/minute"
     management: Rate = "600/minute"
-
-
-class Cors(Section):
-    """Which pages of other origins may call the APIs. Without any, what upstreams say of origins is passed on."""
-
-    origins: tuple[PageOrigin, ...] = ()
+    body: BodySize = 10 * _MIB
+    counters: Annotated[WholeNumber, between(1_000, 100_000_000)] = 262_144
 
 
 class Log(Section):
@@ -169,8 +169,11 @@ class Settings(BaseSettings):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 (hex) of what the data plane decides by: upstreams and routes, whatever their order and spelling."""
-        return digest({"upstreams": self.upstreams, "routes": {route.name: route for route in self.routes}})
+        """SHA-256 (hex) of what the data plane decides by: upstreams, routes and what these inherit, whatever their
+        order and spelling.
+        """
+        routes = {route.name: route for route in self.routes}
+        return digest({"upstreams": self.upstreams, "routes": routes, "cors": self.cors, "body": self.limits.body})
 
     def api_host_set(self) -> HostSet:
         """The hosts that carry APIs; every other one that reaches the public listener is identity's, or nobody's."""

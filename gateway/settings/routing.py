@@ -2,10 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, model_validator
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
 from gateway.settings.addresses import Cidr, HostPort
+from gateway.settings.cors import RouteCors
+from gateway.settings.route_limit import BodySize, Limit, OneOrSeveral
+from gateway.settings.section import Section
 from gateway.settings.units import Duration, Name, is_slug, within
 from policies import acr
 
@@ -52,12 +55,6 @@ Word = Annotated[str, BeforeValidator(_word)]
 AcrValue = Annotated[str, BeforeValidator(_acr)]
 MaxAge = Annotated[Duration, within("1s", "365d")]
 ClaimValue = Annotated[str | int | bool, BeforeValidator(_claim_value)]
-
-
-class Section(BaseModel):
-    """A mapping of the file: an unknown key is refused, nothing changes afterwards."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Match(Section):
@@ -122,3 +119,19 @@ class Route(Section):
     identity: Literal["headers", "jwt"] = "headers"
     audit: Literal["refusals", "allow"] = "refusals"
     api_keys: Literal["refuse", "allow"] = "refuse"
+    strip: str | None = None
+    rewrite: str | None = None
+    body: BodySize | None = None
+    limit: OneOrSeveral | None = None
+    cors: RouteCors | None = None
+
+    @property
+    def anonymous(self) -> bool:
+        return self.require == "anonymous"
+
+    @property
+    def limits(self) -> tuple[tuple[tuple[int, ...], Limit], ...]:
+        """Each with where it stands below ``limit``."""
+        if isinstance(self.limit, Limit):
+            return (((), self.limit),)
+        return tuple(((place,), one) for place, one in enumerate(self.limit or ()))

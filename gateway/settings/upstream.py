@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort, TargetUrl, WebTarget, host_name
-from gateway.settings.routing import Section
+from gateway.settings.section import Section
 from gateway.settings.units import Duration, WholeNumber, between, within
 
 Timeout = Annotated[Duration, within("1ms", "1h")]

@@ -44,7 +44,7 @@ def firehose() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gateway(copy_of: Copy, firehose: str) -> Iterator[Gateway]:
     installation = copy_of("sqlite", firehose)
-    running = Gateway(installation, installation.data.parent)
+    running = Gateway(installation, installation.data.parent, YETT_LIMITS__BODY="unlimited")
     try:
         running.wait_until_ready()
         _upload(running, 8 * MIB)  # what is allocated once, for the first of all bodies

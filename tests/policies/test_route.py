@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies import candidates
+from policies.cross_origin import PageRules
 from policies.path import NotCanonical
 from policies.path_automaton import Entangled
 from policies.pattern import BadPattern
@@ -692,3 +693,18 @@ class TestAnotherRouteKeeps:
     def test_nobody_else_is(self, path: str, tenant: str | None) -> None:
         with pytest.raises(NotCanonical):
             self.routes.match(HOST, "GET", path.encode(), tenant)
+
+
+def test_rules_of_pages_are_kept_once_for_each_pattern_however_many_paths_are_asked_about() -> None:
+    pages = [PageRules(frozenset({f"https://app.t{n}.test"})) for n in range(500)]
+    routes = table(
+        *(route(f"t{n}", "/a/**", tenants={f"t{n}"}, pages=rules) for n, rules in enumerate(pages)),
+        *(route(f"own{n}", f"/a/own{n}") for n in range(500)),
+    )
+    for n in range(500):
+        found = routes.page_rules(HOST, "GET", ("a", f"own{n}"))
+        assert found.find(f"https://app.t{n}.test", frozenset()) == pages[n]
+        assert found.find("https://evil.test", frozenset()) is None
+        assert not routes.page_rules(HOST, f"WORD{n}", ("a", f"own{n}")).any
+    shapes = {shape for n in range(500) for shape in routes._roots[HOST].find(("a", f"own{n}")).shapes}
+    assert sum(len(shape._page_rules) for shape in shapes) <= 501

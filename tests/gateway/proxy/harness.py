@@ -284,6 +284,7 @@ class World:
         *ports: int,
         trusted: tuple[IPv4Network | IPv6Network, ...] = (ip_network("10.0.0.0/8"),),
         resolve: Resolve | None = None,
+        counters: int = 1000,
         **options: Any,
     ) -> None:
         self.clock = Clock()
@@ -292,6 +293,7 @@ class World:
         self.verified: list[bytes] = []
         self.principals: dict[bytes, Principal] = {b"alice": ALICE}
         self.authenticate: Callable[[bytes], Any] = self._authenticate
+        self.registered: dict[UUID, set[str]] = {}
         self.issuers: dict[UUID, str] = {ALICE.tenant_id: "https://auth.example.com/t/acme"}
         self.keys: dict[UUID, SigningKey] = {}  # at hand
         self.keys_to_read: dict[UUID, SigningKey] = {}
@@ -307,8 +309,13 @@ class World:
             feed_fresh=lambda: self.fresh,
             observe=self.seen.append,
             identities=IdentityTokens(self, self.issuers.get, lambda: self.time()),
+            registered=lambda tenant: set().union(
+                *(origins for known, origins in self.registered.items() if tenant in (None, known))
+            ),
+            counters=counters,
             trusted_proxies=trusted,
             now=lambda: NOW,
+            ticks=lambda: int(self.clock.now * 1_000_000_000),
         )
 
     def time(self) -> float:

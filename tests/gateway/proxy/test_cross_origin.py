@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.proxy.cross_origin import CrossOrigin
-from tests.gateway.proxy.harness import Client, Peer, Script, ScriptedUpstream, World, polite, request, world
+from policies.cross_origin import PageRules
+from policies.route_table import RouteTable
+from tests.gateway.proxy.harness import ROUTES, Client, Peer, Script, ScriptedUpstream, World, polite, request, world
 
 APP = "https://app.example.com"
 ORIGINS = (APP, "http://localhost:*")
-EXPOSED = "WWW-Authenticate, DPoP-Nonce, Retry-After, X-Request-Id"
+EXPOSED = "WWW-Authenticate, DPoP-Nonce, Retry-After, RateLimit, RateLimit-Policy, X-Request-Id"
 
 
 async def outspoken(peer: Peer) -> None:
@@ -27,7 +28,9 @@ async def permitting(
     *scripts: Script, origins: Iterable[str] = ORIGINS
 ) -> AsyncIterator[tuple[World, ScriptedUpstream]]:
     async with world(*(scripts or (polite,))) as (made, upstream):
-        made.plane.config = replace(made.plane.config, cross_origin=CrossOrigin(origins))
+        rules = PageRules(frozenset(origins))
+        table = RouteTable.compile(replace(route, pages=rules) for route in ROUTES)
+        made.plane.config = replace(made.plane.config, table=table, pages=rules)
         yield made, upstream
 
 

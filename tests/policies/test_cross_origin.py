@@ -1,0 +1,73 @@
+"""What pages of other origins may: what their route says, and where nobody knows which route, what any of them says."""
+
+import pytest
+
+from policies.cross_origin import PageRules, PageRulesOfSome
+
+APP, SHOP, EVIL = "https://app.example.com", "https://shop.example.com", "https://evil.test"
+NONE: frozenset[str] = frozenset()
+
+
+def rules(*origins: str, **options: object) -> PageRules:
+    return PageRules(frozenset(origins), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("found", "origin", "may"),
+    [
+        (rules(APP), APP, True),
+        (rules(APP), EVIL, False),
+        (rules(), APP, False),
+        (rules("http://localhost:*"), "http://localhost:5173", True),
+        (rules("*"), EVIL, True),
+        (rules("*"), "null", True),
+        (rules(), SHOP, False),
+        (rules(registered=True), SHOP, True),
+        (rules(APP, registered=True), APP, True),
+        (rules(registered=True), EVIL, False),
+        (rules(registered=True), "*", False),
+    ],
+)
+def test_which_pages_a_route_lets_in(found: PageRules, origin: str, may: bool) -> None:
+    assert (found.find(origin, {SHOP}) is found) is may
+    assert (PageRulesOfSome([found]).find(origin, {SHOP}) is not None) is may
+
+
+@pytest.mark.parametrize("options", [{"registered": True}, {"origins": frozenset({"*"})}])
+def test_cookies_are_for_listed_pages_only(options: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="listed"):
+        PageRules(credentials=True, **options)  # type: ignore[arg-type]
+
+
+def test_of_several_routes_any_may_let_a_page_in() -> None:
+    some = PageRulesOfSome([rules(APP), rules(SHOP, credentials=True), rules(APP)])
+    assert some.any
+    app, shop = some.find(APP, NONE), some.find(SHOP, NONE)
+    assert app is not None
+    assert shop is not None
+    assert (app.credentials, shop.credentials) == (False, True)
+    assert some.find(EVIL, NONE) is None
+
+
+def test_what_they_allow_to_one_page_adds_up() -> None:
+    some = PageRulesOfSome(
+        [rules(APP, headers=("X-A",), credentials=True, max_age=60), rules(APP, headers=("X-B",), expose=("ETag",))]
+    )
+    found = some.find(APP, NONE)
+    assert found is not None
+    assert (found.headers, found.expose, found.credentials, found.max_age) == (("X-A", "X-B"), ("ETag",), True, 60)
+
+
+def test_a_page_that_one_lists_and_another_registered_is_let_in_without_being_every_page() -> None:
+    some = PageRulesOfSome([rules(APP, credentials=True), rules(registered=True), rules("*", headers=())])
+    app, evil = some.find(APP, {APP}), some.find(EVIL, NONE)
+    assert app is not None
+    assert evil is not None
+    assert (app.credentials, "*" in app.origins, app.headers) == (True, False, None)
+    assert (evil.credentials, "*" in evil.origins, evil.headers) == (False, True, ())
+
+
+def test_where_none_has_rules_nobody_is_let_in() -> None:
+    some = PageRulesOfSome([])
+    assert not some.any
+    assert some.find(APP, {APP}) is None
