@@ -11,9 +11,10 @@ _SECONDS = 15.0
 
 
 class RawSocket:
-    """A client's connection to a local port. ``received`` is all that came."""
+    """A client's connection to a local port. ``received`` is all that came. ``to_head``: it answers HEAD."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, to_head: bool = False) -> None:
+        self._to_head = to_head
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = b""
@@ -54,6 +55,11 @@ class RawSocket:
 
     def answers(self) -> list[Response]:
         """What was received, as whole final responses."""
-        if b"\r\n\r\n" not in self.received:
-            return []
-        return [answer for answer in responses(self.received) if answer.status >= 200 and answer.whole]
+        return [answer for answer in self._responses() if answer.status >= 200]
+
+    def statuses(self) -> list[int]:
+        """Of all whole responses, interim ones among them."""
+        return [answer.status for answer in self._responses()]
+
+    def _responses(self) -> list[Response]:
+        return [answer for answer in responses(self.received, to_head=self._to_head) if answer.whole]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.gateway import Gateway
-from tests.e2e.installation import API
+from tests.e2e.installation import API, IDENTITY
 from tests.e2e.raw_socket import RawSocket
 from tests.e2e.recording_upstream import RecordingUpstream, Seen
 
@@ -41,13 +41,18 @@ def _tokens(gateway: Gateway, text: str) -> str:
     return re.sub(r"\{token:([a-z]+)(?:@([a-z]+))?(?::(-\d+))?\}", token, text)
 
 
-def _request(gateway: Gateway, case: dict[str, Any]) -> bytes:
+def _fill(gateway: Gateway, text: str) -> str:
     host = f"{API}:{gateway.port}"
-    text = case["request"].replace("{host}", host).replace("{HOST}", host.upper())
+    text = text.replace("{host}", host).replace("{HOST}", host.upper())
+    text = text.replace("{apiname}", API).replace("{identity}", IDENTITY)
     text = re.sub(r"\{repeat:(.):(\d+)\}", lambda match: match[1] * int(match[2]), text)
     text = _tokens(gateway, text)
-    assert not re.search(r"\{[a-z]+:", text), "a placeholder that nobody fills in"
-    return text.encode("latin-1")
+    assert not re.search(r"\{[a-z]+[:}]", text), "a placeholder that nobody fills in"
+    return text
+
+
+def _wire(gateway: Gateway, text: str) -> bytes:
+    return _fill(gateway, text).encode("latin-1")
 
 
 def _barrier(gateway: Gateway, upstream: RecordingUpstream, seen: list[Seen]) -> bytes:
@@ -61,13 +66,14 @@ def _barrier(gateway: Gateway, upstream: RecordingUpstream, seen: list[Seen]) ->
 @pytest.mark.parametrize("case", CASES, ids=[case["id"] for case in CASES])
 def test_row(case: dict[str, Any], sqlite_gateway: Gateway, upstream: RecordingUpstream) -> None:
     gateway = sqlite_gateway
-    request = _request(gateway, case)
+    request = _wire(gateway, case["request"])
     status = _UPGRADES.get(case["id"]) or _BEHIND_THE_EDGE.get(case["id"]) or case["status"]
     several = case.get("responses", 1) > 1
     count = len(status) if several else 1
     upstream.clear()
-    with RawSocket(gateway.port) as connection:
+    with RawSocket(gateway.port, to_head=case.get("head", False)) as connection:
         connection.send(request)
+        _go_on(case, gateway, connection)
         connection.read_until(lambda: len(connection.answers()) >= count)
         if case.get("closes") is True:
             connection.read_to_end()
@@ -94,14 +100,33 @@ def test_row(case: dict[str, Any], sqlite_gateway: Gateway, upstream: RecordingU
     _check_upstream(case, gateway, upstream)
 
 
+def _go_on(case: dict[str, Any], gateway: Gateway, connection: RawSocket) -> None:
+    """What the row sends later: behind an answer of the status that it names, or once what went before was read."""
+    told = 0
+    for step in case.get("then", ()):
+        if "after" in step:
+            connection.read_until(lambda: len(connection.statuses()) > told)  # noqa: B023 - called in this turn
+            assert connection.statuses()[told:] == [step["after"]]
+            told += 1
+        else:
+            assert gateway.probes.get("/livez").status_code == 200  # served by the loop that reads our bytes
+        connection.send(_wire(gateway, step["send"]))
+
+
 def _check_upstream(case: dict[str, Any], gateway: Gateway, upstream: RecordingUpstream) -> None:
     seen = list(upstream.requests)
     raw = _barrier(gateway, upstream, seen)
-    whole = [request for request in seen if request.whole]
-    expected: str | None = case.get("upstream")
+    expected: str | list[str] | None = case.get("upstream")
     if expected is None:
         _check_passed(case, seen)
-    elif expected == "silent":
+        return
+    for wording in [expected] if isinstance(expected, str) else expected:
+        _check_wording(_fill(gateway, wording), seen, raw)
+
+
+def _check_wording(expected: str, seen: list[Seen], raw: bytes) -> None:
+    whole = [request for request in seen if request.whole]
+    if expected == "silent":
         assert raw == b""
     elif expected == "no complete request":
         assert whole == []
@@ -109,12 +134,12 @@ def _check_upstream(case: dict[str, Any], gateway: Gateway, upstream: RecordingU
     elif expected.startswith("never sees "):
         for word in expected.removeprefix("never sees ").split(", "):
             assert word.lower().encode() not in raw.lower()
-    elif match := re.fullmatch(r"sees (\d+) request", expected):
+    elif match := re.fullmatch(r"sees (\d+) requests?", expected):
         assert len(whole) == len(seen) == int(match[1])
-    elif match := re.fullmatch(r"sees target (\S+)", expected):
-        assert [request.target for request in whole] == [match[1]]
-    elif match := re.fullmatch(r"sees (x-[a-z-]+): (\S+)", expected):
-        assert [request.values(match[1]) for request in whole] == [[match[2]]]
+    elif match := re.fullmatch(r"sees targets? (\S+(?: \S+)*)", expected):
+        assert [request.target for request in whole] == match[1].split(" ")
+    elif match := re.fullmatch(r"sees ([a-z-]+): (.+)", expected):
+        assert [request.values(match[1]) for request in whole] == [[value] for value in match[2].split(" | ")]
     else:
         raise AssertionError(f"a wording that nobody checks: {expected}")
 

@@ -44,6 +44,7 @@ class Row:
 
     def wire(self, host: str) -> bytes:
         text = self.request.replace("{host}", host).replace("{HOST}", host.upper())
+        text = text.replace("{apiname}", host.partition(":")[0]).replace("{identity}", "auth.test")
         text = re.sub(r"\{repeat:(.):(\d+)\}", lambda match: match[1] * int(match[2]), text)
         return re.sub(r"\{token:[^}]*\}", "token", text).encode("latin-1")
 
@@ -87,8 +88,13 @@ def test_every_row_names_its_layer_and_is_named_once() -> None:
     assert len({case["id"] for case in CASES}) == len(CASES)
 
 
+def test_no_two_rows_send_the_same() -> None:
+    sent = [json.dumps([case["request"], case.get("then")]) for case in CASES]
+    assert [request for request in sent if sent.count(request) > 1] == []
+
+
 def test_no_row_has_a_field_that_the_runner_does_not_know() -> None:
-    known = {*Row.__dataclass_fields__, "why", "upstream", "repeat", "edge_only"}
+    known = {*Row.__dataclass_fields__, "why", "upstream", "repeat", "edge_only", "then", "head"}
     assert {name for case in CASES for name in case} <= known
 
 

@@ -29,10 +29,15 @@ class Response:
 
 
 def responses(data: bytes, *, to_head: bool = False) -> list[Response]:
-    """All responses in ``data``; only the last may be unfinished. ``to_head``: they answer HEAD and have no body."""
+    """All responses in ``data``; only the last may be unfinished, and is left out while its head is.
+
+    ``to_head``: they answer HEAD and have no body.
+    """
     found = []
     while data:
         head, end, data = data.partition(b"\r\n\r\n")
+        if not end and len(head) < 8192 and head[:9] == b"HTTP/1.1 "[: len(head)]:
+            break  # the head goes on
         assert end, f"not a response head: {head[:200]!r}"
         status_line, *lines = head.decode("latin-1").split("\r\n")
         version, number, _ = status_line.split(" ", 2)
