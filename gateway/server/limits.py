@@ -1,7 +1,7 @@
 """What one client connection may cost: sizes in bytes, times as ``timedelta``. The defaults are those of the design.
 
-Owns the numbers only. Who measures them: ``head`` (sizes of a request head), ``framing`` (chunk overhead), ``protocol``
-(buffers and times).
+Owns the numbers only. Who measures them: ``head`` (sizes of a request head), ``framing`` (chunk overhead),
+``address_room`` (connections of an address), ``protocol`` (all connections, buffers and times).
 """
 
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ class ServerLimits:
 
     connections: int = 10_000
     """Open at a time on one listener; one more is closed unheard, so that the descriptors never run out."""
+    connections_per_address: int = 1_000
+    """Of these from one IPv4 address or one IPv6 /64; one more is closed unheard. Trusted proxies are not counted."""
     head_bytes: int = 32 * 1024
     """Request line and header fields with the empty line that ends them (431)."""
     target_bytes: int = 8 * 1024

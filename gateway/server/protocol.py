@@ -13,7 +13,9 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from gateway.context import Network
 from gateway.server import fault
+from gateway.server.address_room import AddressRoom
 from gateway.server.asgi import App
 from gateway.server.cycle import Cycle
 from gateway.server.fault import Fault, Refused
@@ -41,6 +43,7 @@ class HttpProtocol(asyncio.Protocol):
     limits: ClassVar[ServerLimits] = ServerLimits()
     sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic)
     batch: ClassVar[WriteBatch] = WriteBatch()
+    room: ClassVar[AddressRoom] = AddressRoom(ServerLimits.connections_per_address)
 
     def __init__(
         self,
@@ -65,15 +68,26 @@ class HttpProtocol(asyncio.Protocol):
         self._held = b""  # what came behind a request that is not answered yet
         self._drained = 0
 
+    @classmethod
+    def admits(cls, state: ServerState, peer: str) -> bool:
+        """Whether there is room for one more connection, from there. If so, it is counted until it leaves ``room``."""
+        if len(state.connections) >= cls.limits.connections:
+            cls.sweeper.turned_away += 1
+            return False
+        if not cls.room.enter(peer):
+            cls.sweeper.crowded += 1
+            cls.sweeper.crowded_by = peer
+            return False
+        return True
+
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if len(self._server_state.connections) >= self.limits.connections:
+        self._ends = Endpoints(transport)
+        if not self.admits(self._server_state, self._ends.peer):
             self._phase = _TURNED_AWAY
-            self.sweeper.turned_away += 1
             cast(asyncio.Transport, transport).abort()
             return
-        self._ends = Endpoints(transport)
         self._wire = Wire(
             cast(asyncio.Transport, transport), self.limits, self.sweeper.clock, self._overdue, self.batch
         )
@@ -107,6 +121,7 @@ class HttpProtocol(asyncio.Protocol):
             return
         self._end()
         self.sweeper.discard(self._wire)
+        self.room.leave(self._ends.peer)
         self._server_state.connections.discard(cast(Any, self))
         self._wire.resume_writing()
         self._wire.forget()
@@ -282,14 +297,21 @@ class HttpProtocol(asyncio.Protocol):
 
 
 def http_protocol(
-    limits: ServerLimits, clock: Callable[[], float] = time.monotonic, *, sweep_every: float = 0.5
+    limits: ServerLimits,
+    clock: Callable[[], float] = time.monotonic,
+    *,
+    sweep_every: float = 0.5,
+    trusted_proxies: tuple[Network, ...] = (),
 ) -> type[HttpProtocol]:
-    """A protocol class with ``limits``, for ``uvicorn.Config(http=…)``. ``clock`` counts seconds and never goes back.
+    """A protocol class with ``limits``, for ``uvicorn.Config(http=…)``. ``clock`` counts seconds and never goes back;
+    connections of ``trusted_proxies`` are not counted per address.
 
     Connections of one class share a sweeper, so give one class to all listeners of an event loop.
     """
-    sweeper = Sweeper(clock, sweep_every)
-    return cast(
-        type[HttpProtocol],
-        type("HttpProtocol", (HttpProtocol,), {"limits": limits, "sweeper": sweeper, "batch": WriteBatch()}),
-    )
+    own = {
+        "limits": limits,
+        "sweeper": Sweeper(clock, sweep_every),
+        "batch": WriteBatch(),
+        "room": AddressRoom(limits.connections_per_address, trusted_proxies),
+    }
+    return cast(type[HttpProtocol], type("HttpProtocol", (HttpProtocol,), own))

@@ -18,6 +18,11 @@ class Endpoints:
         self.server = _address(transport.get_extra_info("sockname"))
         self.scheme = "https" if transport.get_extra_info("sslcontext") else "http"
 
+    @property
+    def peer(self) -> str:
+        """The client's address; of a Unix socket its path, mostly empty."""
+        return self.client[0] if self.client else ""
+
 
 def http_scope(request: Request, ends: Endpoints, state: dict[str, Any]) -> Scope:
     """``raw_path`` is what the client sent, byte for byte; ``path`` is for applications that do not ask for more."""

@@ -255,8 +255,9 @@ def judge(sent: Sent, ledger: Ledger) -> None:
     assert request.body == sent.framed.body if sent.framed.body is not None else request.body is None
     assert len(request.values(b"content-length")) + len(request.values(b"transfer-encoding")) <= 1
     read = {reading.rstrip(b"/") for reading in readings(path)}
-    if area(path) == b"files":  # its parameter may hold an encoded slash, but no other route's place
-        assert {area(reading) for reading in read} == {b"files"}
+    if area(path) == b"files" or b"%3b" in path.lower():
+        # Data that some servers read as a slash or as a parameter's beginning: it leads to no other route.
+        assert {area(reading) for reading in read} == {area(path)}
     else:
         assert read <= {path.rstrip(b"/"), unquote_to_bytes(path).rstrip(b"/")}
     _judge_identity(sent, request, area(path))

@@ -25,8 +25,9 @@ class Clock:
 class MemoryTransport(asyncio.Transport):
     """``stalled`` makes it a client that reads nothing: bytes stay in ``unwritten``."""
 
-    def __init__(self) -> None:
+    def __init__(self, peer: tuple[str, int] | str = ("192.0.2.7", 40000)) -> None:
         super().__init__()
+        self.peer = peer
         self.protocol: HttpProtocol
         self.taken = bytearray()
         self.unwritten = bytearray()
@@ -40,7 +41,7 @@ class MemoryTransport(asyncio.Transport):
         self.lost = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"peername": ("192.0.2.7", 40000), "sockname": ("127.0.0.1", 8080)}.get(name, default)
+        return {"peername": self.peer, "sockname": ("127.0.0.1", 8080)}.get(name, default)
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closing, "written to a closed transport"
@@ -104,14 +105,22 @@ class MemoryTransport(asyncio.Transport):
 class MemoryConnection:
     """One client. ``ended``: the server has closed its side, in whichever way."""
 
-    def __init__(self, app: App, limits: ServerLimits | None = None, state: ServerState | None = None) -> None:
+    def __init__(
+        self,
+        app: App,
+        limits: ServerLimits | None = None,
+        state: ServerState | None = None,
+        *,
+        factory: type[HttpProtocol] | None = None,
+        peer: tuple[str, int] | str = ("192.0.2.7", 40000),
+    ) -> None:
         self.clock = Clock()
         self.state = state or ServerState()
-        self.factory = http_protocol(limits or ServerLimits(), self.clock)
+        self.factory = factory or http_protocol(limits or ServerLimits(), self.clock)
         config = Config(app, log_config=None, lifespan="off", interface="asgi3", proxy_headers=False, ws="none")
         config.load()
         self.protocol = self.factory(config, self.state, {}, asyncio.get_running_loop())
-        self.transport = MemoryTransport()
+        self.transport = MemoryTransport(peer)
         self.transport.protocol = self.protocol
         self.protocol.connection_made(self.transport)
 

@@ -1,0 +1,59 @@
+"""How many connections one client address may have open, so that one of them cannot take the room of all others.
+
+Addresses are counted as they are handed out: IPv4 one by one, IPv6 by /64, which one customer has to itself. Trusted
+proxies are not counted, since all clients come from there; nor is a peer without an address, as on a Unix socket.
+"""
+
+from ipaddress import IPv6Address, ip_address
+
+from gateway.context import Network, is_trusted, normalised
+
+_CUSTOMER = 64  # bits of an IPv6 address that a provider gives away at least
+
+
+class AddressRoom:
+    """Asked once for each connection. While an address has room, that costs one look-up."""
+
+    __slots__ = ("_exempt", "_most", "_open")
+
+    def __init__(self, most: int, exempt: tuple[Network, ...] = ()) -> None:
+        self._most = most
+        self._exempt = exempt
+        self._open: dict[str | int, int] = {}
+
+    def enter(self, peer: str) -> bool:
+        """Whether there is room for one more connection of ``peer``; if so, it is counted until it leaves."""
+        key = _key(peer)
+        count = self._open.get(key, 0)
+        if count >= self._most and not self._is_exempt(peer):
+            return False
+        self._open[key] = count + 1
+        return True
+
+    def leave(self, peer: str) -> None:
+        """A connection that had entered has ended."""
+        key = _key(peer)
+        count = self._open[key] - 1
+        if count:
+            self._open[key] = count
+        else:
+            del self._open[key]
+
+    def _is_exempt(self, peer: str) -> bool:
+        try:
+            address = normalised(ip_address(peer.partition("%")[0]))
+        except ValueError:
+            return True  # no internet address
+        return is_trusted(address, self._exempt)
+
+
+def _key(peer: str) -> str | int:
+    """What stands for the address of ``peer``: itself, or the network of an IPv6 address as a number."""
+    if ":" not in peer:
+        return peer
+    try:
+        address = IPv6Address(peer.partition("%")[0])
+    except ValueError:
+        return peer
+    mapped = address.ipv4_mapped
+    return int(address) >> (128 - _CUSTOMER) if mapped is None else str(mapped)
