@@ -55,6 +55,7 @@ from gateway.oauth.request_object import RequestObjects
 from gateway.oauth.revocation import Revocation
 from gateway.oauth.userinfo import UserInfo
 from gateway.oauth.verified_token import PresentedTokens
+from gateway.over_tls import OverTls
 from gateway.own_hosts import OwnHosts, collisions, configured
 from gateway.pages.assets import assets_router
 from gateway.pages.renderer import Renderer
@@ -197,14 +198,18 @@ def compose(
         feed_fresh=feed_fresh,
         observe=recorder.observe,
     )
-    edge = Edge(
+    elsewhere = WithContext(nowhere, settings.trusted_proxies)
+    edge: ASGIApp = Edge(
         identity=WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies),
         data_plane=plane,
-        nowhere=WithContext(nowhere, settings.trusted_proxies),
+        nowhere=elsewhere,
         identity_hosts=settings.identity_host_set(),
         api_hosts=settings.api_host_set(),
         own_hosts=OwnHosts(snapshot, configured(settings)),
     )
+    if settings.tls.certificates:
+        hsts = int(settings.tls.hsts.total_seconds())
+        edge = OverTls(edge, nowhere=elsewhere, hsts=hsts, trusted_proxies=settings.trusted_proxies)
     management = ManagementGuard(
         application(health_router({"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)})),
         hosts=settings.management_host_set(),

@@ -4,7 +4,7 @@
 1  refused: what was asked cannot be done (there is one already, there is none, a value is wrong)
 2  usage: an option is unknown, missing or malformed
 3  configuration: the file or the environment has problems, each named with its place
-4  installation: database, schema, roles or master key are not in order, or an address is taken
+4  installation: database, schema, roles, master key or a certificate are not in order, or an address is taken
 70 a bug
 """
 
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import click
 
 from gateway import telemetry
+from gateway.server.certificates import CertificateProblem
 from gateway.server.run import CannotListen
 from gateway.settings import ConfigError
 from tenants.database import DATABASE_ERRORS, UnsafeRole
@@ -37,6 +38,7 @@ _INSTALLATION = (
     RolesMissing,
     AdminNotAllowed,
     CannotListen,
+    CertificateProblem,
 )
 
 

@@ -1,9 +1,10 @@
 """``yett serve``: the two listeners of a configured installation, until SIGTERM."""
 
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, nullcontext
 
 import click
+import structlog
 import uvloop
 
 from gateway import telemetry
@@ -11,12 +12,18 @@ from gateway.app import running
 from gateway.cli import descriptors, garbage
 from gateway.cli.options import Invocation, command
 from gateway.installation import Installation, open_installation
+from gateway.jobs import Job, Jobs
+from gateway.server.certificates import Certificates, Pair
 from gateway.server.limits import ServerLimits
 from gateway.server.protocol import http_protocol
 from gateway.server.run import Listener
 from gateway.server.run import serve as serve_listeners
+from gateway.settings import Certificate, HostPort, Settings
 
 _MANAGEMENT_CONNECTIONS = 100
+_CERTIFICATES_INTERVAL = 2.0
+
+log = structlog.get_logger("yett.tls")
 
 
 @command(None, loop_factory=uvloop.new_event_loop)
@@ -37,27 +44,81 @@ async def run(installation: Installation, *further: Listener, on_ready: Callable
 
     Raises:
         CannotListen: an address is taken.
+        CertificateProblem: a certificate or its key cannot be used.
     """
     settings = installation.settings
     room = descriptors.for_clients(descriptors.claim())
     public, management = settings.listen, settings.management_listen
-    async with running(installation) as service:
+    certificates = _certificates(settings.tls.certificates)
+    management_certificates = _certificates(settings.management_tls.certificates)
+    if certificates is not None:
+        _warn_of_names(settings, certificates)
+    async with running(installation) as service, _watched(certificates, management_certificates):
         listeners = [
             Listener(
                 "public",
                 service.public,
                 host=public.address,
                 port=public.port or 0,
-                protocol=http_protocol(ServerLimits(connections=room)),
+                protocol=http_protocol(_limits(settings, room), trusted_proxies=settings.trusted_proxies),
+                certificates=certificates,
             ),
             Listener(
                 "management",
                 service.management,
                 host=management.address,
                 port=management.port or 0,
-                protocol=http_protocol(ServerLimits(connections=_MANAGEMENT_CONNECTIONS)),
+                protocol=http_protocol(
+                    _limits(settings, _MANAGEMENT_CONNECTIONS), trusted_proxies=settings.trusted_proxies
+                ),
+                certificates=management_certificates,
             ),
             *further,
         ]
         garbage.settle()
         await serve_listeners(listeners, lifespan=nullcontext, drain=settings.drain, on_ready=lambda _: on_ready())
+
+
+def _limits(settings: Settings, connections: int) -> ServerLimits:
+    asked = settings.listen_limits
+    return ServerLimits(
+        connections=connections,
+        connections_per_address=asked.connections_per_address,
+        head_bytes=asked.header_size,
+        target_bytes=asked.target_size,
+        fields=asked.header_fields,
+        head_time=asked.header_time,
+        body_time=asked.body_time,
+        idle_time=asked.idle_time,
+        write_stall_time=asked.send_time,
+    )
+
+
+def _certificates(configured: Sequence[Certificate]) -> Certificates | None:
+    pairs = [Pair(one.certificate_file, one.key_file) for one in configured]
+    return Certificates(pairs) if pairs else None
+
+
+def _warn_of_names(settings: Settings, certificates: Certificates) -> None:
+    """Hosts that are asked for by https and will be answered 421 (RFC 9110 section 4.2.2), but to trusted proxies."""
+    names = sorted(settings.identity_host_set().names | settings.api_host_set().names)
+    for name in dict.fromkeys(HostPort.parse(name).host for name in names):
+        if not certificates.covers(name):
+            log.warning("tls_name_not_covered", host=name)
+
+
+@asynccontextmanager
+async def _watched(*listeners: Certificates | None) -> AsyncIterator[None]:
+    """While it lasts, certificates that are replaced are read again."""
+
+    async def look() -> None:
+        for certificates in listeners:
+            if certificates is not None:
+                certificates.watch()
+
+    jobs = Jobs([Job("certificates", _CERTIFICATES_INTERVAL, look)] if any(listeners) else [])
+    jobs.start()
+    try:
+        yield
+    finally:
+        await jobs.stop()

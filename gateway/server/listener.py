@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from os import strerror
 
 from gateway.server.asgi import App
+from gateway.server.certificates import Certificates
 from gateway.server.protocol import HttpProtocol
 
 
@@ -27,6 +28,7 @@ class Listener:
     inherited: socket.socket | int | None = None
     protocol: type[HttpProtocol] = HttpProtocol
     backlog: int = 2048
+    certificates: Certificates | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class HttpProtocol(asyncio.Protocol):
     limits: ClassVar[ServerLimits] = ServerLimits()
     sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic)
     batch: ClassVar[WriteBatch] = WriteBatch()
-    room: ClassVar[AddressRoom] = AddressRoom(ServerLimits.connections_per_address)
+    room: ClassVar[AddressRoom] = AddressRoom(limits.connections_per_address)
 
     def __init__(
         self,

@@ -17,8 +17,10 @@ from typing import Any, Final, cast
 import structlog
 from uvicorn import Config, Server
 
+from gateway.server.certificates import Certificates
 from gateway.server.listener import Bound, CannotListen, Listener, bound, open_socket
 from gateway.server.protocol import HttpProtocol
+from gateway.server.tls import TlsListener
 
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -30,17 +32,33 @@ __all__ = ["Bound", "CannotListen", "Listener", "serve"]
 class _Server(Server):
     """uvicorn's server, without its hands on the signals."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, listener: Listener) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+        self._listener = listener
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
-        await super().startup(sockets)
+        if self._listener.certificates is None:
+            await super().startup(sockets)
+        else:
+            self._start_tls(sockets or [], self._listener.certificates)
         self.ready.set()
+
+    def _start_tls(self, sockets: list[socket], certificates: Certificates) -> None:
+        servers = [
+            TlsListener(
+                each, certificates, self._listener.protocol, self.config, self.server_state, self.lifespan.state
+            )
+            for each in sockets
+        ]
+        for server in servers:
+            server.start()
+        self.servers = cast(list[Any], servers)
+        self.started = True
 
 
 async def serve(
@@ -125,7 +143,7 @@ def _server(listener: Listener) -> _Server:
         date_header=False,
         backlog=listener.backlog,
     )
-    return _Server(config)
+    return _Server(config, listener)
 
 
 async def _until_ready(servers: Sequence[_Server], tasks: Sequence["asyncio.Task[None]"]) -> None:

@@ -20,7 +20,7 @@ class Endpoints:
 
     @property
     def peer(self) -> str:
-        """The client's address; of a Unix socket its path, mostly empty."""
+        """The client's address, as ``peer_of`` has it."""
         return self.client[0] if self.client else ""
 
 
@@ -42,6 +42,12 @@ def http_scope(request: Request, ends: Endpoints, state: dict[str, Any]) -> Scop
         "server": ends.server,
         "state": state.copy(),
     }
+
+
+def peer_of(name: Any) -> str:
+    """The address in a socket's name, without a port; of a Unix socket its path, mostly empty."""
+    address = _address(name)
+    return address[0] if address else ""
 
 
 def _address(name: Any) -> tuple[str, int | None] | None:

@@ -5,6 +5,7 @@
 
 from gateway.settings.addresses import HostPort, HostSet
 from gateway.settings.compile import compile_routes
+from gateway.settings.listening import Certificate, ListenLimits
 from gateway.settings.load import from_mapping, load
 from gateway.settings.mail import Mail
 from gateway.settings.model import Hashing, Limits, Log, Settings
@@ -14,11 +15,13 @@ from gateway.settings.units import is_slug
 from gateway.settings.upstream import Upstream
 
 __all__ = [
+    "Certificate",
     "ConfigError",
     "Hashing",
     "HostPort",
     "HostSet",
     "Limits",
+    "ListenLimits",
     "Log",
     "Mail",
     "Match",

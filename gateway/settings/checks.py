@@ -153,6 +153,24 @@ def listeners_differ(facts: Facts) -> Iterator[Finding]:
         yield ("management_listen",), "is the address of `listen`; management must not be reachable with the public"
 
 
+def tls_and_public_url_agree(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    if settings.tls.certificates and settings.public_url.startswith("http://"):
+        yield ("public_url",), "must be https://: `listen` speaks TLS, since `tls` has certificates"
+
+
+def hsts_has_tls(facts: Facts) -> Iterator[Finding]:
+    tls = facts.settings.tls
+    if "hsts" in tls.model_fields_set and not tls.certificates:
+        yield ("tls", "hsts"), "has no effect without `certificates`"
+
+
+def a_target_fits_into_its_header(facts: Facts) -> Iterator[Finding]:
+    limits = facts.settings.listen_limits
+    if limits.target_size >= limits.header_size:
+        yield ("listen_limits", "target_size"), "must be less than `header_size`, of which the target is a part"
+
+
 def letters_go_one_way(facts: Facts) -> Iterator[Finding]:
     mail = facts.settings.mail
     if mail.smtp_host is not None and mail.directory is not None:
@@ -220,6 +238,9 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen")),
+    (tls_and_public_url_agree, ("tls", "public_url")),
+    (hsts_has_tls, ("tls",)),
+    (a_target_fits_into_its_header, ("listen_limits",)),
     (letters_go_one_way, ("mail",)),
     (mail_settings_have_a_server, ("mail",)),
     (mail_credentials_go_together, ("mail",)),

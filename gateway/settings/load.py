@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from gateway.settings import checks, config_file, environment
 from gateway.settings.compile import route_findings
 from gateway.settings.cors import RouteCors
+from gateway.settings.listening import Certificate
 from gateway.settings.model import Settings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
 from gateway.settings.route_limit import Limit
@@ -193,6 +194,8 @@ def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
             model = Tls
         case ("upstreams", _, _):
             model = Upstream
+        case ("tls" | "management_tls", "certificates", _, _):
+            model = Certificate
         case ("routes", _, "match", _):
             model = Match
         case ("routes", _, "require", *_, _):

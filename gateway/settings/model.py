@@ -18,6 +18,7 @@ from gateway.settings.addresses import (
 )
 from gateway.settings.cors import Cors
 from gateway.settings.digest import digest
+from gateway.settings.listening import ListenLimits, ListenTls, ManagementTls
 from gateway.settings.mail import LookupUrl, Mail
 from gateway.settings.route_limit import BodySize
 from gateway.settings.routing import Route
@@ -127,6 +128,9 @@ class Settings(BaseSettings):
     listen: ListenAddress = HostPort("127.0.0.1", 8080)
     management_listen: ListenAddress = HostPort("127.0.0.1", 8081)
     management_hosts: tuple[HostPort, ...] = ()
+    tls: ListenTls = ListenTls()
+    management_tls: ManagementTls = ManagementTls()
+    listen_limits: ListenLimits = ListenLimits()
     data_dir: FilePath = Path(".yett")
     database_url: DatabaseUrl = Field(default_factory=_sqlite)
     database_system_url: PostgresqlUrl | None = None

@@ -13,6 +13,7 @@ from gateway.settings import (
     HostPort,
     HostSet,
     Limits,
+    ListenLimits,
     Log,
     Requirement,
     Route,
@@ -22,6 +23,7 @@ from gateway.settings import (
     from_mapping,
     load,
 )
+from gateway.settings.listening import ListenTls
 from gateway.settings.upstream import Health, Target, Tls
 from policies import rule
 from policies.route import Matched
@@ -374,7 +376,7 @@ def test_fields_of_the_class_cannot_be_set_without_being_checked() -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    sections = (Settings, Hashing, Limits, Log, Upstream, Target, Health, Tls, Route)
+    sections = (Settings, Hashing, Limits, ListenLimits, ListenTls, Log, Upstream, Target, Health, Tls, Route)
     names = {name for section in sections for name in section.model_fields} - {"hashing", "limits", "log", "match"}
 
     assert [name for name in sorted(names) if f"| `{name}` |" not in page and f"## `{name}`" not in page] == []
