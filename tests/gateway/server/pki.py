@@ -90,6 +90,6 @@ def _general(name: str) -> x509.GeneralName:
 
 def serial(peer: ssl.SSLObject | ssl.SSLSocket) -> int:
     """Of the certificate that the other side showed."""
-    shown = peer.getpeercert(binary_form=True)
+    shown = peer.getpeercert(True)
     assert shown is not None
     return x509.load_der_x509_certificate(shown).serial_number
