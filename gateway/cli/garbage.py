@@ -1,8 +1,8 @@
 """When a serving process looks for garbage: seldom, and not in what it was made of.
 
-A request leaves no reference cycle behind (a connection that ends leaves one, with its parser), so little waits for the
-collector; but with Python's default it would look several times while 64 requests are under way, at what is all alive,
-and now and then through every module and schema. DECISIONS.md, entry 25, has what that cost.
+A request leaves no reference cycle behind, nor does a connection that ends, so little waits for the collector; but with
+Python's default it would look several times while 64 requests are under way, at what is all alive, and now and then
+through every module and schema. DECISIONS.md, entry 25, has what that cost.
 """
 
 import gc

@@ -47,6 +47,10 @@ class Framing:
         self.complete = True
         self._parser = httptools.HttpRequestParser(self)
 
+    def forget(self) -> None:
+        """The connection is over: let go of the parser, which holds this, so that neither waits for the collector."""
+        del self._parser
+
     def open(self, head: bytes) -> Fields:
         """Parse a whole head, return its fields (names in lower case, values without white space around)."""
         self.complete = False

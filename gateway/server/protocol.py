@@ -125,7 +125,8 @@ class HttpProtocol(asyncio.Protocol):
         self._server_state.connections.discard(cast(Any, self))
         self._wire.resume_writing()
         self._wire.forget()
-        del self._framing  # it and its parser hold each other and, through us, the transport
+        self._framing.forget()
+        del self._framing  # it holds us
 
     def pause_writing(self) -> None:
         self._wire.pause_writing()
@@ -201,9 +202,11 @@ class HttpProtocol(asyncio.Protocol):
             self._cycle.push(body)
 
     def _hold(self, data: bytes) -> None:
-        """Keep what a client sent ahead, unparsed, until the response before it is done; and take no more of it."""
+        """Keep what a client sent ahead, unparsed, until the response before it is done. A request's worth of it: as
+        long as we read, we notice that the client leaves."""
         self._held += data
-        self._wire.pause_reading()
+        if len(self._held) > self.limits.head_bytes:
+            self._wire.pause_reading()
 
     def _drain(self, data: bytes) -> None:
         rest = self._framing.feed(data)

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.server.asgi import Receive, Scope, Send
 from gateway.server.cycle import ClientDisconnect
+from gateway.server.limits import ServerLimits
 from tests.gateway.server.apps import Gate, Recorder, body, reply, sending, start
 from tests.gateway.server.memory import MemoryConnection
 from tests.gateway.server.wire import responses
@@ -60,17 +61,19 @@ async def test_reading_pauses_over_64_kib_of_unread_body_and_goes_on_when_it_is_
     assert responses(client.output)[0].status == 200
 
 
-async def test_one_read_is_held_behind_an_open_request_and_reading_pauses() -> None:
+async def test_what_comes_behind_an_open_request_is_held_and_reading_pauses_over_a_request_of_it() -> None:
     app = Gate()
-    client = MemoryConnection(app)
+    client = MemoryConnection(app, ServerLimits(head_bytes=len(GET)))
     await client.send(GET + GET[:10])
+    assert client.transport.reading
+    await client.send(GET[10:] + GET[:1])
     assert not client.transport.reading
     assert app.entered == 1
     app.opened.set()
     await client.settle()
     assert client.transport.reading
-    await client.send(GET[10:])
-    assert len(responses(client.output)) == 2
+    await client.send(GET[1:])
+    assert len(responses(client.output)) == 3
 
 
 async def test_a_pipelined_request_starts_when_the_one_before_is_answered() -> None:
