@@ -22,6 +22,8 @@ from gateway.cli.errors import Refused
 from gateway.cli.options import CONFIG_NAME, Invocation, command
 from gateway.cli.serve import run
 from gateway.installation import hashing_pool, open_installation
+from gateway.server.limits import ServerLimits
+from gateway.server.protocol import http_protocol
 from gateway.server.run import Listener
 from gateway.settings import HostPort, Mail, Settings
 from tenants import migrate
@@ -116,7 +118,8 @@ async def demo(call: Invocation, port: int, management_port: int, upstream: str 
             tenants = await seed(installation, hashing, audience=f"http://127.0.0.1:{port}")
         invitation = await operator_invitation(installation)
         banner = _banner(port, management_port, data, target, tenants, settings.mail, invitation)
-        further = [] if echo is None else [Listener("echo", Echo(), inherited=echo)]
+        all_from_here = http_protocol(ServerLimits(connections_per_address=ServerLimits().connections))
+        further = [] if echo is None else [Listener("echo", Echo(), inherited=echo, protocol=all_from_here)]
         await run(installation, *further, on_ready=lambda: click.echo(banner))
 
 

@@ -27,6 +27,7 @@ listen: 127.0.0.1:{port}
 management_listen: 127.0.0.1:{management}
 data_dir: {folder}
 api_hosts: ["127.0.0.1:{port}"]
+listen_limits: {{connections_per_address: 1000000}}
 hashing: {{helpers: 1}}
 log: {{level: warning}}
 upstreams:
