@@ -60,7 +60,7 @@ async def run(installation: Installation, *further: Listener, on_ready: Callable
                 service.public,
                 host=public.address,
                 port=public.port or 0,
-                protocol=http_protocol(_limits(settings, room), trusted_proxies=settings.trusted_proxies),
+                protocol=http_protocol(_limits(settings, room), exempt=settings.trusted_proxies),
                 certificates=certificates,
             ),
             Listener(
@@ -68,9 +68,7 @@ async def run(installation: Installation, *further: Listener, on_ready: Callable
                 service.management,
                 host=management.address,
                 port=management.port or 0,
-                protocol=http_protocol(
-                    _limits(settings, _MANAGEMENT_CONNECTIONS), trusted_proxies=settings.trusted_proxies
-                ),
+                protocol=http_protocol(_limits(settings, _MANAGEMENT_CONNECTIONS), exempt=settings.trusted_proxies),
                 certificates=management_certificates,
             ),
             *further,

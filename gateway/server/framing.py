@@ -48,8 +48,10 @@ class Framing:
         self._parser = httptools.HttpRequestParser(self)
 
     def forget(self) -> None:
-        """The connection is over: let go of the parser, which holds this, so that neither waits for the collector."""
-        del self._parser
+        """The connection is over: let go of the parser, which holds this, and of who made this. Nobody waits for the
+        collector then.
+        """
+        del self._parser, self._deliver
 
     def open(self, head: bytes) -> Fields:
         """Parse a whole head, return its fields (names in lower case, values without white space around)."""

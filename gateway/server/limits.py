@@ -1,7 +1,7 @@
 """What one client connection may cost: sizes in bytes, times as ``timedelta``. The defaults are those of the design.
 
 Owns the numbers only. Who measures them: ``head`` (sizes of a request head), ``framing`` (chunk overhead),
-``address_room`` (connections of an address), ``protocol`` (all connections, buffers and times).
+``room`` (connections), ``protocol`` (buffers and times).
 """
 
 from dataclasses import dataclass

@@ -13,9 +13,7 @@ from typing import Any, ClassVar, Final, cast
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.context import Network
 from gateway.server import fault
-from gateway.server.address_room import AddressRoom
 from gateway.server.asgi import App
 from gateway.server.cycle import Cycle
 from gateway.server.fault import Fault, Refused
@@ -23,6 +21,7 @@ from gateway.server.framing import Framing
 from gateway.server.head import read, request_line
 from gateway.server.head_buffer import HeadBuffer
 from gateway.server.limits import ServerLimits
+from gateway.server.room import Networks, Room
 from gateway.server.scope import Endpoints, http_scope
 from gateway.server.sweeper import Sweeper
 from gateway.server.wire import Wire
@@ -41,9 +40,9 @@ class HttpProtocol(asyncio.Protocol):
     """One connection. ``http_protocol`` makes the same with other limits or another clock."""
 
     limits: ClassVar[ServerLimits] = ServerLimits()
-    sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic)
+    room: ClassVar[Room] = Room(limits)
+    sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic, room)
     batch: ClassVar[WriteBatch] = WriteBatch()
-    room: ClassVar[AddressRoom] = AddressRoom(limits.connections_per_address)
 
     def __init__(
         self,
@@ -68,29 +67,16 @@ class HttpProtocol(asyncio.Protocol):
         self._held = b""  # what came behind a request that is not answered yet
         self._drained = 0
 
-    @classmethod
-    def admits(cls, state: ServerState, peer: str) -> bool:
-        """Whether there is room for one more connection, from there. If so, it is counted until it leaves ``room``."""
-        if len(state.connections) >= cls.limits.connections:
-            cls.sweeper.turned_away += 1
-            return False
-        if not cls.room.enter(peer):
-            cls.sweeper.crowded += 1
-            cls.sweeper.crowded_by = peer
-            return False
-        return True
-
     # The transport's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport = cast(asyncio.Transport, transport)
         self._ends = Endpoints(transport)
-        if not self.admits(self._server_state, self._ends.peer):
+        if not self.room.enter(self._ends.peer, len(self._server_state.connections)):
             self._phase = _TURNED_AWAY
-            cast(asyncio.Transport, transport).abort()
+            transport.abort()
             return
-        self._wire = Wire(
-            cast(asyncio.Transport, transport), self.limits, self.sweeper.clock, self._overdue, self.batch
-        )
+        self._wire = Wire(transport, self.limits, self.sweeper.clock, self._overdue, self.batch)
         self._wire.wait_for_client(self.limits.head_time.total_seconds())
         self.sweeper.add(self._wire, self._loop)
         self._server_state.connections.add(cast(Any, self))
@@ -126,7 +112,6 @@ class HttpProtocol(asyncio.Protocol):
         self._wire.resume_writing()
         self._wire.forget()
         self._framing.forget()
-        del self._framing  # it holds us
 
     def pause_writing(self) -> None:
         self._wire.pause_writing()
@@ -202,8 +187,7 @@ class HttpProtocol(asyncio.Protocol):
             self._cycle.push(body)
 
     def _hold(self, data: bytes) -> None:
-        """Keep what a client sent ahead, unparsed, until the response before it is done. A request's worth of it: as
-        long as we read, we notice that the client leaves."""
+        """Keep a request's worth of what comes ahead, unparsed. While we read we notice that the client leaves."""
         self._held += data
         if len(self._held) > self.limits.head_bytes:
             self._wire.pause_reading()
@@ -304,17 +288,12 @@ def http_protocol(
     clock: Callable[[], float] = time.monotonic,
     *,
     sweep_every: float = 0.5,
-    trusted_proxies: tuple[Network, ...] = (),
+    exempt: Networks = (),
 ) -> type[HttpProtocol]:
-    """A protocol class with ``limits``, for ``uvicorn.Config(http=…)``. ``clock`` counts seconds and never goes back;
-    connections of ``trusted_proxies`` are not counted per address.
+    """A protocol class with ``limits``, for ``uvicorn.Config(http=…)``. ``clock`` counts seconds and never goes back.
 
-    Connections of one class share a sweeper, so give one class to all listeners of an event loop.
+    Connections from ``exempt``, the trusted proxies, are not counted per address. Those of one class share a sweeper.
     """
-    own = {
-        "limits": limits,
-        "sweeper": Sweeper(clock, sweep_every),
-        "batch": WriteBatch(),
-        "room": AddressRoom(limits.connections_per_address, trusted_proxies),
-    }
+    room = Room(limits, exempt)
+    own = {"limits": limits, "room": room, "sweeper": Sweeper(clock, room, sweep_every), "batch": WriteBatch()}
     return cast(type[HttpProtocol], type("HttpProtocol", (HttpProtocol,), own))

@@ -6,6 +6,8 @@ from typing import Protocol
 
 import structlog
 
+from gateway.server.room import Room
+
 log = structlog.get_logger("yett.server")
 
 
@@ -22,14 +24,12 @@ class Expiring(Protocol):
 class Sweeper:
     """Looks at all connections every ``interval`` seconds while there are any."""
 
-    __slots__ = ("_connections", "_handle", "_interval", "_loop", "clock", "crowded", "crowded_by", "turned_away")
+    __slots__ = ("_connections", "_handle", "_interval", "_loop", "clock", "room")
 
-    def __init__(self, clock: Callable[[], float], interval: float = 0.5) -> None:
-        """``clock`` returns seconds that never go back."""
+    def __init__(self, clock: Callable[[], float], room: Room, interval: float = 0.5) -> None:
+        """``clock`` returns seconds that never go back. Whom there was no ``room`` for is told at each look."""
         self.clock = clock
-        self.turned_away = 0  # connections that found no room since the last look
-        self.crowded = 0  # likewise those whose address had enough
-        self.crowded_by = ""  # the last of these addresses
+        self.room = room
         self._interval = interval
         self._connections: set[Expiring] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -51,12 +51,13 @@ class Sweeper:
 
     def sweep(self) -> None:
         """Let every connection act whose deadline has passed."""
-        if self.turned_away:
-            log.warning("connections_turned_away", count=self.turned_away, open=len(self._connections))
-            self.turned_away = 0
-        if self.crowded:
-            log.warning("address_turned_away", count=self.crowded, address=self.crowded_by)
-            self.crowded = 0
+        room = self.room
+        if room.turned_away:
+            log.warning("connections_turned_away", count=room.turned_away, open=len(self._connections))
+            room.turned_away = 0
+        if room.crowded:
+            log.warning("address_turned_away", count=room.crowded, address=room.crowded_by)
+            room.crowded = 0
         now = self.clock()
         for connection in [c for c in self._connections if c.deadline <= now or c.write_deadline <= now]:
             connection.expire(now)

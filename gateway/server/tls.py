@@ -86,7 +86,7 @@ class TlsListener:
             self._take(connection, peer_of(name))
 
     def _take(self, connection: socket, peer: str) -> None:
-        if self.protocol.admits(self.server_state, peer):
+        if self.protocol.room.enter(peer, len(self.server_state.connections)):
             _Handshake(self, connection, peer)
         else:
             connection.close()

@@ -96,7 +96,7 @@ async def test_what_counts_as_one_address(first: str, second: str, *, same: bool
 @pytest.mark.parametrize("peer", ["10.1.2.3", "::ffff:10.1.2.3", "", "/run/proxy.sock", "a:b"])
 async def test_trusted_proxies_and_peers_without_an_address_are_not_counted(peer: str) -> None:
     trusted = (ip_network("10.0.0.0/8"),)
-    factory = http_protocol(ServerLimits(connections_per_address=1), trusted_proxies=trusted)
+    factory = http_protocol(ServerLimits(connections_per_address=1), exempt=trusted)
     assert from_there(factory, ServerState(), peer, peer, peer) == [True, True, True]
 
 

@@ -1,4 +1,5 @@
-"""How many connections one client address may have open, so that one of them cannot take the room of all others.
+"""How many connections a listener may have open: in all, so that the descriptors never run out, and of one client
+address, so that none of them takes the room of all others.
 
 Addresses are counted as they are handed out: IPv4 one by one, IPv6 by /64, which one customer has to itself. Trusted
 proxies are not counted, since all clients come from there; nor is a peer without an address, as on a Unix socket.
@@ -7,25 +8,39 @@ proxies are not counted, since all clients come from there; nor is a peer withou
 from ipaddress import IPv6Address, ip_address
 
 from gateway.context import Network, is_trusted, normalised
+from gateway.server.limits import ServerLimits
 
+Networks = tuple[Network, ...]
 _CUSTOMER = 64  # bits of an IPv6 address that a provider gives away at least
 
 
-class AddressRoom:
-    """Asked once for each connection. While an address has room, that costs one look-up."""
+class Room:
+    """Asked once for each connection. While an address has room, that costs one look-up.
 
-    __slots__ = ("_exempt", "_most", "_open")
+    ``turned_away`` counts whom there was no room for, ``crowded`` those whose address had enough, ``crowded_by`` is the
+    last of these; who tells of them sets them back.
+    """
 
-    def __init__(self, most: int, exempt: tuple[Network, ...] = ()) -> None:
-        self._most = most
+    __slots__ = ("_exempt", "_limits", "_open", "crowded", "crowded_by", "turned_away")
+
+    def __init__(self, limits: ServerLimits, exempt: Networks = ()) -> None:
+        self._limits = limits
         self._exempt = exempt
         self._open: dict[str | int, int] = {}
+        self.turned_away = 0
+        self.crowded = 0
+        self.crowded_by = ""
 
-    def enter(self, peer: str) -> bool:
-        """Whether there is room for one more connection of ``peer``; if so, it is counted until it leaves."""
+    def enter(self, peer: str, others: int) -> bool:
+        """Whether there is room for one more beside ``others``, of ``peer``; if so, it is counted until it leaves."""
+        if others >= self._limits.connections:
+            self.turned_away += 1
+            return False
         key = _key(peer)
         count = self._open.get(key, 0)
-        if count >= self._most and not self._is_exempt(peer):
+        if count >= self._limits.connections_per_address and not self._is_exempt(peer):
+            self.crowded += 1
+            self.crowded_by = peer
             return False
         self._open[key] = count + 1
         return True
