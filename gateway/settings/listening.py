@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from gateway.settings.routing import Section
+from gateway.settings.section import Section
 from gateway.settings.units import Duration, Size, WholeNumber, between, sized, within
 
 _KIB = 1024
