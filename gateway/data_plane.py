@@ -8,6 +8,7 @@ from gateway.audit import Observation
 from gateway.authn.api_key import ApiKeys
 from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import Possession
+from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.installation import Installation
 from gateway.proxy.identity_token import IdentityTokens
@@ -45,6 +46,7 @@ def data_plane(
         authenticate=Bearer(snapshot, TokenTable(), time.time, api_keys=api_keys.authenticate).authenticate,
         possession=possession,
         feed_fresh=feed_fresh,
+        standings=Standings(snapshot),
         observe=observe,
         identities=IdentityTokens(ActiveKeys(installation.store, snapshot), issuer_of, time.time),
         registered=RegisteredOrigins(snapshot),

@@ -26,6 +26,8 @@ class Route:
     ``api_keys``: an API key will do in place of an access token.
     ``rewrite`` is what the upstream is asked for, None the path as it came; ``body`` the bytes that a request's body
     may have, None any number; ``pages`` what pages of other origins may, None whatever the upstream says.
+    ``websocket``: it answers handshakes (RFC 6455), which are GETs, and nothing else. ``outlives_token``: what it let
+    through goes on when its token expires, until that is revoked.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Route:
     body: int | None = None
     quotas: tuple[Quota, ...] = ()
     pages: PageRules | None = None
+    websocket: bool = False
+    outlives_token: bool = False
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
     per_tenant: bool = field(init=False, repr=False, compare=False)
@@ -55,6 +59,8 @@ class Route:
             raise BadPattern(f"route {self.name} admits no tenant")
         if self.methods & _FORBIDDEN_METHODS:
             raise BadPattern(f"route {self.name}: TRACE and CONNECT are never proxied")
+        if self.websocket and self.methods != {"GET"}:
+            raise BadPattern(f"route {self.name}: the handshake of a WebSocket is a GET")
         object.__setattr__(self, "parsed", Pattern.parse(self.pattern))
         object.__setattr__(self, "anonymous", isinstance(self.rule, Anonymous))
         object.__setattr__(self, "per_tenant", TENANT in self.upstream)

@@ -75,6 +75,8 @@ class Snapshot:
         self._seq = 0
         self._heard_at: float | None = None
         self.version = 0
+        self._loaded_version = 0
+        self._changed_versions: dict[UUID, int] = {}
         self.changed_clients = ChangedClients()
 
     def by_slug(self, slug: str) -> TenantFacts | None:
@@ -126,6 +128,10 @@ class Snapshot:
                     return True
         return False
 
+    def version_of(self, tenant_id: UUID) -> int:
+        """Differs after anything of this tenant changed: for whoever would have to look through all of them else."""
+        return self._changed_versions.get(tenant_id, self._loaded_version)
+
     def silent_for(self) -> float:
         """Seconds since the feed was last heard; infinite before the first time."""
         return float("inf") if self._heard_at is None else self._monotonic() - self._heard_at
@@ -147,6 +153,8 @@ class Snapshot:
         self.changed_clients.restart(seq)
         self._heard(asked_at)
         self.version += 1
+        self._loaded_version = self.version
+        self._changed_versions.clear()
 
     async def poll(self) -> int:
         """Apply what happened since the last time; says how many changes that was."""
@@ -173,6 +181,7 @@ class Snapshot:
             self.changed_clients.heard(heard)
             self._seq = heard[-1].seq
             self.version += 1
+            self._changed_versions.update(dict.fromkeys((change.tenant_id for change in heard), self.version))
         if (
             len(heard) < changes.BATCH
         ):  # else there is more, and whoever asks how fresh this is must not be told that it is

@@ -11,57 +11,19 @@ from typing import Any
 
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.long_answer import StreamEnded, cut
 from gateway.proxy.patience import Upload
 from gateway.proxy.pool import UpstreamPool
-from gateway.proxy.upstream import BodyTooLarge, ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault
+from gateway.proxy.request import ProxiedRequest
+from gateway.proxy.request_body import RequestBody
+from gateway.proxy.streams import Ended, Streams
+from gateway.proxy.upstream import ClientGone, RequestNotSent, UpstreamClosed, UpstreamFault
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})  # RFC 9110 section 9.2.2
-_SMALL_BODY = 64 * 1024
-
-
-class RequestBody:
-    """How the request's body is framed towards the upstream: by its length, in chunks, or not there at all.
-
-    ``most`` bounds one in chunks; a length has been looked at before.
-    """
-
-    __slots__ = ("chunked", "ended", "length", "most", "sent")
-
-    def __init__(self, *, length: int | None, chunked: bool, most: int | None = None) -> None:
-        self.length = length
-        self.most = most
-        self.chunked = chunked
-        self.sent = 0
-        self.ended = not chunked and not length
-
-    @property
-    def small(self) -> bool:
-        """Whether its first piece may be waited for before an upstream is troubled."""
-        return not self.chunked and self.length is not None and self.length <= _SMALL_BODY
-
-    def frame(self, message: Message) -> bytes:
-        """What goes out for one ``http.request`` message. Raises ``ClientGone`` for a body that breaks its word, or
-        ``BodyTooLarge``.
-        """
-        body: bytes = message.get("body", b"")
-        self.sent += len(body)
-        self.ended = not message.get("more_body", False)
-        if self.chunked:
-            if self.most is not None and self.sent > self.most:
-                raise BodyTooLarge(f"the body has more than {self.most} bytes")
-            piece = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            return piece + b"0\r\n\r\n" if self.ended else piece
-        if self.sent > (self.length or 0) or (self.ended and self.sent != (self.length or 0)):
-            raise ClientGone("the body is not as long as it was said to be")
-        return body
-
-
-NO_BODY = RequestBody(length=None, chunked=False)
-"""That of most requests; it has ended before it began, so nothing in it ever changes."""
 
 
 class Exchange:
@@ -80,8 +42,10 @@ class Exchange:
         "_pumped",
         "_receive",
         "_send",
+        "_streams",
         "_subject",
         "_watcher",
+        "request",
         "started",
     )
 
@@ -90,7 +54,8 @@ class Exchange:
         pool: UpstreamPool,
         head: bytes,
         *,
-        method: str,
+        request: ProxiedRequest,
+        streams: Streams,
         body: RequestBody,
         receive: Receive,
         send: Send,
@@ -98,7 +63,9 @@ class Exchange:
     ) -> None:
         self._pool = pool
         self._head = head
-        self._method = method
+        self.request = request
+        self._method = request.scope["method"]
+        self._streams = streams
         self._body = body
         self._receive = receive
         self._send = send
@@ -169,21 +136,34 @@ class Exchange:
 
     async def close(self) -> None:
         """Leave nothing behind: no task, and no connection that another request could not use."""
+        self._streams.discard(self)
         if self._connection is not None:
             self._give_back()
         await self._stop_pump()
         if self._watcher is not None:
             watcher, self._watcher = self._watcher, None
-            await _stop(watcher)
+            await stop(watcher)
+
+    def end(self, ended: Ended) -> None:
+        """It may not go on. What waits for its answer was allowed while its token counted, and may have it."""
+        if self._connection is not None and (self.started or not ended.waits):
+            self._connection.fail(StreamEnded(ended))
+
+    async def cut(self) -> None:
+        """End the answer, of which the client has seen a part."""
+        if self._connection is not None:
+            await cut(self._connection.head, self._send)
+
+    def sweep(self, now: float) -> None:
+        """Nothing to do: its times are the pool's."""
 
     def _begin(self, connection: UpstreamConnection) -> None:
         self._connection = connection
         if self._gone:
             raise ClientGone
         connection.begin(self._head + self._first if self._first else self._head, head_only=self._method == "HEAD")
-        if self._body.ended:
-            connection.on_slow = self._watch
-        else:
+        connection.on_slow = self._go_on
+        if not self._body.ended:
             self._pump = asyncio.get_running_loop().create_task(self._upload(connection))
 
     def _give_back(self) -> None:
@@ -250,6 +230,12 @@ class Exchange:
         except UpstreamFault:
             return  # whoever waits for the answer is told the same
 
+    def _go_on(self) -> None:
+        """It is no quick one."""
+        self._streams.add(self)
+        if self._pump is None:
+            self._watch()
+
     def _watch(self) -> None:
         if self._watcher is None:
             self._watcher = asyncio.get_running_loop().create_task(self._notice())
@@ -276,10 +262,10 @@ class Exchange:
     async def _stop_pump(self) -> None:
         if self._pump is not None:
             pump, self._pump = self._pump, None
-            await _stop(pump)
+            await stop(pump)
 
 
-async def _stop(task: asyncio.Task[Any]) -> None:
+async def stop(task: asyncio.Task[Any]) -> None:
     """Cancel and see it end. What else it died of is a bug, and is raised."""
     task.cancel()
     await asyncio.wait((task,))

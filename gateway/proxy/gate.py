@@ -9,7 +9,7 @@ from typing import assert_never
 from uuid import UUID
 
 from gateway.authn.dpop import Possession
-from gateway.proxy import refusal
+from gateway.proxy import handshake, refusal
 from gateway.proxy.caller import Authenticate, Callers
 from gateway.proxy.cross_origin import Rules, preflight, preflighted
 from gateway.proxy.own_answer import OwnAnswer
@@ -67,16 +67,19 @@ class Gate:
                 if segments[:2] == _WELL_KNOWN:
                     query = scope["query_string"].decode("latin-1")
                     return config.resources.answer(method, host, scope["raw_path"].decode("latin-1"), query)
-            if inbound.upgrade is not None and b"websocket" in inbound.upgrade.lower():
-                return Refusal(refusal.UPGRADE_REFUSED, "upgrade_refused")
+            asks = inbound.upgrade is not None and handshake.asks(inbound)
+            if asks and (repeated := handshake.take_token(request)) is not None:
+                return repeated
             if method == "OPTIONS" and config.answers_preflights:
                 told = self._preflight(request, config, host, segments)
                 if told is not None:
                     return told
             found = table.match(host, method, segments, None)
             if isinstance(found, Matched) and found.route.anonymous and not found.tenant_decides:
-                request.matched, request.pool = found, upstreams[found.route.upstream]
-                return self._measure(request, found.route) if found.route.quotas or inbound.length else None
+                route = found.route
+                request.matched, request.pool = found, upstreams[route.upstream]
+                unfit = handshake.refused(request, route, self._registered) if asks or route.websocket else None
+                return unfit or (self._measure(request, route) if route.quotas or inbound.length else None)
             # Whose token it is may change which route answers, and whether there is one.
             token_refused = self._identify(request)
             for_strangers = found
@@ -91,6 +94,10 @@ class Gate:
                 request.matched = found
                 pool = own_pool(route, request, upstreams) if route.per_tenant else upstreams[route.upstream]
                 request.pool = pool
+                if asks or route.websocket:
+                    unfit = handshake.refused(request, route, self._registered)
+                    if unfit is not None:
+                        return unfit
                 if not route.anonymous:
                     if pool is None and request.principal is not None:
                         return Refusal(refusal.UPSTREAM_NOT_FOUND, "upstream_not_found")

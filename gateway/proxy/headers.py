@@ -91,6 +91,7 @@ FAMILIES: tuple[tuple[bytes, Kind], ...] = (
     (b"x-original-", Kind.DROP),
     (b"x-forwarded-", Kind.VOUCHED),
     (b"proxy-", Kind.DROP),
+    (b"sec-websocket-", Kind.DROP),  # of a handshake, which the gateway makes anew
 )
 
 

@@ -18,20 +18,24 @@ from gateway.proxy import refusal
 from gateway.proxy.caller import Authenticate
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.cross_origin import Rules, permission, replaced
-from gateway.proxy.forward import NO_BODY, Exchange, Receive, RequestBody, Send
+from gateway.proxy.forward import Exchange, Receive, Send
 from gateway.proxy.gate import Gate
 from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
 from gateway.proxy.identity_token import IdentityTokens, Unsigned
+from gateway.proxy.long_answer import StreamEnded
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal, nonce_field
 from gateway.proxy.registered_origins import nobody
 from gateway.proxy.request import ProxiedRequest, Scope
+from gateway.proxy.request_body import NO_BODY, RequestBody
 from gateway.proxy.route_limits import RouteLimits
+from gateway.proxy.streams import Ended, Standings, Streams
 from gateway.proxy.tenant_upstream import subject_key
 from gateway.proxy.upstream import BodyTooLarge, ClientGone, UpstreamFault
+from gateway.proxy.websocket import WebSocketExchange
 from policies.principal import Principal
 from policies.route import Route
 
@@ -47,8 +51,10 @@ class AnswerBroken(Exception):
 
 class DataPlane:
     """``authenticate`` verifies an access token, ``possession`` that its sender holds the key which it is bound to;
-    ``feed_fresh`` says whether revocations are heard (rule 5), ``identities`` vouches for callers to upstreams.
+    ``feed_fresh`` says whether revocations are heard (rule 5), ``standings`` whether a token still counts,
+    ``identities`` vouches for callers to upstreams.
 
+    ``config`` may be replaced at any time; what runs goes on where the new one would let it.
     ``registered`` are the web origins of a tenant's clients, or of all tenants'; ``counters`` is how many callers are
     kept for the limits of routes. ``now`` is epoch seconds, ``ticks`` nanoseconds of a clock that never goes back.
     ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
@@ -61,6 +67,7 @@ class DataPlane:
         authenticate: Authenticate,
         possession: Possession,
         feed_fresh: Callable[[], bool],
+        standings: Standings,
         observe: Callable[[Observation], None],
         identities: IdentityTokens,
         registered: Callable[[UUID | None], Set[str]] = nobody,
@@ -78,6 +85,9 @@ class DataPlane:
             registered=registered,
             limits=RouteLimits(counters, ticks),
             now=now,
+        )
+        self.streams = Streams(
+            standings, config=lambda: self.config, registered=registered, feed_fresh=feed_fresh, now=now
         )
         self._observe = observe
         self._headers = HeaderReader()
@@ -133,10 +143,11 @@ class DataPlane:
     async def _forward(
         self, request: ProxiedRequest, route: Route, pool: UpstreamPool, receive: Receive, send: Send
     ) -> None:
-        exchange = Exchange(
+        exchange = (WebSocketExchange if route.websocket else Exchange)(
             pool,
             self._outgoing(request, route),
-            method=request.scope["method"],
+            request=request,
+            streams=self.streams,
             body=_body(request.inbound, route.body),
             receive=receive,
             send=send,
@@ -168,6 +179,9 @@ class DataPlane:
             self._note(request, "refused", refused.reason, refused.problem.status)
             allowed = False
             await _answer(refused, request, send)
+        except StreamEnded as stopped:
+            allowed = exchange.started
+            await self._stop(stopped.ended, exchange, route, send)
         except (ClientGone, OSError):
             log.debug("client_gone", route=route.name, request_id=request.ids.text)
         finally:
@@ -175,6 +189,18 @@ class DataPlane:
                 self._note(request, "allowed", "allowed", status)
             if not exchange.settled:
                 await exchange.close()
+
+    async def _stop(self, ended: Ended, exchange: Exchange, route: Route, send: Send) -> None:
+        """What was allowed would not be any more."""
+        request = exchange.request
+        log.info("stream_ended", reason=ended.reason, route=route.name, request_id=request.ids.text)
+        refused = refusal.stopped(ended.reason, request.scheme)
+        if ended.refused:
+            self._note(request, "refused", ended.reason, refused.problem.status)
+        if exchange.started:
+            await exchange.cut()
+        else:
+            await _answer(refused, request, send)
 
     def _outgoing(self, request: ProxiedRequest, route: Route) -> bytes:
         """The head of the request as the upstream sees it."""

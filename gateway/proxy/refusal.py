@@ -43,6 +43,7 @@ PATH_NOT_CANONICAL = Problem(400, "path_not_canonical", "The path can be read in
 AUTHORIZATION_REPEATED = Problem(400, "authorization_repeated", "There is more than one access token.")
 PROOF_REPEATED = Problem(400, "dpop_repeated", "There is more than one DPoP proof.")
 UPGRADE_REFUSED = Problem(400, "upgrade_refused", "This address does not answer WebSocket handshakes.")
+HANDSHAKE_INVALID = Problem(400, "websocket_handshake_invalid", "The WebSocket handshake is malformed.")
 TOKEN_MISSING = Problem(401, "token_missing", "An access token is required.")
 INVALID_TOKEN = Problem(401, "invalid_token", "The access token is malformed, expired, revoked or not for this API.")
 INVALID_PROOF = Problem(
@@ -52,12 +53,15 @@ USE_NONCE = Problem(401, "use_dpop_nonce", "The DPoP proof has to carry the nonc
 STEP_UP = Problem(401, "insufficient_user_authentication", "A stronger or more recent authentication is required.")
 INSUFFICIENT_SCOPE = Problem(403, "insufficient_scope", "The access token lacks a scope that is required here.")
 ACCESS_DENIED = Problem(403, "access_denied", "This caller may not do this.")
+ORIGIN_REFUSED = Problem(403, "origin_refused", "Pages of this origin may not connect here.")
 ROUTE_NOT_FOUND = Problem(404, "route_not_found", "There is nothing at this address.")
 UPSTREAM_NOT_FOUND = Problem(404, "upstream_not_found", "There is no API for this tenant at this address.")
 METHOD_NOT_ALLOWED = Problem(405, "method_not_allowed", "This address does not answer this method.")
 IDENTITY_UNSIGNED = Problem(503, "identity_unsigned", "Callers cannot be vouched for at present. Try again later.")
 BODY_TOO_LARGE = Problem(413, "body_too_large", "The body is larger than this address takes.")
 RATE_LIMITED = Problem(429, "rate_limited", "Too many requests. Try again later.")
+UPGRADE_REQUIRED = Problem(426, "upgrade_required", "This address answers WebSocket handshakes only.")
+VERSION_REFUSED = Problem(426, "websocket_version_unsupported", "Only version 13 of WebSocket is spoken here.")
 REVOCATIONS_STALE = Problem(503, "revocations_stale", "Access tokens cannot be checked at present. Try again later.")
 FAULTS = {
     problem.code: problem
@@ -81,6 +85,14 @@ class Refusal:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+_UPGRADE = ((b"connection", b"upgrade"), (b"upgrade", b"websocket"))  # RFC 9110 section 15.5.22
+UPGRADE_MISSING = Refusal(UPGRADE_REQUIRED, "upgrade_required", headers=_UPGRADE)
+HANDSHAKE_MALFORMED = Refusal(HANDSHAKE_INVALID, "websocket_handshake_invalid")
+VERSION_UNKNOWN = Refusal(
+    VERSION_REFUSED, "websocket_version_unsupported", headers=(*_UPGRADE, (b"sec-websocket-version", b"13"))
+)
+
+
 def retry_later(problem: Problem, reason: str, seconds: int = 1) -> Refusal:
     """A refusal that time may cure."""
     return Refusal(problem, reason, headers=((b"retry-after", b"%d" % seconds),))
@@ -94,6 +106,17 @@ def body_too_large() -> Refusal:
 def rate_limited(reason: str, seconds: int) -> Refusal:
     """RFC 6585 section 4."""
     return retry_later(RATE_LIMITED, reason, seconds)
+
+
+def stopped(reason: str, scheme: Scheme = "Bearer") -> Refusal:
+    """Of a request that would be refused by now, and has no answer yet."""
+    match reason:
+        case "revocations_stale":
+            return retry_later(REVOCATIONS_STALE, reason)
+        case "route_changed":
+            return Refusal(ROUTE_NOT_FOUND, reason)
+        case _:
+            return invalid_token(reason, scheme)
 
 
 def method_not_allowed(allowed: tuple[str, ...]) -> Refusal:

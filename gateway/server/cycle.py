@@ -13,7 +13,11 @@ from gateway.server import fault
 from gateway.server.asgi import App, Message, Scope
 from gateway.server.request_body import RequestBody
 from gateway.server.response import ResponseHead, response_head
+from gateway.server.upgraded import UPGRADE, Receiver, switching
 from gateway.server.wire import Wire
+
+ABORT: Final = "yett.abort"
+"""A message of our own: break the connection off, so that a response which had begun does not look complete."""
 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"connection: close\r\n\r\n"
@@ -33,6 +37,9 @@ class Connection(Protocol):
 
     def response_done(self) -> None:
         """The response is complete."""
+
+    def upgrade(self, head: bytes, receiver: Receiver) -> None:
+        """Write this 101; what comes and goes from here on is the receiver's."""
 
     def abort(self) -> None:
         """End the connection at once, in the middle of the response."""
@@ -198,6 +205,14 @@ class Cycle:
                 self._connection.response_done()
             elif self._wire.write_paused:
                 await self._wire.drained()
+        elif kind == UPGRADE and state == _AWAITED:
+            head = switching(message["headers"])
+            self._state = _DONE
+            if self._body is not None:
+                self._body.notify()
+            self._connection.upgrade(head, message["receiver"])
+        elif kind == ABORT:
+            self._connection.abort()
         else:
             raise RuntimeError(f"unexpected {kind} while the response is {state}")
 

@@ -1,8 +1,8 @@
 """The server's side of one HTTP/1.1 connection: an ``asyncio.Protocol`` for uvicorn's ``http=`` option.
 
-Owns the order of things on a connection: one request at a time, its body, its response, the time each may take, and
-how the connection ends. The rules for a head are in ``head``, the end of a body is found by ``framing``, the
-application runs in ``cycle``. Nothing is written by us while a response is on the wire.
+Owns the order of things on a connection: one request at a time, its body, its response, their times, and its end. Rules
+for a head are in ``head``, the end of a body is found by ``framing``, the application runs in ``cycle``; what follows a
+101 is in ``upgraded``. Nothing is written by us while a response is on the wire.
 """
 
 import asyncio
@@ -24,6 +24,7 @@ from gateway.server.limits import ServerLimits
 from gateway.server.room import Networks, Room
 from gateway.server.scope import Endpoints, http_scope
 from gateway.server.sweeper import Sweeper
+from gateway.server.upgraded import Receiver, Upgraded
 from gateway.server.wire import Wire
 from gateway.write_batch import WriteBatch
 
@@ -230,6 +231,11 @@ class HttpProtocol(asyncio.Protocol):
             self._phase = _DRAIN
             self._drained = 0
             self._wait_for_body()
+
+    def upgrade(self, head: bytes, receiver: Receiver) -> None:
+        """Be done with this connection: it speaks no HTTP any more."""
+        cycle, held, self._cycle, self._held = cast(Cycle, self._cycle), self._held, None, b""
+        Upgraded(self, self._wire, self._server_state.connections, receiver).begin(head, held, stays=cycle.keep_alive)
 
     def forget(self, task: "asyncio.Task[None]") -> None:
         """The application's task ends."""

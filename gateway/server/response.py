@@ -1,7 +1,7 @@
 """The head of a response: checked, and framed so that its end is never in doubt (RFC 9112 sections 4 and 6).
 
 Pure: what the application said in, bytes out. Framing is ours: an application's ``Transfer-Encoding`` is dropped, and
-of its ``Connection`` only "close" is heard.
+of its ``Connection`` only "close" is heard, and "upgrade" passed on, which belongs to a 426.
 """
 
 import re
@@ -31,7 +31,8 @@ def response_head(status: int, headers: Iterable[tuple[bytes, bytes]], method: s
         if meaning is not None:
             if meaning == "connection":
                 close = close or _asks_to_close(value)
-                continue
+                if value.lower() != b"upgrade":
+                    continue
             if meaning == "transfer-encoding":
                 continue
             if meaning == "date":

@@ -59,7 +59,16 @@ class Wire:
         self._loop = asyncio.get_running_loop()
         self._pending = b""
 
+    def hand_to(self, protocol: asyncio.Protocol) -> None:
+        """Let another protocol have what the transport reads, and what it says of its buffer."""
+        self._transport.set_protocol(protocol)
+
     # Bytes.
+
+    @property
+    def unwritten(self) -> int:
+        """Bytes that wait in the transport's buffer."""
+        return self._transport.get_write_buffer_size()
 
     def write(self, data: bytes) -> None:
         """Hand ``data`` to the transport, which buffers."""

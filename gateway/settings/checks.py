@@ -130,6 +130,18 @@ def anonymous_routes_have_no_identity(facts: Facts) -> Iterator[Finding]:
             yield ("routes", index, "identity"), "has no effect: an anonymous request is nobody's"
 
 
+def handshakes_are_gets(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if route.websocket and route.match.methods not in (None, ("GET",)):
+            yield ("routes", index, "match", "methods"), "the handshake of a WebSocket is a GET; drop `methods`"
+
+
+def streams_end_with_a_token(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if route.require == "anonymous" and "stream_ends" in route.model_fields_set:
+            yield ("routes", index, "stream_ends"), "has no effect: an anonymous request has no token"
+
+
 def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if settings.on_postgresql:
@@ -235,6 +247,8 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (tenants_are_named_once, ()),
     (anonymous_routes_have_no_tenant, ()),
     (anonymous_routes_have_no_identity, ()),
+    (handshakes_are_gets, ()),
+    (streams_end_with_a_token, ()),
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen")),

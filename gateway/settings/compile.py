@@ -89,13 +89,15 @@ def _route(route: Route) -> CompiledRoute:
         pattern=route.match.path,
         rule=rule.Anonymous() if route.require == "anonymous" else _rule(route.require),
         upstream=route.upstream,
-        methods=frozenset(route.match.methods or ()),
+        methods=frozenset({"GET"} if route.websocket else route.match.methods or ()),
         tenants=None if ANY_TENANT in route.tenants else frozenset(route.tenants),
         encoded_slash=route.encoded_slash == "keep",
         pass_authorization=route.authorization == "forward",
         audit_allow=route.audit == "allow",
         signed_identity=route.identity == "jwt",
         api_keys=route.api_keys == "allow",
+        websocket=route.websocket,
+        outlives_token=route.stream_ends == "revocation",
     )
 
 

@@ -9,7 +9,7 @@ from gateway.settings.addresses import Cidr, HostPort
 from gateway.settings.cors import RouteCors
 from gateway.settings.route_limit import BodySize, Limit, OneOrSeveral
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, Name, is_slug, within
+from gateway.settings.units import Duration, Flag, Name, is_slug, within
 from policies import acr
 
 ANY_TENANT = "*"
@@ -119,6 +119,8 @@ class Route(Section):
     identity: Literal["headers", "jwt"] = "headers"
     audit: Literal["refusals", "allow"] = "refusals"
     api_keys: Literal["refuse", "allow"] = "refuse"
+    websocket: Flag = False
+    stream_ends: Literal["token", "revocation"] = "token"
     strip: str | None = None
     rewrite: str | None = None
     body: BodySize | None = None

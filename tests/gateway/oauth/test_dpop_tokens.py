@@ -7,6 +7,7 @@ import pytest
 from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import ALGORITHMS, Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
+from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.proxy.identity_token import IdentityTokens
 from gateway.proxy.plane import DataPlane
@@ -49,6 +50,7 @@ def data_plane(world: World, port: int, seen: list[Any]) -> tuple[DataPlane, Ups
         PlaneConfig(RouteTable.compile((route,)), {"orders": pool}),
         authenticate=Bearer(world.snapshot, TokenTable(), seconds).authenticate,
         possession=Possession(ProofCheck(nonces, seconds), SeenProofs(), seconds),
+        standings=Standings(world.snapshot),
         feed_fresh=lambda: True,
         observe=seen.append,
         identities=IdentityTokens(ActiveKeys(world.installation.store, world.snapshot), lambda _: None, seconds),

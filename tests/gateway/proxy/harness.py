@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from math import inf
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,6 +18,7 @@ import gateway.proxy
 from gateway.audit import Observation
 from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
+from gateway.authn.standing import Standing
 from gateway.proxy.identity_token import IdentityTokens
 from gateway.proxy.names import Resolve
 from gateway.proxy.plane import DataPlane
@@ -233,6 +235,7 @@ def request(
     client = Client(
         {
             "type": "http",
+            "http_version": "1.1",
             "method": method,
             "scheme": "http",
             "raw_path": path.encode("latin-1"),
@@ -252,6 +255,33 @@ class Refused:
         self.reason = reason
         self.proved_tenant: UUID | None = None
         self.api_key_id: str | None = None
+
+
+class FakeStandings:
+    """What stands, as a test says. ``asked`` counts the questions that cost something."""
+
+    def __init__(self) -> None:
+        self.versions: dict[UUID, int] = {}
+        self.reasons: dict[str, str] = {}  # by subject
+        self.until: dict[str, float] = {}
+        self.asked = 0
+
+    def version_of(self, tenant_id: UUID) -> int:
+        return self.versions.get(tenant_id, 0)
+
+    def begin(self, principal: Principal, token: bytes) -> Standing:
+        return Standing(principal, "issuer", token.decode())
+
+    def refused(self, standing: Standing) -> str | None:
+        self.asked += 1
+        subject = standing.principal.subject
+        standing.until = self.until.get(subject, inf)
+        return self.reasons.get(subject)
+
+    def revoke(self, principal: Principal, reason: str = "token_revoked") -> None:
+        """The feed brings it."""
+        self.reasons[principal.subject] = reason
+        self.versions[principal.tenant_id] = self.version_of(principal.tenant_id) + 1
 
 
 STEP_UP: Rule = All((Scopes(frozenset({"admin"})), Acr(acr.MFA), MaxAge(900)))
@@ -288,6 +318,7 @@ class World:
         **options: Any,
     ) -> None:
         self.clock = Clock()
+        self.day: float = NOW  # the time of day that decisions go by
         self.fresh = True
         self.seen: list[Observation] = []
         self.verified: list[bytes] = []
@@ -297,6 +328,7 @@ class World:
         self.issuers: dict[UUID, str] = {ALICE.tenant_id: "https://auth.example.com/t/acme"}
         self.keys: dict[UUID, SigningKey] = {}  # at hand
         self.keys_to_read: dict[UUID, SigningKey] = {}
+        self.standings = FakeStandings()
         self.nonces = DpopNonces([bytes(32)], self.time)
         self.proofs = SeenProofs()
         options.setdefault("targets", tuple(f"http://127.0.0.1:{port}" for port in ports))
@@ -307,6 +339,7 @@ class World:
             authenticate=lambda token: self.authenticate(token),
             possession=Possession(ProofCheck(self.nonces, self.time), self.proofs, self.time),
             feed_fresh=lambda: self.fresh,
+            standings=self.standings,
             observe=self.seen.append,
             identities=IdentityTokens(self, self.issuers.get, lambda: self.time()),
             registered=lambda tenant: set().union(
@@ -314,7 +347,7 @@ class World:
             ),
             counters=counters,
             trusted_proxies=trusted,
-            now=lambda: NOW,
+            now=lambda: self.day,
             ticks=lambda: int(self.clock.now * 1_000_000_000),
         )
 

@@ -1,0 +1,219 @@
+"""All that goes on after it was allowed: WebSockets, server-sent events, any long answer. It ends with what allowed it.
+
+One sweep, every quarter of a second while there are any, asks of each whether its token has expired, and only where the
+feed brought a change of its tenant whether that token still stands; where the configuration was replaced, whether the
+same route would still answer. Owns when a stream ends; not how (websocket.py, long_answer.py).
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import inf
+from typing import Protocol
+from uuid import UUID
+
+from gateway.authn.standing import Standing
+from gateway.proxy import handshake
+from gateway.proxy.handshake import Registered
+from gateway.proxy.plane_config import PlaneConfig
+from gateway.proxy.request import ProxiedRequest
+from gateway.proxy.tenant_upstream import own_pool
+from policies.path import NotCanonical
+from policies.principal import Principal
+from policies.route import Matched, Route
+
+SWEEP_EVERY = 0.25  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Why the gateway ends a stream: ``reason`` is for log and audit log, ``close_code`` and ``text`` for a WebSocket's
+    client. ``refused``: it would be refused if it came now. ``waits``: not before its answer has begun.
+    """
+
+    reason: str
+    close_code: int
+    text: str
+    refused: bool = True
+    waits: bool = False
+
+
+EXPIRED = Ended("token_expired", 4401, "the token has expired", refused=False, waits=True)
+ROUTE_CHANGED = Ended("route_changed", 1012, "the configuration changed", refused=False)
+STALE = Ended("revocations_stale", 1013, "tokens cannot be checked at present")
+
+
+def refused(reason: str) -> Ended:
+    """The token counts no longer."""
+    return Ended(reason, 4401, "the token counts no longer")
+
+
+class Stream(Protocol):
+    """One that goes on."""
+
+    @property
+    def request(self) -> ProxiedRequest: ...
+
+    def end(self, ended: Ended) -> None:
+        """It may not go on. Asked again at the next sweep where it did not end."""
+
+    def sweep(self, now: float) -> None:
+        """Time passes; ``now`` is monotonic seconds."""
+
+
+class Standings(Protocol):
+    """What is known of tokens (authn/standing.py)."""
+
+    def begin(self, principal: Principal, token: bytes) -> Standing: ...
+    def refused(self, standing: Standing) -> str | None: ...
+    @property
+    def version_of(self) -> Callable[[UUID], int]: ...
+
+
+@dataclass(slots=True, eq=False)
+class _Live:
+    stream: Stream
+    route: Route
+    standing: Standing | None  # None where nobody's token was needed
+    expires_at: float
+
+
+@dataclass(slots=True)
+class _OfTenant:
+    version: int
+    live: set[_Live] = field(default_factory=set)
+
+
+class Streams:
+    """``now`` is epoch seconds, ``clock`` monotonic ones (by default the event loop's). Of one event loop."""
+
+    def __init__(
+        self,
+        standings: Standings,
+        *,
+        config: Callable[[], PlaneConfig],
+        registered: Registered,
+        feed_fresh: Callable[[], bool],
+        now: Callable[[], float],
+        clock: Callable[[], float] | None = None,
+    ) -> None:
+        self._standings = standings
+        self._config = config
+        self._registered = registered
+        self._feed_fresh = feed_fresh
+        self._now = now
+        self._clock = clock
+        self._judged: PlaneConfig | None = None
+        self._live: dict[Stream, _Live] = {}
+        self._doubtful: set[_Live] = set()  # to be judged at the next sweep
+        self._of_tenant: dict[UUID, _OfTenant] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def clock(self) -> float:
+        """Monotonic seconds."""
+        return asyncio.get_running_loop().time() if self._clock is None else self._clock()
+
+    def add(self, stream: Stream) -> None:
+        """Watch one whose request was let through. What changed since then is noticed at the next sweep."""
+        if stream in self._live:
+            return
+        request = stream.request
+        if request.matched is None:
+            raise AssertionError("only what a route answers goes on")
+        route, principal = request.matched.route, request.principal
+        standing, expires_at = None, inf
+        if principal is not None and not route.anonymous:
+            standing = self._standings.begin(principal, _token(request))
+            expires_at = inf if route.outlives_token else float(principal.expires_at)
+        live = self._live[stream] = _Live(stream, route, standing, expires_at)
+        if standing is not None:
+            tenant_id = standing.principal.tenant_id
+            if tenant_id not in self._of_tenant:
+                self._of_tenant[tenant_id] = _OfTenant(self._standings.version_of(tenant_id))
+            self._of_tenant[tenant_id].live.add(live)
+        self._doubtful.add(live)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SWEEP_EVERY, self._tick)
+
+    def discard(self, stream: Stream) -> None:
+        """It has ended."""
+        live = self._live.pop(stream, None)
+        if live is None:
+            return
+        self._doubtful.discard(live)
+        if live.standing is not None:
+            tenant_id = live.standing.principal.tenant_id
+            of_tenant = self._of_tenant[tenant_id]
+            of_tenant.live.discard(live)
+            if not of_tenant.live:
+                del self._of_tenant[tenant_id]
+
+    def sweep(self) -> None:
+        """End what may not go on."""
+        self._doubt()
+        for live in tuple(self._doubtful):
+            ended = self._judge(live)
+            if ended is None:
+                self._doubtful.discard(live)
+            else:  # asked again, as long as it is there
+                live.stream.end(ended)
+        now, monotonic, fresh = self._now(), self.clock(), self._feed_fresh()
+        for live in tuple(self._live.values()):
+            standing = live.standing
+            if standing is not None and (live.expires_at <= now or standing.until <= now):
+                live.stream.end(EXPIRED)
+            elif standing is not None and not fresh:
+                live.stream.end(STALE)
+            live.stream.sweep(monotonic)
+
+    def _doubt(self) -> None:
+        """Find those of which something may have changed: all, by another configuration, or those of a tenant."""
+        config = self._config()
+        if config is not self._judged:
+            self._judged = config
+            self._doubtful.update(self._live.values())
+        for tenant_id, of_tenant in self._of_tenant.items():
+            version = self._standings.version_of(tenant_id)
+            if version != of_tenant.version:
+                of_tenant.version = version
+                self._doubtful.update(of_tenant.live)
+
+    def _judge(self, live: _Live) -> Ended | None:
+        if not _stands(live.stream.request, live.route, self._config(), self._registered):
+            return ROUTE_CHANGED
+        reason = None if live.standing is None else self._standings.refused(live.standing)
+        return None if reason is None else refused(reason)
+
+    def _tick(self) -> None:
+        self._timer = None
+        try:
+            self.sweep()
+        finally:
+            if self._live:
+                self._timer = asyncio.get_running_loop().call_later(SWEEP_EVERY, self._tick)
+
+
+def _token(request: ProxiedRequest) -> bytes:
+    """What followed the scheme."""
+    return (request.inbound.authorization or b"").partition(b" ")[2].lstrip(b" ")
+
+
+def _stands(request: ProxiedRequest, route: Route, config: PlaneConfig, registered: Registered) -> bool:
+    host, method, path = request.inbound.host.decode("latin-1"), request.scope["method"], request.scope["raw_path"]
+    principal = request.principal
+    try:
+        found = config.table.match(host, method, path, None)
+        if principal is not None and not (isinstance(found, Matched) and not found.tenant_decides):
+            found = config.table.match(host, method, path, principal.tenant)
+    except NotCanonical:
+        return False
+    if not isinstance(found, Matched) or found.route != route:
+        return False
+    pool = own_pool(route, request, config.upstreams) if route.per_tenant else config.upstreams[route.upstream]
+    audience = None if pool is None else pool.upstream.audience
+    if not route.anonymous and (principal is None or audience not in principal.audiences):
+        return False
+    return not route.websocket or handshake.refused(request, route, registered) is None
