@@ -57,6 +57,7 @@ routes:
     match: {{path: /admin/**}}
     require: {{all: [{{scopes: [admin]}}, {{amr: [otp]}}, {{max_age: 15m}}]}}
     upstream: echo
+  - {{name: ws, match: {{path: /ws}}, websocket: true, require: {{scopes: [ws]}}, upstream: echo}}
   - {{name: events, match: {{path: /events, methods: [GET]}}, require: {{scopes: ["orders:read"]}}, upstream: echo}}
   - name: files
     match: {{path: "/files/{{key}}"}}
@@ -223,6 +224,13 @@ A route that wants a scope and a fresh second factor, 403 and then 401 (RFC 9470
   curl -i -H "Authorization: Bearer $ALICE" {api}/admin/x
   {variable("ADMIN", "acme", "alice", " -d scope=admin")}
   curl -i -H "Authorization: Bearer $ADMIN" {api}/admin/x
+
+A stream of events, which ends when the token expires; here after three seconds:
+  curl -i -N --max-time 3 -H "Authorization: Bearer $ALICE" {api}/events || true
+
+A WebSocket that sends all back, from the console of a browser on a page of this machine; `echo $ALICE` is the token:
+  ws = new WebSocket("ws://127.0.0.1:{port}/ws", ["yett", "bearer." + token])
+  ws.onopen = () => ws.send("hello"); ws.onmessage = (event) => console.log(event.data)
 
 What was refused, and who logged in:
   {shlex.quote(sys.argv[0])} audit list --data {shlex.quote(str(data))}

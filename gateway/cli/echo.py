@@ -6,6 +6,7 @@ no body in memory: any size passes.
     ANY /...              JSON: method, path (as received, with its query), headers (pairs), body (length, sha256)
     ANY /...?download=N   N bytes, the pattern 00 01 .. ff repeated, in place of the JSON
     ANY /events           one server-sent event a second until the client leaves
+    GET /ws               a WebSocket that sends every message back
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 from urllib.parse import parse_qs
 
+from gateway.cli.echo_socket import echo_socket
 from gateway.server.asgi import Receive, Scope, Send
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -46,6 +48,8 @@ class Echo:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _digest(receive)
         if body is None:
+            return
+        if scope["raw_path"] == b"/ws" and await echo_socket(scope, send):
             return
         if scope["raw_path"] == b"/events":
             await self._until_gone(receive, self._events(send))

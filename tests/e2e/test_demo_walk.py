@@ -69,14 +69,15 @@ def _answer(command: str, output: str) -> Answer:
     head, _, body = output.replace("\r\n", "\n").partition("\n\n")
     status, *fields = head.split("\n")
     headers = {match[1].lower(): match[2] for match in map(_HEADER.fullmatch, fields) if match}
-    return Answer(command, int(status.split(" ")[1]), headers, json.loads(body))
+    is_json = headers["content-type"] in ("application/json", "application/problem+json")
+    return Answer(command, int(status.split(" ")[1]), headers, json.loads(body) if is_json else body)
 
 
 def test_the_demo_prints_its_table_and_lines_to_copy(demo: Demo) -> None:
     issuer = f"http://localhost:{demo.port}/t"
     assert re.search(rf"^  acme +{issuer}/acme +alice, bob, mallory$", demo.banner, re.MULTILINE)
     assert re.search(rf"^  globex +{issuer}/globex +carol, bob$", demo.banner, re.MULTILINE)
-    assert len(demo.lines_to_copy) == 12
+    assert len(demo.lines_to_copy) == 13
     assert set(demo.service_secrets) == {"acme", "globex"}
 
 
@@ -125,6 +126,12 @@ def test_carol_is_of_another_tenant(walk: Walk) -> None:
     assert answer.status == 200
     assert answer.seen_by_the_api["x-yett-tenant"] == "globex"
     assert answer.seen_by_the_api["x-yett-subject"] == claims(walk.tokens["CAROL"])["sub"]
+
+
+def test_events_come_one_by_one(walk: Walk) -> None:
+    answer = walk.answer("/events")
+    assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream")
+    assert answer.body.startswith('id: 0\ndata: {"number": 0}\n\nid: 1\n')
 
 
 def test_admin_wants_the_scope_first_and_then_a_second_factor(walk: Walk) -> None:

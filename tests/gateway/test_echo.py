@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from gateway.cli.echo import Echo
+from tests.frames_by_hand import CLOSE, PING, PONG, TEXT, closing, frames, handshake, written
+from tests.gateway.server.memory import MemoryConnection
 
 GONE = {"type": "http.disconnect"}
 
@@ -174,3 +176,55 @@ async def test_lifespan_is_acknowledged_and_a_websocket_closed() -> None:
     websocket = Client()
     await Echo()({"type": "websocket"}, websocket.receive, websocket.send)
     assert websocket.got[0]["type"] == "websocket.close"
+
+
+async def test_its_websocket_sends_every_message_back() -> None:
+    client = MemoryConnection(Echo())
+    await client.send(handshake("/ws", "api"))
+    assert client.output.startswith(b"HTTP/1.1 101 ")
+    await client.send(written(TEXT, b"Hel", fin=False), written(PING, b"p"), written(0, b"lo"), closing(1000, "bye"))
+    back = frames(client.output.partition(b"\r\n\r\n")[2])
+    assert [(one.opcode, one.payload, one.fin) for one in back] == [
+        (TEXT, b"Hel", False),
+        (PONG, b"p", True),
+        (0, b"lo", True),
+        (CLOSE, b"\x03\xe8bye", True),
+    ]
+    assert client.ended
+    assert not client.state.tasks
+
+
+async def test_its_websocket_ends_with_its_client_and_with_its_server() -> None:
+    gone, stopped = MemoryConnection(Echo()), MemoryConnection(Echo())
+    for client in (gone, stopped):
+        await client.send(handshake("/ws", "api"))
+        assert client.state.tasks
+    gone.hang_up()
+    for connection in tuple(stopped.state.connections):
+        connection.shutdown()
+    for client in (gone, stopped):
+        await client.settle()
+        assert not client.state.tasks
+    assert frames(stopped.output.partition(b"\r\n\r\n")[2])[0].code == 1001
+
+
+async def test_its_websocket_waits_for_a_slow_reader_and_refuses_what_breaks_the_rules() -> None:
+    client = MemoryConnection(Echo())
+    await client.send(handshake("/ws", "api"))
+    client.transport.stalled = True
+    await client.send(written(TEXT, b"x" * 70_000))
+    assert not client.transport.reading
+    client.transport.stalled = False
+    client.transport.take(100_000)
+    assert client.transport.reading
+    await client.send(written(TEXT, b"y", key=None))
+    back = frames(client.output.partition(b"\r\n\r\n")[2])
+    assert (len(back[0].payload), back[1].code) == (70_000, 1002)
+    client.transport.abort()
+    await client.settle()
+
+
+async def test_what_is_no_handshake_is_answered_as_anything_else() -> None:
+    client = Client()
+    await Echo()({**scope("GET", "/ws"), "http_version": "1.1"}, client.receive, client.send)
+    assert json.loads(client.body)["path"] == "/ws"

@@ -4,14 +4,14 @@ moment of the clock can be tried, and nothing ever waits."""
 import asyncio
 from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.server.asgi import App
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import HttpProtocol, http_protocol
+from gateway.server.protocol import http_protocol
 
 
 class Clock:
@@ -28,7 +28,7 @@ class MemoryTransport(asyncio.Transport):
     def __init__(self, peer: tuple[str, int] | str = ("192.0.2.7", 40000)) -> None:
         super().__init__()
         self.peer = peer
-        self.protocol: HttpProtocol
+        self.protocol: asyncio.Protocol
         self.taken = bytearray()
         self.unwritten = bytearray()
         self.writes: list[bytes] = []
@@ -39,6 +39,9 @@ class MemoryTransport(asyncio.Transport):
         self.closing = False
         self.aborted = False
         self.lost = False
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self.protocol = cast(asyncio.Protocol, protocol)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return {"peername": self.peer, "sockname": ("127.0.0.1", 8080)}.get(name, default)
@@ -139,7 +142,7 @@ class MemoryConnection:
                 await self.until(lambda: self.transport.reading or self.transport.closing)
             if self.transport.closing:
                 return
-            self.protocol.data_received(piece)
+            self.transport.protocol.data_received(piece)
         await self.settle()
 
     async def settle(self) -> None:
@@ -162,7 +165,7 @@ class MemoryConnection:
 
     def hang_up(self) -> None:
         """The client closes."""
-        self.protocol.eof_received()
+        self.transport.protocol.eof_received()
 
 
 def cuts(data: bytes, places: Iterable[int]) -> list[bytes]:

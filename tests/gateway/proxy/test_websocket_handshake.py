@@ -1,0 +1,172 @@
+"""The opening handshake on both sides: every row of tests/vectors/websocket.json, over the server's own protocol."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from tests.frames_by_hand import ACCEPT, KEY, accept_of, closing, handshake
+from tests.gateway.proxy.harness import HOST, Peer, Script, eventually
+from tests.gateway.proxy.sockets import Answering, Socket, accept, answer, key_in, sockets, speaks
+
+VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
+    (Path(__file__).parents[2] / "vectors" / "websocket.json").read_text(encoding="utf-8")
+)
+HANDSHAKES, ANSWERS = VECTORS["handshakes"], VECTORS["answers"]
+BEARER = ("Authorization", "Bearer alice")
+
+
+async def accepts(side: Answering) -> None:
+    await side.until_gone()
+
+
+def accepting(heads: list[bytes], *fields: str) -> Script:
+    async def script(peer: Peer) -> None:
+        heads.append(await accept(peer, *fields))
+        await Answering(peer).until_gone()
+
+    return script
+
+
+@pytest.mark.parametrize("row", HANDSHAKES, ids=[row["id"] for row in HANDSHAKES])
+async def test_what_a_client_asks(row: dict[str, Any]) -> None:
+    heads: list[bytes] = []
+    fields = [(name, value) for name, value in row["fields"]]
+    chooses = [f"Sec-WebSocket-Protocol: {row['upstream_chooses']}"] if "upstream_chooses" in row else []
+    async with sockets(accepting(heads, *chooses)) as made:
+        client = Socket(made)
+        data = handshake(
+            row["path"],
+            HOST,
+            *fields,
+            without=tuple(row["without"]),
+            method=row.get("method", "GET"),
+            version=row.get("version", "1.1"),
+        )
+        await client.ask(data)
+        assert client.status == row["status"], client.wire.output
+        for name, value in row.get("header", {}).items():
+            assert client.fields[name] == value
+        for name in row.get("absent", []):
+            assert name not in client.fields
+        if row["status"] == 101:
+            _accepted(client, row, heads[0].decode("latin-1"))
+        else:
+            assert heads == []
+            if row.get("method") != "HEAD":
+                assert json.loads(client.body)["code"] == row["code"]
+        client.leave()
+        await client.wire.settle()
+
+
+def _accepted(client: Socket, row: dict[str, Any], head: str) -> None:
+    fields = client.fields
+    assert (fields["upgrade"], fields["connection"], fields["sec-websocket-accept"]) == ("websocket", "Upgrade", ACCEPT)
+    assert "x-request-id" in fields
+    lines = dict(line.split(": ", 1) for line in head.rstrip().split("\r\n")[1:])
+    assert (lines["connection"], lines["upgrade"], lines["sec-websocket-version"]) == ("Upgrade", "websocket", "13")
+    assert lines["sec-websocket-key"] != KEY
+    assert "bearer" not in head.lower()
+    assert "alice" not in head.replace("x-yett-subject: alice", "")
+    assert "extensions" not in head
+    assert lines.get("sec-websocket-protocol") == row.get("upstream_protocols")
+    assert ("x-yett-subject" in lines) is (row["path"] != "/public-ws")
+
+
+@pytest.mark.parametrize("cut", [None, 1, 30])
+@pytest.mark.parametrize("row", ANSWERS, ids=[row["id"] for row in ANSWERS])
+async def test_what_an_upstream_answers(row: dict[str, Any], cut: int | None) -> None:
+    async def script(peer: Peer) -> None:
+        accept_value = accept_of(key_in(await peer.head()))
+        data = row["answer"].replace("{accept}", accept_value).encode("latin-1")
+        for at in range(0, len(data), cut or 10_000):
+            await peer.send(data[at : at + (cut or 10_000)])
+        if row["status"] == 502:
+            peer.close()
+        else:
+            await Answering(peer).until_gone()
+
+    async with sockets(script) as made:
+        client = await Socket(made).ask(handshake("/ws", HOST, BEARER))
+        assert client.status == row["status"], client.wire.output
+        for name, value in row.get("header", {}).items():
+            assert client.fields[name] == value
+        for name in row.get("absent", []):
+            assert name not in client.fields
+        if "code" in row:
+            assert json.loads(client.body)["code"] == row["code"]
+        if "body" in row:
+            await eventually(lambda: row["body"].encode() in client.body)
+        client.leave()
+        made.pool.close()
+        await client.wire.settle()
+
+
+async def test_the_client_hears_nothing_before_the_upstream_has_answered() -> None:
+    gate = asyncio.Event()
+
+    async def script(peer: Peer) -> None:
+        head = await peer.head()
+        await gate.wait()
+        await peer.send(answer(head))
+        await Answering(peer).until_gone()
+
+    async with sockets(script) as made:
+        client = Socket(made)
+        await client.send(handshake("/ws", HOST, BEARER))
+        await eventually(lambda: len(made.pool) == 1)
+        await client.wire.settle()
+        assert client.wire.output == b""
+        gate.set()
+        await eventually(lambda: client.wire.output)
+        assert client.status == 101
+        client.leave()
+
+
+async def test_frames_right_behind_either_handshake_are_not_lost() -> None:
+    seen: list[Any] = []
+
+    async def script(side: Answering) -> None:
+        seen.extend(await side.receives(1))
+        await side.until_gone()
+
+    async with sockets(speaks(script)) as made:
+        client = Socket(made)
+        await client.ask(handshake("/ws", HOST, BEARER) + closing(1000, "soon"))
+        await eventually(lambda: seen)
+        assert seen[0].payload == b"\x03\xe8soon"
+        client.leave()
+
+
+@pytest.mark.parametrize("path", ["/orders/7", "/ws"])
+async def test_a_token_among_the_subprotocols_is_never_logged(path: str) -> None:
+    async with sockets(speaks(accepts)) as made:
+        with structlog.testing.capture_logs() as logs:
+            client = await Socket(made).ask(
+                handshake(path, HOST, ("Sec-WebSocket-Protocol", "yett, bearer.alice, bearer.secret"))
+            )
+            client.leave()
+            await client.wire.settle()
+        assert client.status == 400
+        assert "secret" not in str(logs) + str(made.seen) + client.wire.output.decode()
+
+
+async def test_the_fields_of_a_handshake_reach_no_upstream_with_a_plain_request() -> None:
+    heads: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.answer()
+        heads.extend(peer.heads)
+
+    async with sockets(script) as made:
+        fields = (("Sec-WebSocket-Protocol", "yett, bearer.alice"), ("Sec-WebSocket-Key", KEY))
+        client = await Socket(made).ask(
+            handshake("/orders/7", HOST, *fields, BEARER, without=("Connection", "Upgrade", "Sec-WebSocket-Key"))
+        )
+        assert client.status == 200
+        assert b"sec-websocket" not in heads[0].lower()
+        made.pool.close()
+        client.leave()
