@@ -419,3 +419,20 @@ async def test_two_hundred_revocations_are_heard_in_one_poll(
             await mine.revocations.forbid("token", f"jti-{number}")
     assert await snapshot.poll() == 200
     assert all(snapshot.revoked(a_principal(acme.id, clock, token_id=f"jti-{number}")) for number in range(200))
+
+
+async def test_a_change_is_a_new_version_of_its_tenant_and_of_no_other(
+    store: Store, snapshot: Snapshot, acme: Tenant, globex: Tenant
+) -> None:
+    await snapshot.poll()
+    before = {tenant.id: snapshot.version_of(tenant.id) for tenant in (acme, globex)}
+    async with store.for_tenant(acme.id) as mine:
+        await mine.revocations.revoke("subject", "alice")
+    await snapshot.poll()
+    assert snapshot.version_of(acme.id) > before[acme.id]
+    assert snapshot.version_of(globex.id) == before[globex.id]
+    await snapshot.poll()
+    seen = snapshot.version_of(acme.id)
+    await snapshot.load()  # anything may have changed
+    assert snapshot.version_of(acme.id) > seen
+    assert snapshot.version_of(globex.id) > before[globex.id]
