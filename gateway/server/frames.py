@@ -19,7 +19,8 @@ PONG: Final = 0xA
 _KNOWN = frozenset({CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 _FIN, _RESERVED, _MASKED = 0x80, 0x70, 0x80
 _SHORT, _MOST_OF_CONTROL = 126, 125
-_AT_ONCE = 256  # frames of one turn of the event loop: empty ones cost bytes nothing and time as much as others
+_LONGEST_HEAD = 14
+_AT_ONCE = 64  # frames of one turn of the event loop: empty ones cost few bytes, and time as others do
 _KEYS_AT_ONCE = 256
 _NO_KEY = bytes(4)
 _REGISTERED = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
@@ -122,6 +123,10 @@ class FrameReader:
     def _read_head(self, data: bytes, at: int, out: list[bytes]) -> int:
         """Goes on with a frame's head. Where it has read up to."""
         head = self._head
+        if not head and len(data) - at >= _LONGEST_HEAD:
+            end = at + _length_of_head(data[at : at + 2])
+            self._begin(data[at:end], out)
+            return end
         while at < len(data) and len(head) < (length := _length_of_head(head)):
             taken = data[at : at + length - len(head)]
             head += taken
@@ -193,7 +198,7 @@ class FrameReader:
             out.append(frame(self._opcode, payload, None if self._draw is None else self._draw()))
 
 
-def _length_of_head(head: bytearray) -> int:
+def _length_of_head(head: bytes | bytearray) -> int:
     """As far as it can be told."""
     if len(head) < 2:
         return 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import structlog
 
 from tests.frames_by_hand import ACCEPT, KEY, accept_of, closing, handshake
 from tests.gateway.proxy.harness import HOST, Peer, Script, eventually
-from tests.gateway.proxy.sockets import Answering, Socket, accept, answer, key_in, sockets, speaks
+from tests.gateway.proxy.sockets import SOCKETS, Answering, Socket, accept, answer, config, key_in, sockets, speaks
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "websocket.json").read_text(encoding="utf-8")
@@ -170,3 +171,84 @@ async def test_the_fields_of_a_handshake_reach_no_upstream_with_a_plain_request(
         assert b"sec-websocket" not in heads[0].lower()
         made.pool.close()
         client.leave()
+
+
+async def test_a_connection_that_was_used_before_may_carry_the_handshake_and_go_on_when_it_is_refused() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.answer()
+        await peer.answer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        await peer.answer()
+        await accept(peer)
+        await Answering(peer).until_gone()
+
+    async with sockets(script) as made:
+        get = f"GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+        for data, status in ((get, 200), (handshake("/ws", HOST, BEARER), 403), (get, 200)):
+            client = await Socket(made).ask(data)
+            assert client.status == status
+            await client.wire.until(lambda: not [one for one in made.pool._connections if one.busy])
+            client.leave()
+        client = await Socket(made).open()
+        assert len(made.pool) == 1
+        client.leave()
+
+
+async def test_a_connection_that_had_been_closed_meanwhile_costs_no_handshake() -> None:
+    async def closes(peer: Peer) -> None:
+        await peer.answer()
+        await peer.head()
+        peer.close()
+
+    async with sockets(closes, speaks(accepts)) as made:
+        client = await Socket(made).ask(f"GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert client.status == 200
+        client.leave()
+        (await Socket(made).open()).leave()
+
+
+@pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 101 Switching Protocols\r\nConnection: "])
+async def test_an_upstream_that_does_not_answer_in_time_is_504(begins: bytes) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(begins)
+        await peer.until_gone()
+
+    async with sockets(script) as made:
+        client = Socket(made)
+        await client.send(handshake("/ws", HOST, BEARER))
+        await eventually(lambda: len(made.pool) == 1)
+        await client.wire.settle()
+        made.later(31)
+        await eventually(lambda: b"\r\n\r\n" in client.wire.output)
+        assert client.status == 504
+        client.leave()
+
+
+async def test_a_head_without_end_is_502() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        await peer.send(b"HTTP/1.1 101 Switching Protocols\r\nX: " + b"x" * 70_000)
+        await peer.until_gone()
+
+    async with sockets(script) as made:
+        client = await Socket(made).ask(handshake("/ws", HOST, BEARER))
+        assert client.status == 502
+        client.leave()
+
+
+async def test_more_than_there_may_be_connections_is_503() -> None:
+    async with sockets(speaks(accepts), max_connections=1) as made:
+        first = await Socket(made).open()
+        second = await Socket(made).ask(handshake("/ws", HOST, BEARER))
+        assert second.status == 503
+        first.leave()
+        second.leave()
+
+
+async def test_what_a_socket_was_let_through_by_is_observed_where_the_route_says_so() -> None:
+    async with sockets(speaks(accepts)) as made:
+        made.plane.config = config(made, replace(SOCKETS[0], audit_allow=True))
+        client = await Socket(made).open()
+        client.leave()
+        await eventually(lambda: made.seen)
+        assert [(seen.outcome, seen.status, seen.route) for seen in made.seen] == [("allowed", 101, "ws")]

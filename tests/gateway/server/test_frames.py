@@ -23,7 +23,10 @@ def reader(masked: bool, control: Callable[[int, bytes], bool] = lambda *_: True
 
 
 def fed(read: FrameReader, data: bytes, *, at_once: int) -> bytes:
-    return b"".join(read.feed(data[at : at + at_once]) for at in range(0, len(data), at_once))
+    out = [read.feed(data[at : at + at_once]) for at in range(0, len(data), at_once)]
+    while read.rest:
+        out.append(read.feed(b""))
+    return b"".join(out)
 
 
 def test_there_are_rows() -> None:
@@ -50,7 +53,7 @@ def test_what_was_masked_arrives_as_it_was_however_it_is_cut(payload: bytes, at_
 
 
 def test_each_frame_towards_the_upstream_has_a_new_key_of_our_own() -> None:
-    out = reader(FROM_CLIENT).feed(written(BINARY, b"x", key=bytes(4)) * 200)
+    out = fed(reader(FROM_CLIENT), written(BINARY, b"x", key=bytes(4)) * 200, at_once=100_000)
     keys = {one.key for one in frames(out)}
     assert len(keys) == 200
     assert bytes(4) not in keys
@@ -102,7 +105,7 @@ def test_a_flood_of_empty_frames_gives_others_a_turn() -> None:
         passed += len(frames(read.feed(b"")))
         turns += 1
     assert passed == 1000
-    assert turns < 10
+    assert turns < 20
 
 
 def test_frames_of_our_own_are_whole() -> None:

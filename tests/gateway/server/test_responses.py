@@ -4,6 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.server.asgi import Message, Receive, Scope, Send
+from gateway.server.cycle import ABORT
+from gateway.server.upgraded import UPGRADE, switching
 from tests.gateway.server.apps import Gate, Recorder, body, reply, sending, start
 from tests.gateway.server.memory import MemoryConnection
 from tests.gateway.server.wire import responses
@@ -377,3 +379,26 @@ async def test_shutdown_closes_an_idle_connection_and_lets_an_open_response_fini
     assert [answer.header("connection") for answer in answers] == ["close"]
     assert app.entered == 1
     assert busy.ended
+
+
+async def test_an_answer_that_is_broken_off_is_no_error_of_the_application() -> None:
+    with capture_logs() as logs:
+        client = MemoryConnection(sending(start(), body(b"some", more=True), {"type": ABORT}))
+        await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert client.transport.aborted
+    assert not responses(client.output)[0].whole
+    assert logs == []
+
+
+@pytest.mark.parametrize("field", [(b"x", b"a\r\nb: c"), (b"x", b"a\0"), (b"x\n", b"a")])
+def test_a_101_has_no_field_that_is_none(field: tuple[bytes, bytes]) -> None:
+    with pytest.raises(ValueError, match="not allowed"):
+        switching([field])
+
+
+async def test_a_protocol_is_changed_in_place_of_an_answer_only() -> None:
+    with capture_logs() as logs:
+        client = MemoryConnection(sending(start(), {"type": UPGRADE, "headers": [], "receiver": None}))
+        await client.send(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert responses(client.output)[0].status == 500
+    assert logs[0]["event"] == "application_failed"
