@@ -7,13 +7,14 @@ from uuid import UUID
 
 import pytest
 
+from gateway.authn.api_key import ApiKeys
 from gateway.authn.bearer import Bearer
 from gateway.authn.standing import Standing, Standings
 from gateway.authn.token_table import TokenTable
 from policies.principal import Principal
 from tenants.store import TenantStore
 from tests.gateway.own_host import OWN, move
-from tests.gateway.world import World
+from tests.gateway.world import ORDERS, World
 
 Act = Callable[[World, TenantStore, Principal], Awaitable[object]]
 
@@ -101,3 +102,29 @@ async def test_an_issuer_that_is_left_has_an_end(world: World) -> None:
     assert standing.until == end
     world.clock.advance(hours=2)
     assert standings.refused(standing) == "issuer_unknown"
+
+
+async def an_api_key(world: World) -> tuple[Standings, Standing]:
+    async with world.store() as store:
+        _, text = await store.api_keys.create("ci", scopes=["orders:read"], audiences=[ORDERS], lifetime=None)
+    key = ApiKeys(world.snapshot, lambda: world.clock().timestamp(), lambda *_: None).authenticate(text.encode())
+    assert isinstance(key, Principal)
+    standings = Standings(world.snapshot)
+    return standings, standings.begin(key, text.encode())
+
+
+async def test_an_api_key_stands_until_it_is_revoked(world: World) -> None:
+    standings, standing = await an_api_key(world)
+    assert standings.refused(standing) is None
+    before = standings.version_of(world.acme.id)
+    async with world.store() as store:
+        await store.api_keys.revoke(UUID(standing.principal.api_key_id))
+    assert standings.version_of(world.acme.id) != before
+    assert standings.refused(standing) == "api_key_revoked"
+
+
+async def test_an_api_key_stands_until_its_tenant_is_suspended(world: World) -> None:
+    standings, standing = await an_api_key(world)
+    async with world.store() as store:
+        await store.settings.set_active(False)
+    assert standings.refused(standing) == "tenant_suspended"
