@@ -29,7 +29,7 @@ _BEHIND_THE_EDGE = {
     "host-ipv6": [421],
     "host-upper": [421],
 }
-# WebSockets are not proxied yet: whatever speaks of one is refused, and the connection goes on.
+# These routes are for no WebSockets: whatever speaks of one is refused, and the connection goes on.
 _UPGRADES = {"upgrade-then-request": [400, 200], "upgrade-empty-body": [400], "upgrade-without-connection": [400]}
 
 

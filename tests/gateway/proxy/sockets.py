@@ -13,7 +13,7 @@ from gateway.server.limits import ServerLimits
 from policies.route import Route
 from policies.route_table import RouteTable
 from policies.rule import Anonymous, Scopes
-from tests.frames_by_hand import CLOSE, Frame, accept_of, frames, handshake, written
+from tests.frames_by_hand import CLOSE, PING, PONG, Frame, accept_of, frames, handshake, written
 from tests.gateway.proxy.harness import HOST, READ, ROUTES, Peer, Script, World, eventually, world
 from tests.gateway.server.memory import MemoryConnection
 
@@ -130,6 +130,19 @@ def speaks(script: Callable[[Answering], Awaitable[None]], *fields: str) -> Scri
         await script(Answering(peer))
 
     return whole
+
+
+async def echoes(side: Answering) -> None:
+    """Sends every message back, and answers pings and a Close."""
+    done = 0
+    while True:
+        for one in (await side.receives(done + 1))[done:]:
+            done += 1
+            opcode = PONG if one.opcode == PING else one.opcode
+            await side.send(written(opcode, one.payload, fin=one.fin, key=None))
+            if one.opcode == CLOSE:
+                await side.until_gone()
+                return
 
 
 async def accept(peer: Peer, *fields: str) -> bytes:

@@ -13,8 +13,10 @@ from cryptography.hazmat.primitives import serialization
 from gateway.proxy.plane import AnswerBroken
 from gateway.proxy.upstream import Health, Upstream
 from gateway.settings.upstream import Tls, TlsProblem, tls_context
+from tests.frames_by_hand import TEXT, closing, handshake, written
 from tests.gateway.mail.certificate import SelfMade, make
 from tests.gateway.proxy.harness import (
+    HOST,
     Peer,
     Script,
     ScriptedUpstream,
@@ -24,6 +26,7 @@ from tests.gateway.proxy.harness import (
     request,
     tasks_of_the_proxy,
 )
+from tests.gateway.proxy.sockets import SOCKETS, Answering, Socket, config, echoes, requests_running, speaks
 from tests.gateway.proxy.test_upstream_faults import problem_of
 
 
@@ -228,3 +231,41 @@ def test_a_key_with_a_pass_phrase_asks_nobody(ours: SelfMade, tmp_path: Path) ->
     locked.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, secret))
     with pytest.raises(TlsProblem, match="without a pass phrase"):
         tls_context(Tls(certificate_file=ours.certificate, key_file=locked))
+
+
+@pytest.mark.parametrize("ends", ["in order", "without a word"])
+async def test_a_websocket_passes_and_ends_as_without_tls(theirs: SelfMade, ends: str) -> None:
+    async def cut(side: Answering) -> None:
+        await side.receives(1)
+        side.peer.writer.transport.abort()
+
+    script = speaks(echoes if ends == "in order" else cut)
+    async with tls_world(script, theirs.server(), Tls(ca_file=theirs.certificate)) as (made, _):
+        made.plane.config = config(made, *SOCKETS)
+        client = await Socket(made).open()
+        await client.send(written(TEXT, b"x" * 200_000))
+        if ends == "in order":
+            assert (await client.receives(1))[0].payload == b"x" * 200_000
+            await client.send(closing(1000))
+            assert (await client.receives(2))[1].code == 1000
+        else:
+            assert (await client.receives(1))[0].code == 1011
+            await client.send(closing(1011))
+        await client.ended()
+        await eventually(lambda: not requests_running())
+        assert len(made.pool) == 0
+
+
+async def test_a_handshake_that_is_refused_leaves_a_connection_for_others(theirs: SelfMade) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.answer(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+        await polite(peer)
+
+    async with tls_world(script, theirs.server(), Tls(ca_file=theirs.certificate)) as (made, upstream):
+        made.plane.config = config(made, *SOCKETS)
+        client = await Socket(made).ask(handshake("/ws", HOST, ("Authorization", "Bearer alice")))
+        assert client.status == 403
+        client.leave()
+        await eventually(lambda: not requests_running())
+        assert (await made.ask(request())).status == 200
+        assert len(upstream.peers) == 1

@@ -11,20 +11,7 @@ from gateway.proxy.relay import CLOSE_TIME, GONE_AFTER, PING_AFTER, Relay
 from gateway.server.frames import MaskKeys
 from tests.frames_by_hand import BINARY, CLOSE, PING, PONG, TEXT, closing, frames, handshake, written
 from tests.gateway.proxy.harness import HOST, Clock, Peer, World, eventually
-from tests.gateway.proxy.sockets import Answering, Socket, accept, answer, requests_running, sockets, speaks
-
-
-async def echoes(side: Answering) -> None:
-    """Sends every message back, and answers pings and a Close."""
-    done = 0
-    while True:
-        for one in (await side.receives(done + 1))[done:]:
-            done += 1
-            opcode = PONG if one.opcode == PING else one.opcode
-            await side.send(written(opcode, one.payload, fin=one.fin, key=None))
-            if one.opcode == CLOSE:
-                await side.until_gone()
-                return
+from tests.gateway.proxy.sockets import Answering, Socket, accept, answer, echoes, requests_running, sockets, speaks
 
 
 async def test_messages_go_there_and_back() -> None:
