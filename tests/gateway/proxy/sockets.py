@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from gateway.proxy.cross_origin import CrossOrigin
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.server.cycle import Cycle
 from gateway.server.limits import ServerLimits
+from policies.cross_origin import PageRules
 from policies.route import Route
 from policies.route_table import RouteTable
 from policies.rule import Anonymous, Scopes
@@ -18,11 +18,15 @@ from tests.gateway.proxy.harness import HOST, READ, ROUTES, Peer, Script, World,
 from tests.gateway.server.memory import MemoryConnection
 
 ORIGIN = "https://app.example.com"
+LISTED = PageRules(origins=frozenset({ORIGIN}))
+OF_CLIENTS = PageRules(registered=True)
 GET = frozenset({"GET"})
 SOCKETS = (
-    Route("ws", (HOST,), "/ws", READ, "orders", methods=GET, websocket=True),
+    Route("ws", (HOST,), "/ws", READ, "orders", methods=GET, websocket=True, pages=LISTED),
     Route("ws-on", (HOST,), "/ws-on", READ, "orders", methods=GET, websocket=True, outlives_token=True),
-    Route("public-ws", (HOST,), "/public-ws", Anonymous(), "orders", methods=GET, websocket=True),
+    Route("public-ws", (HOST,), "/public-ws", Anonymous(), "orders", methods=GET, websocket=True, pages=OF_CLIENTS),
+    Route("clients-ws", (HOST,), "/clients-ws", READ, "orders", methods=GET, websocket=True, pages=OF_CLIENTS),
+    Route("silent-ws", (HOST,), "/silent-ws", READ, "orders", methods=GET, websocket=True),
     Route("admin-ws", (HOST,), "/admin-ws", Scopes(frozenset({"admin"})), "orders", methods=GET, websocket=True),
     Route("events-on", (HOST,), "/events-on", READ, "orders", methods=GET, outlives_token=True),
 )
@@ -166,7 +170,7 @@ def key_in(head: bytes) -> str:
 
 def config(made: World, *routes: Route) -> PlaneConfig:
     table = RouteTable.compile((*ROUTES, *routes))
-    return PlaneConfig(table, {"orders": made.pool}, cross_origin=CrossOrigin([ORIGIN]))
+    return PlaneConfig(table, {"orders": made.pool})
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.proxy.identity import RequestIds
 from gateway.proxy.plane_config import PlaneConfig
+from gateway.proxy.registered_origins import nobody
 from gateway.proxy.request import ProxiedRequest
 from gateway.proxy.streams import SWEEP_EVERY, Ended, Streams
 from policies.principal import Principal
@@ -124,7 +125,7 @@ async def test_what_nobodys_token_opened_needs_none_to_go_on() -> None:
     "routes",
     [
         (),
-        (replace(SOCKETS[0], rule=SOCKETS[3].rule),),
+        (replace(SOCKETS[0], rule=SOCKETS[-2].rule),),
         (replace(SOCKETS[0], tenants=frozenset({"globex"})),),
         (SOCKETS[0], replace(SOCKETS[0], name="closer", tenants=frozenset({"acme"}))),
         (replace(SOCKETS[0], hosts=("other.example.com",)),),
@@ -145,7 +146,18 @@ async def test_it_goes_on_in_a_configuration_that_is_the_same_for_it() -> None:
 
 async def test_it_ends_when_pages_of_its_origin_may_connect_no_longer() -> None:
     async with opened("/ws", ("Origin", ORIGIN)) as (made, client):
-        made.plane.config = replace(config(made, *SOCKETS), cross_origin=None)
+        made.plane.config = config(made, replace(SOCKETS[0], pages=None))
+        assert await closed(made, client) == (1012, "")
+
+
+async def test_it_ends_when_no_client_has_its_origin_any_longer() -> None:
+    async with sockets(speaks(listens)) as made:
+        made.registered = {ALICE.tenant_id: {ORIGIN}}
+        client = await Socket(made).open("/clients-ws", ("Origin", ORIGIN))
+        made.plane.streams.sweep()
+        made.registered = {}
+        await goes_on(made, client)  # nobody has heard yet
+        made.standings.versions[ALICE.tenant_id] = 5
         assert await closed(made, client) == (1012, "")
 
 
@@ -343,7 +355,9 @@ async def test_with_two_thousand_streams_a_change_asks_about_those_of_its_tenant
     async with world(polite) as (made, _):
         standings, table = FakeStandings(), CountedTable.compile((ROUTE,))
         current = PlaneConfig(table, {"orders": made.pool})
-        streams = Streams(standings, config=lambda: current, feed_fresh=lambda: True, now=lambda: NOW)
+        streams = Streams(
+            standings, config=lambda: current, registered=nobody, feed_fresh=lambda: True, now=lambda: NOW
+        )
         callers = [
             replace(ALICE, tenant_id=UUID(int=number % 20 + 1), subject=f"user-{number}") for number in range(2000)
         ]

@@ -5,12 +5,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import structlog
 
 from tests.frames_by_hand import ACCEPT, KEY, accept_of, closing, handshake
-from tests.gateway.proxy.harness import HOST, Peer, Script, eventually
+from tests.gateway.proxy.harness import ALICE, HOST, Peer, Script, eventually
 from tests.gateway.proxy.sockets import SOCKETS, Answering, Socket, accept, answer, config, key_in, sockets, speaks
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
@@ -38,6 +39,7 @@ async def test_what_a_client_asks(row: dict[str, Any]) -> None:
     fields = [(name, value) for name, value in row["fields"]]
     chooses = [f"Sec-WebSocket-Protocol: {row['upstream_chooses']}"] if "upstream_chooses" in row else []
     async with sockets(accepting(heads, *chooses)) as made:
+        made.registered = {ALICE.tenant_id: {"https://client.example.com"}, UUID(int=9): {"https://other.example.com"}}
         client = Socket(made)
         data = handshake(
             row["path"],
