@@ -22,8 +22,8 @@ from gateway.cli.errors import Refused
 from gateway.cli.options import CONFIG_NAME, Invocation, command
 from gateway.cli.serve import run
 from gateway.installation import hashing_pool, open_installation
+from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import http_protocol
 from gateway.server.run import Listener
 from gateway.settings import HostPort, Mail, Settings
 from tenants import migrate

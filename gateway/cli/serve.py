@@ -14,8 +14,8 @@ from gateway.cli.options import Invocation, command
 from gateway.installation import Installation, open_installation
 from gateway.jobs import Job, Jobs
 from gateway.server.certificates import Certificates, Pair
+from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import http_protocol
 from gateway.server.run import Listener
 from gateway.server.run import serve as serve_listeners
 from gateway.settings import Certificate, HostPort, Settings

@@ -7,7 +7,6 @@ for a head are in ``head``, the end of a body is found by ``framing``, the appli
 
 import asyncio
 import time
-from collections.abc import Callable
 from typing import Any, ClassVar, Final, cast
 
 from uvicorn.config import Config
@@ -21,7 +20,7 @@ from gateway.server.framing import Framing
 from gateway.server.head import read, request_line
 from gateway.server.head_buffer import HeadBuffer
 from gateway.server.limits import ServerLimits
-from gateway.server.room import Networks, Room
+from gateway.server.room import Room
 from gateway.server.scope import Endpoints, http_scope
 from gateway.server.sweeper import Sweeper
 from gateway.server.upgraded import Receiver, Upgraded
@@ -287,19 +286,3 @@ class HttpProtocol(asyncio.Protocol):
         if self._cycle is not None:
             self._cycle.disconnect()
             self._cycle = None
-
-
-def http_protocol(
-    limits: ServerLimits,
-    clock: Callable[[], float] = time.monotonic,
-    *,
-    sweep_every: float = 0.5,
-    exempt: Networks = (),
-) -> type[HttpProtocol]:
-    """A protocol class with ``limits``, for ``uvicorn.Config(http=…)``. ``clock`` counts seconds and never goes back.
-
-    Connections from ``exempt``, the trusted proxies, are not counted per address. Those of one class share a sweeper.
-    """
-    room = Room(limits, exempt)
-    own = {"limits": limits, "room": room, "sweeper": Sweeper(clock, room, sweep_every), "batch": WriteBatch()}
-    return cast(type[HttpProtocol], type("HttpProtocol", (HttpProtocol,), own))

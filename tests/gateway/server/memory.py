@@ -10,8 +10,9 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.server.asgi import App
+from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import http_protocol
+from gateway.server.protocol import HttpProtocol
 
 
 class Clock:

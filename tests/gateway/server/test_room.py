@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
 from gateway.cli import descriptors
+from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import HttpProtocol, http_protocol
+from gateway.server.protocol import HttpProtocol
 from tests.gateway.server.apps import Recorder
 from tests.gateway.server.memory import Clock, MemoryConnection
 from tests.gateway.server.wire import responses

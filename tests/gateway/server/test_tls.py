@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from gateway.server.certificates import Certificates
+from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import http_protocol
 from gateway.server.run import Listener
 from gateway.server.tls import NAMES
 from tests.gateway.server.apps import Gate, Recorder
