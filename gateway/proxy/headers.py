@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterable
 from enum import IntEnum
 
+from tenants.api_key import PREFIX
+
 _REMEMBERED = 2048
 _OTHER_SIGNS = re.compile(rb"[^a-z0-9]+")
 _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?P<later>-.*)?")
 _COOKIE_NAME = re.compile(rb"\s*(?:__host-)?yett-", re.IGNORECASE)
+_API_KEY = re.compile(rb"(?<![A-Za-z0-9._~+/-])" + PREFIX.encode("ascii"))  # not in the middle of a token (RFC 7235)
 _NO_NAMES: frozenset[bytes] = frozenset()
 
 
@@ -41,7 +44,7 @@ _HOST, _AUTHORIZATION = int(Kind.HOST), int(Kind.AUTHORIZATION)  # of every requ
 # What is not in the table is kept.
 RULES: dict[bytes, Kind] = {
     b"host": Kind.HOST,
-    b"authorization": Kind.AUTHORIZATION,  # only where the route says so
+    b"authorization": Kind.AUTHORIZATION,  # only where the route says so, and never an API key
     b"dpop": Kind.PROOF,  # with it
     b"cookie": Kind.COOKIE,  # without ours
     b"content-length": Kind.LENGTH,
@@ -229,6 +232,11 @@ def _strip_named(inbound: Inbound) -> None:
 def connection_options(values: Iterable[bytes]) -> frozenset[bytes]:
     """The lower-case options of a Connection field (RFC 9110 section 7.6.1)."""
     return frozenset(option.strip(b" \t").lower() for value in values for option in value.split(b","))
+
+
+def holds_api_key(authorization: bytes) -> bool:
+    """Whether a credential in it begins as an API key does, under any scheme or none."""
+    return _API_KEY.search(authorization) is not None
 
 
 def without_our_cookies(value: bytes) -> bytes:

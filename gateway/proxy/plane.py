@@ -20,7 +20,7 @@ from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.cross_origin import Rules, permission, replaced
 from gateway.proxy.forward import Exchange, Receive, Send
 from gateway.proxy.gate import Gate
-from gateway.proxy.headers import HeaderReader, Inbound, without_our_cookies
+from gateway.proxy.headers import HeaderReader, Inbound, holds_api_key, without_our_cookies
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
 from gateway.proxy.identity_token import IdentityTokens, Unsigned
 from gateway.proxy.long_answer import StreamEnded
@@ -220,8 +220,9 @@ class DataPlane:
             pieces.append(b"transfer-encoding: chunked\r\n")
         elif inbound.length is not None:
             pieces += (b"content-length: ", inbound.length, b"\r\n")
-        if route.pass_authorization and inbound.authorization is not None:
-            pieces += (b"authorization: ", inbound.authorization, b"\r\n")
+        credentials = inbound.authorization if route.pass_authorization else None
+        if credentials is not None and not holds_api_key(credentials):
+            pieces += (b"authorization: ", credentials, b"\r\n")
             for proof in inbound.proofs:
                 pieces += (b"dpop: ", proof, b"\r\n")
         if origin.trusted:

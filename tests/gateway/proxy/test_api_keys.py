@@ -43,6 +43,7 @@ ROUTES = (
     ),
     Route("one-client", (HOST,), "/client/**", ClientIs(frozenset({"demo-app"})), "orders", api_keys=True),
     Route("public", (HOST,), "/public/**", Anonymous(), "orders"),
+    Route("passes", (HOST,), "/passes/**", Anonymous(), "orders", pass_authorization=True),
     Route("bound", (HOST,), "/bound/**", READ, "orders", tenants=GLOBEX),
     Route("bound-keys", (HOST,), "/boundkeys/**", READ, "orders", tenants=GLOBEX, api_keys=True),
     Route("two-any", (HOST,), "/two/**", Anonymous(), "orders"),
@@ -246,3 +247,37 @@ async def test_an_anonymous_route_looks_for_no_key_and_passes_none_on() -> None:
         assert (await equipped(made).ask(by_key("/public/x"))).status == 200
         assert made.verified == []
         assert TEXT.encode() not in upstream.heads[0]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"Bearer {TEXT}",
+        f"bearer   {TEXT}",
+        f"DPoP {TEXT}",
+        f"ApiKey {TEXT}",
+        f"Token\t{TEXT}",
+        f'Token token="{TEXT}"',
+        f"Custom key={TEXT}",
+        f"Bearer a.b.c, {TEXT}",
+        TEXT,
+        "Bearer yak_cut",
+    ],
+)
+async def test_a_key_is_passed_on_to_no_upstream_whatever_the_scheme(value: str) -> None:
+    async with world(polite) as (made, upstream):
+        headers = ("authorization", value), ("dpop", "a.b.c"), ("x-other", "kept")
+        assert (await equipped(made).ask(request("GET", "/passes/x", *headers, token=None))).status == 200
+        head = upstream.heads[0]
+        assert b"yak_" not in head
+        assert b"authorization:" not in head
+        assert b"dpop:" not in head
+        assert b"x-other: kept\r\n" in head
+
+
+@pytest.mark.parametrize("value", ["Bearer a.b.c", "Bearer eyJ.ayak_b.yak_c", "Basic eWFrXw==", "Bearer yrt_x", "YAK_"])
+async def test_what_is_no_key_is_passed_on_as_ever(value: str) -> None:
+    async with world(polite) as (made, upstream):
+        headers = ("authorization", value), ("dpop", "a.b.c")
+        assert (await equipped(made).ask(request("GET", "/passes/x", *headers, token=None))).status == 200
+        assert b"authorization: %b\r\ndpop: a.b.c\r\n" % value.encode() in upstream.heads[0]
