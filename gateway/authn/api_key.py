@@ -6,6 +6,7 @@ as fresh as the change feed. A key that passed is remembered by its hash, until 
 which routes take keys (proxy/gate.py), nor which scope or audience a route wants (policies/access.py).
 """
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -15,7 +16,7 @@ from gateway.authn.bearer import InvalidToken
 from policies.principal import Principal
 from tenants.api_key import LENGTH, KnownKey, digest, named_tenant
 
-_MOST_REMEMBERED = 10_000
+_MOST_REMEMBERED = 50_000
 _NOTED_EVERY = 60.0  # seconds
 _NEVER = 253_402_300_799
 """The last second of the year 9999, for what does not expire."""
@@ -56,16 +57,22 @@ class _Remembered:
 
 class ApiKeys:
     """Authenticates API keys. ``clock`` gives seconds since the epoch. ``used`` is told tenant, key and time of a use,
-    for each key once a minute.
+    for each key once a minute. ``most`` are remembered; the oldest goes first.
     """
 
     def __init__(
-        self, snapshot: Snapshot, clock: Callable[[], float], used: Callable[[UUID, UUID, float], None]
+        self,
+        snapshot: Snapshot,
+        clock: Callable[[], float],
+        used: Callable[[UUID, UUID, float], None],
+        *,
+        most: int = _MOST_REMEMBERED,
     ) -> None:
         self._snapshot = snapshot
         self._clock = clock
         self._used = used
-        self._remembered: dict[bytes, _Remembered] = {}
+        self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
+        self._most = most
 
     def authenticate(self, text: bytes) -> Principal | InvalidToken:
         """Who sends it. Never raises for anything that a client can send."""
@@ -101,8 +108,9 @@ class ApiKeys:
         if before is not None and before.key is key:  # the same principal, of which others remember something, too
             before.version = self._snapshot.version
             return before
-        if len(self._remembered) >= _MOST_REMEMBERED:
-            self._remembered.clear()
+        self._remembered.pop(place, None)
+        if len(self._remembered) >= self._most:
+            self._remembered.popitem(last=False)
         noted_at = float("-inf") if before is None else before.noted_at
         made = self._remembered[place] = _Remembered(key, _principal(tenant, key), self._snapshot.version, noted_at)
         return made

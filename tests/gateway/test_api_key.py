@@ -126,11 +126,33 @@ def test_the_same_key_is_the_same_principal_until_it_is_read_anew(world: World) 
 
 
 def test_what_is_remembered_of_keys_is_bounded(world: World) -> None:
-    texts = [world.add(ACME, UUID(int=100 + number)) for number in range(10_500)]
+    keys = ApiKeys(world.snapshot, lambda: world.now, lambda *_: None, most=10)
+    texts = [world.add(ACME, UUID(int=100 + number)) for number in range(25)]
     for text in texts:
-        principal(world.keys.authenticate(text))
-    assert len(world.keys._remembered) == 500
-    assert principal(world.keys.authenticate(texts[0])).api_key_id == str(UUID(int=100))
+        principal(keys.authenticate(text))
+    assert len(keys._remembered) == 10
+    assert principal(keys.authenticate(texts[0])).api_key_id == str(UUID(int=100))
+
+
+def test_one_key_too_many_takes_the_place_of_the_oldest_and_of_no_other(world: World) -> None:
+    keys = ApiKeys(world.snapshot, lambda: world.now, lambda *_: None, most=10)
+    texts = [world.add(ACME, UUID(int=100 + number)) for number in range(10)]
+    first = [keys.authenticate(text) for text in texts]
+    principal(keys.authenticate(world.text))
+    assert [keys.authenticate(text) is who for text, who in zip(texts[1:], first[1:], strict=True)] == [True] * 9
+    assert keys.authenticate(texts[0]) is not first[0]
+
+
+def test_a_key_that_is_read_anew_is_the_newest_and_takes_no_others_place(world: World) -> None:
+    keys = ApiKeys(world.snapshot, lambda: world.now, lambda *_: None, most=2)
+    principal(keys.authenticate(world.text))
+    theirs = keys.authenticate(world.theirs)
+    world.change(world.text, scopes=frozenset({"orders:write"}))
+    ours = keys.authenticate(world.text)
+    assert (keys.authenticate(world.theirs), keys.authenticate(world.text)) == (theirs, ours)
+    assert keys.authenticate(world.theirs) is theirs
+    principal(keys.authenticate(world.add(ACME, UUID(int=100))))
+    assert keys.authenticate(world.text) is ours
 
 
 def test_a_key_that_is_remembered_asks_nothing(world: World) -> None:
