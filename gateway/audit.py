@@ -2,7 +2,8 @@
 decides how many there are, written in batches within a second.
 
 Refusals of somebody who was recognised are told one by one, up to a budget per tenant. All others are told once per
-(tenant, route, reason, network) and ten seconds, and then counted: the count follows when the ten seconds are over.
+(tenant, route, reason, API key that did not count, network) and ten seconds, and then counted: the count follows when
+the ten seconds are over.
 What did not fit is an event itself (``audit.gap``).
 """
 
@@ -22,6 +23,7 @@ _MAX_ALLOWED = 8_000
 _MAX_WINDOWS = 200
 _BUDGET_PER_WINDOW = 1_000
 _OTHER_NETWORKS = ""
+_Kind = tuple[UUID | None, str, str | None, str, str | None, str]
 
 Write = Callable[[Sequence[tuple[UUID, datetime, Event]]], Awaitable[None]]
 
@@ -52,6 +54,7 @@ class _Window:
     """The first of its kind was told; ``more`` followed."""
 
     first: Observation
+    api_key_id: str | None
     network: str
     ends_at: datetime
     more: int = 0
@@ -65,7 +68,7 @@ class Recorder:
         self._platform_id = platform_id
         self._clock = clock
         self._pending: deque[tuple[UUID, datetime, Event]] = deque()
-        self._windows: dict[tuple[UUID | None, str, str | None, str, str], _Window] = {}
+        self._windows: dict[_Kind, _Window] = {}
         self._spent: dict[UUID, int] = {}
         self._budget_until: datetime | None = None
         self._dropped = 0
@@ -83,15 +86,15 @@ class Recorder:
             self._tell(observation, now)
             return
         kind = (observation.tenant_id, observation.event, observation.route, observation.reason)
-        network = _network(observation.address)
-        if (*kind, network) not in self._windows and len(self._windows) >= _MAX_WINDOWS:
-            network = _OTHER_NETWORKS
-        key = (*kind, network)
+        api_key_id, network = observation.api_key_id, _network(observation.address)
+        if (*kind, api_key_id, network) not in self._windows and len(self._windows) >= _MAX_WINDOWS:
+            api_key_id, network = None, _OTHER_NETWORKS
+        key = (*kind, api_key_id, network)
         window = self._windows.get(key)
         if window is None or window.ends_at <= now:
             if window is not None:
                 self._tell_more(window, now)
-            self._windows[key] = _Window(observation, network, now + _WINDOW)
+            self._windows[key] = _Window(observation, api_key_id, network, now + _WINDOW)
             self._tell(observation, now)
         else:
             window.more += 1
@@ -163,7 +166,7 @@ class Recorder:
                 address=window.network,
                 subject=None,
                 client_id=None,
-                api_key_id=None,
+                api_key_id=window.api_key_id,
             )
             self._tell(alike, now, count=window.more)
 

@@ -139,9 +139,10 @@ async def test_the_count_says_only_what_all_of_them_have_in_common(recorder: Rec
         {"address": "203.0.113.8"},
         {"address": "2001:db8::1"},
         {"event": "token"},
+        {"api_key_id": "k-1"},
     ],
 )
-async def test_what_differs_in_tenant_event_route_reason_or_network_is_told_apart(
+async def test_what_differs_in_tenant_event_route_reason_key_or_network_is_told_apart(
     recorder: Recorder, log: Log, other: dict[str, Any]
 ) -> None:
     recorder.observe(refusal())
@@ -149,6 +150,31 @@ async def test_what_differs_in_tenant_event_route_reason_or_network_is_told_apar
     await recorder.flush()
 
     assert [event.count for event in log.events] == [None, None]
+
+
+async def test_each_key_that_did_not_count_is_named_and_counted_for_itself_behind_one_network(
+    recorder: Recorder, log: Log, clock: Clock
+) -> None:
+    for number in range(6):
+        recorder.observe(refusal(reason="api_key_revoked", api_key_id=f"k-{number % 2}"))
+    await recorder.flush()
+    clock.advance(seconds=10)
+    await recorder.flush()
+
+    named = [(event.details, event.count) for event in log.events]
+    assert named == [({"api_key": f"k-{number}"}, count) for count in (None, 2) for number in range(2)]
+
+
+async def test_keys_open_no_more_windows_than_there_may_be_and_a_count_of_several_names_none(
+    recorder: Recorder, log: Log, clock: Clock
+) -> None:
+    for number in range(WINDOWS + 1000):
+        recorder.observe(refusal(reason="api_key_revoked", api_key_id=f"k-{number}"))
+    assert await recorder.flush() == WINDOWS + 1
+
+    clock.advance(seconds=10)
+    assert await recorder.flush() == 1
+    assert (log.events[-1].details, log.events[-1].address, log.events[-1].count) == ({}, None, 999)
 
 
 @pytest.mark.parametrize("same", [{"path": "/x"}, {"request_id": "r-9"}, {"method": "PUT"}])
