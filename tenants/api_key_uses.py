@@ -1,6 +1,7 @@
 """When each API key was used last: noted on the proxied path in memory, written beside it, coarsely.
 
-A key's time is written once a minute at most, however many processes see it used. As ``yett_system``, for all tenants.
+A key's time is written once in ``EVERY`` at most, however many processes see it used. As ``yett_system``, for all
+tenants.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,9 @@ from sqlalchemy import bindparam, or_, update
 from tenants.database import Database
 from tenants.provider_tables import api_keys
 
-EVERY = timedelta(minutes=1)
+EVERY = timedelta(minutes=10)
+"""Each process asks for as many rows as keys were used meanwhile, mostly to find that another one was first."""
+
 _AT_ONCE = 500
 
 _USED = (
