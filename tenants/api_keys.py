@@ -1,4 +1,4 @@
-"""API keys, for machines that cannot do OAuth: one tenant's rows, and all tenants' for the snapshot.
+"""API keys, for machines that cannot do OAuth: one tenant's rows.
 
 A key is never changed: it is made, and revoked. Several may live at a time, so that one can take over from another.
 What ended is kept for ``KEPT``, so that a refusal can say which key it was. Which routes take keys is the
@@ -11,19 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-import structlog
 from sqlalchemy import Row, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tenants.api_key import KnownKey, digest, new_text
+from tenants.api_key import digest, new_text
 from tenants.changes import ChangeWriter
-from tenants.errors import InvalidValue, NotFound, Unreadable
+from tenants.errors import InvalidValue, NotFound
 from tenants.names import checked_audience, checked_scopes, checked_title
 from tenants.provider_tables import api_keys
 from tenants.pruning import delete_oldest
 from tenants.tables import tenants
-
-_log = structlog.get_logger("tenants.api_keys")
 
 DEFAULT_LIFETIME = timedelta(days=365)
 LONGEST_LIFETIME = timedelta(days=3653)
@@ -50,16 +47,6 @@ _REVOKE = (
     update(api_keys)
     .where(_MINE, api_keys.c.id == bindparam("p_id"), api_keys.c.revoked_at.is_(None))
     .values(revoked_at=bindparam("p_now"))
-)
-_KNOWN = select(
-    api_keys.c.tenant_id,
-    api_keys.c.digest,
-    api_keys.c.id,
-    api_keys.c.scopes,
-    api_keys.c.audiences,
-    api_keys.c.created_at,
-    api_keys.c.expires_at,
-    api_keys.c.revoked_at,
 )
 
 
@@ -166,35 +153,6 @@ class ApiKeys:
         return {"p_tenant_id": self._tenant_id, **more}
 
 
-async def load(
-    connection: AsyncConnection, only: Iterable[str] | None = None
-) -> Sequence[tuple[UUID, bytes, KnownKey]]:
-    """Whose it is, what it is found by, and what is known of it: all tenants' keys, or those of the feed's ``ref``s. As
-    ``yett_system``.
-    """
-    query = _KNOWN
-    if only is not None:
-        query = query.where(api_keys.c.id.in_(_ids(only)))
-    same: dict[frozenset[str], frozenset[str]] = {}  # most keys are alike: sets that are equal are one in memory
-    found = []
-    for row in await connection.execute(query):
-        try:
-            scopes, audiences = _words(row.scopes), _words(row.audiences)
-        except Unreadable as error:  # one damaged row must not keep all others out; it is as good as not there
-            _log.error("api_key_unreadable", tenant_id=str(row.tenant_id), id=str(row.id), error=str(error))
-            continue
-        key = KnownKey(
-            row.id,
-            same.setdefault(scopes, scopes),
-            same.setdefault(audiences, audiences),
-            row.created_at.timestamp(),
-            None if row.expires_at is None else row.expires_at.timestamp(),
-            None if row.revoked_at is None else row.revoked_at.timestamp(),
-        )
-        found.append((row.tenant_id, row.digest, key))
-    return found
-
-
 async def prune_revoked(connection: AsyncConnection, before: datetime) -> bool:
     """Forget some of those that were revoked before; whether there are more. As ``yett_system``."""
     return await delete_oldest(connection, api_keys.c.revoked_at, api_keys.c.revoked_at < before)
@@ -203,20 +161,6 @@ async def prune_revoked(connection: AsyncConnection, before: datetime) -> bool:
 async def prune_expired(connection: AsyncConnection, before: datetime) -> bool:
     """Forget some of those that expired before; whether there are more. As ``yett_system``."""
     return await delete_oldest(connection, api_keys.c.expires_at, api_keys.c.expires_at < before)
-
-
-def _words(stored: object) -> frozenset[str]:
-    if not isinstance(stored, list) or not all(isinstance(word, str) for word in stored):
-        raise Unreadable("no list of words")
-    return frozenset(stored)
-
-
-def _ids(refs: Iterable[str]) -> Iterable[UUID]:
-    for ref in refs:
-        try:
-            yield UUID(ref)
-        except ValueError:  # another version's: what it names is not there
-            continue
 
 
 def _checked_number(what: str, most: int, values: frozenset[str]) -> frozenset[str]:

@@ -17,13 +17,15 @@ from sqlalchemy import String, cast, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.principal import Principal
-from tenants import api_keys, changes, former_issuers, revocations
+from tenants import changes, former_issuers, revocations
 from tenants.api_key import KnownKey
+from tenants.api_keys import KEPT
 from tenants.changed_clients import ChangedClients
 from tenants.database import Database
 from tenants.errors import Unreadable
 from tenants.former_issuers import FormerIssuer
 from tenants.jose import UnusableKey, VerifyingKey
+from tenants.known_keys import KnownKeys
 from tenants.provider import ProviderPolicy
 from tenants.tables import clients, signing_keys, tenants
 
@@ -71,7 +73,7 @@ class Snapshot:
         self._by_slug: dict[str, TenantFacts] = {}
         self._by_issuer: dict[str, TenantFacts] = {}
         self._revoked: dict[tuple[UUID, str, str], revocations.Revocation] = {}
-        self._api_keys: dict[UUID, dict[bytes, KnownKey]] = {}
+        self._api_keys = KnownKeys()
         self._seq = 0
         self._heard_at: float | None = None
         self.version = 0
@@ -104,9 +106,8 @@ class Snapshot:
         return None if tenant is None else tenant.keys.get(kid)
 
     def api_key(self, tenant_id: UUID, digest: bytes) -> KnownKey | None:
-        """This tenant's API key with this digest, revoked or not; there is no union of keys to find another's in."""
-        mine = self._api_keys.get(tenant_id)
-        return None if mine is None else mine.get(digest)
+        """This tenant's API key with this digest, revoked or not."""
+        return self._api_keys.find(tenant_id, digest)
 
     def revoked(self, principal: Principal) -> bool:
         """Whether anything that the token stands on was revoked at or after its issue.
@@ -143,12 +144,11 @@ class Snapshot:
             seq = await changes.position(connection)
             found = await _tenants(connection, self._clock(), None)
             revoked = await revocations.load(connection, self._clock())
-            keys = await api_keys.load(connection)
+            keys = await KnownKeys.load(connection)
         self._by_id, self._by_slug, self._by_issuer = {}, {}, {}
         self._know(found)
         self._revoked = {(entry.tenant_id, entry.kind, entry.value): entry for entry in revoked}
-        self._api_keys = {}
-        self._know_keys(keys)
+        self._api_keys = keys
         self._seq = seq
         self.changed_clients.restart(seq)
         self._heard(asked_at)
@@ -169,15 +169,14 @@ class Snapshot:
             refs = dict.fromkeys((change.tenant_id, change.ref) for change in news if change.kind == "revocation")
             found = await _tenants(connection, self._clock(), touched) if touched else []
             revoked = await revocations.load(connection, self._clock(), refs) if refs else []
-            key_ids = [change.ref for change in news if change.kind == "api_key"]
-            keys = await api_keys.load(connection, key_ids) if key_ids else []
+            named = dict.fromkeys((change.tenant_id, change.ref) for change in news if change.kind == "api_key")
+            keys = await self._api_keys.read(connection, named)
         if heard is None:
             await self.load()
             return 0
         if heard:
             self._apply(touched, found, revoked)
-            self._forget_ended_keys({tenant_id for tenant_id, _, _ in keys})
-            self._know_keys(keys)
+            self._api_keys.hear(keys, ended_before=self._clock() - KEPT)
             self.changed_clients.heard(heard)
             self._seq = heard[-1].seq
             self.version += 1
@@ -214,17 +213,6 @@ class Snapshot:
                 if there is None or facts.until is None or (there.until is not None and there.until < facts.until):
                     # Whoever has it today has it; else who has it for longest.
                     self._by_issuer[facts.issuer] = facts
-
-    def _know_keys(self, found: Iterable[tuple[UUID, bytes, KnownKey]]) -> None:
-        for tenant_id, digest, key in found:
-            self._api_keys.setdefault(tenant_id, {})[digest] = key
-
-    def _forget_ended_keys(self, tenant_ids: Iterable[UUID]) -> None:
-        """Those that the table does not keep any longer, of tenants whose keys change: else they would add up."""
-        before = self._clock() - api_keys.KEPT
-        for tenant_id in tenant_ids:
-            known = self._api_keys.get(tenant_id, {})
-            self._api_keys[tenant_id] = {at: key for at, key in known.items() if not key.ended_before(before)}
 
     def _heard(self, asked_at: float) -> None:
         self._heard_at = asked_at  # when the question left: what was committed later may be unknown
