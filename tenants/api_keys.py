@@ -1,7 +1,7 @@
 """API keys, for machines that cannot do OAuth: one tenant's rows.
 
 A key is never changed: it is made, and revoked. Several may live at a time, so that one can take over from another.
-What ended is kept for ``KEPT``, so that a refusal can say which key it was. Which routes take keys is the
+What ended is kept for ``KEPT`` at most, so that a refusal can say which key it was. Which routes take keys is the
 configuration's to say, whether a key counts gateway/authn/api_key.py's, when it was used last api_key_uses.py's.
 """
 
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import Integer, Row, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.api_key import digest, new_text
@@ -26,7 +26,7 @@ DEFAULT_LIFETIME = timedelta(days=365)
 LONGEST_LIFETIME = timedelta(days=3653)
 MOST_LIVING = 1_000
 MOST = 5_000
-"""With those that ended and are kept: every process has all of them in its memory."""
+"""With those that ended, of which the oldest make room: every process has all of them in its memory."""
 
 MOST_AUDIENCES = 20
 MOST_SCOPES = 100
@@ -40,6 +40,13 @@ _LIVING = api_keys.c.revoked_at.is_(None) & or_(
 )
 _HELD_TENANT = select(tenants.c.id).where(tenants.c.id == bindparam("p_tenant_id")).with_for_update(key_share=True)
 _COUNT = select(func.count(), func.count(case((_LIVING, 1)))).where(_MINE)
+_OLDEST_ENDED = (
+    select(api_keys.c.id)
+    .where(_MINE, ~_LIVING)
+    .order_by(func.coalesce(api_keys.c.revoked_at, api_keys.c.expires_at), api_keys.c.id)
+    .limit(bindparam("p_number", type_=Integer))
+)
+_FORGET = delete(api_keys).where(_MINE, api_keys.c.id == bindparam("p_id"))
 _INSERT = insert(api_keys)
 _GET = select(api_keys).where(_MINE, api_keys.c.id == bindparam("p_id"))
 _LIST = select(api_keys).where(_MINE).order_by(api_keys.c.created_at, api_keys.c.id)
@@ -87,7 +94,7 @@ class ApiKeys:
         """A new key and its text, which is shown this once. Without a ``lifetime`` it does not expire.
 
         Raises:
-            InvalidValue: a field is malformed, there is no scope or no audience, or the tenant has too many keys.
+            InvalidValue: a field is malformed, there is no scope or no audience, or the tenant has too many that live.
         """
         made = ApiKey(
             uuid4(),
@@ -97,7 +104,7 @@ class ApiKeys:
             self._now,
             None if lifetime is None else self._now + _checked_lifetime(lifetime),
         )
-        await self._refuse_too_many()
+        await self._make_room()
         text = new_text(self._tenant_id)
         await self._connection.execute(
             _INSERT,
@@ -138,16 +145,18 @@ class ApiKeys:
         self._changes.note("api_key", str(key_id))
         return True
 
-    async def _refuse_too_many(self) -> None:
+    async def _make_room(self) -> None:
         """Two that ask at once ask one after the other: what they add is counted, too."""
         await self._connection.execute(_HELD_TENANT, self._named())
         all_, living = (await self._connection.execute(_COUNT, self._named(p_now=self._now))).one()
         if living >= MOST_LIVING:
             raise InvalidValue(f"a tenant has at most {MOST_LIVING} API keys; revoke those that nobody uses")
-        if all_ >= MOST:
-            raise InvalidValue(
-                f"a tenant has at most {MOST} API keys with those that ended in the last {KEPT.days} days"
-            )
+        if all_ < MOST:
+            return
+        one_more = self._named(p_now=self._now, p_number=all_ - MOST + 1)
+        for key_id in (await self._connection.execute(_OLDEST_ENDED, one_more)).scalars().all():
+            await self._connection.execute(_FORGET, self._named(p_id=key_id))
+            self._changes.note("api_key", str(key_id))
 
     def _named(self, **more: object) -> dict[str, object]:
         return {"p_tenant_id": self._tenant_id, **more}

@@ -82,7 +82,9 @@ async def create(
 @command(api_key, "list")
 @_tenant
 async def list_(call: Invocation, slug: str) -> None:
-    """List the tenant's API keys, without the keys: only their hashes are stored. One that ended stays for 30 days."""
+    """List the tenant's API keys, without the keys: only their hashes are stored. One that ended stays for 30 days,
+    unless new ones need its place.
+    """
     async with call.tenant(slug, read_only=True) as (_, store):
         rows = [_fields(found) for found in await store.api_keys.list()]
     call.output.table(rows, ["id", "name", "state", "scopes", "expires_at", "last_used_at"])

@@ -16,6 +16,7 @@ from tenants.api_keys import KEPT, LONGEST_LIFETIME, MOST_LIVING, ApiKey
 from tenants.database import Database
 from tenants.errors import InvalidValue, NotFound
 from tenants.provider_tables import api_keys as table
+from tenants.snapshot import Snapshot
 from tenants.store import Store
 from tenants.tables import changes as feed
 from tenants.tenant import Tenant
@@ -167,14 +168,66 @@ async def test_living_keys_are_bounded_per_tenant(
     await create(store, globex)
 
 
-async def test_those_that_ended_are_bounded_too(
+async def test_those_that_ended_are_bounded_too_and_the_oldest_make_room(
+    store: Store,
+    snapshot: Snapshot,
+    acme: Tenant,
+    globex: Tenant,
+    superuser: AsyncEngine,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(api_keys, "MOST", 7)
+    for tenant in (globex, acme):
+        await create(store, tenant, "lasts", lifetime=None)
+        await create(store, tenant, "expires later", lifetime=3 * DAY)
+        for name in ("revoked first", "revoked later"):
+            key, _ = await create(store, tenant, name, lifetime=None)
+            await revoke(store, tenant, key.id)
+            clock.advance(hours=1)
+        await create(store, tenant, "expires first", lifetime=timedelta(minutes=1))
+        await create(store, tenant, "expires last", lifetime=timedelta(minutes=5))
+        await create(store, tenant, "lives", lifetime=DAY)
+        clock.advance(hours=1)
+
+    async def names(tenant: Tenant) -> set[str]:
+        async with store.for_tenant(tenant.id, read_only=True) as mine:
+            return {key.name for key in await mine.api_keys.list()}
+
+    theirs, all_ = await names(globex), await names(acme)
+    await snapshot.load()
+    for gone in ("revoked first", "revoked later", "expires first", "expires last"):
+        await create(store, acme, f"new beside {gone}", lifetime=None)
+        left = await names(acme)
+        all_ = all_ - {gone} | {f"new beside {gone}"}
+        assert left == all_
+    assert await names(globex) == theirs
+    await snapshot.poll()
+    async with superuser.connect() as connection:
+        stored = list(await connection.execute(select(table.c.tenant_id, table.c.digest)))
+    assert all(snapshot.api_key(*row) is not None for row in stored)
+    assert sum(map(len, snapshot._api_keys._keys.values())) == len(stored) == 14
+
+
+async def test_after_an_emergency_all_of_a_tenants_keys_can_be_made_anew(
+    store: Store, acme: Tenant, superuser: AsyncEngine, clock: Clock
+) -> None:
+    await fill(superuser, acme, clock, api_keys.MOST, revoked_at=clock())
+    made, _ = await create(store, acme)
+    assert (await get(store, acme, made.id)) == made
+    assert len((await dump(superuser))["api_keys"]) == api_keys.MOST
+
+
+async def test_no_key_that_lives_makes_room(
     store: Store, acme: Tenant, superuser: AsyncEngine, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api_keys, "MOST", 10)
-    await fill(superuser, acme, clock, 9, revoked_at=clock())
-    await create(store, acme)
-    with pytest.raises(InvalidValue, match="that ended in the last 30 days"):
+    monkeypatch.setattr(api_keys, "MOST_LIVING", 3)
+    monkeypatch.setattr(api_keys, "MOST", 3)
+    await fill(superuser, acme, clock, 3)
+    before = (await dump(superuser))["api_keys"]
+    with pytest.raises(InvalidValue, match="at most 3 API keys; revoke"):
         await create(store, acme)
+    assert (await dump(superuser))["api_keys"] == before
 
 
 # --- forgetting

@@ -36,7 +36,7 @@ def upgrade() -> None:
         op.execute("ALTER TABLE api_keys ENABLE ROW LEVEL SECURITY")
         op.execute("ALTER TABLE api_keys FORCE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY tenant ON api_keys USING ({_OWNED}) WITH CHECK ({_OWNED})")
-        op.execute("GRANT SELECT, INSERT, UPDATE (revoked_at) ON api_keys TO yett_app")
+        op.execute("GRANT SELECT, INSERT, UPDATE (revoked_at), DELETE ON api_keys TO yett_app")
         op.execute(f"GRANT SELECT ({_KNOWN}), UPDATE (last_used_at), DELETE ON api_keys TO yett_system")
 
 
