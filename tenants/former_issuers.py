@@ -78,10 +78,8 @@ class FormerIssuers:
 
 
 async def counting(
-    connection: AsyncConnection, now: datetime, only: Iterable[UUID] | None
+    connection: AsyncConnection, now: datetime, tenant_ids: Iterable[UUID]
 ) -> Sequence[tuple[UUID, FormerIssuer]]:
-    """Those of all tenants, or of these, that count now, those that count longest first. As ``yett_system``."""
-    query = _LIST.where(former_issuers.c.until > now)
-    if only is not None:
-        query = query.where(former_issuers.c.tenant_id.in_(only))
+    """These tenants' that count now, those that count longest first. As ``yett_system``."""
+    query = _LIST.where(former_issuers.c.until > now, former_issuers.c.tenant_id.in_(tenant_ids))
     return [(row.tenant_id, FormerIssuer(row.issuer, row.until)) for row in await connection.execute(query)]

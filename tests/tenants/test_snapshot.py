@@ -1,5 +1,6 @@
 """The snapshot: what a process knows, and that it hears of every change."""
 
+import asyncio
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,10 +11,11 @@ from structlog.testing import capture_logs
 
 from policies.principal import Principal
 from tenants import changes, key_schedule, revocations
+from tenants import snapshot as module
 from tenants.database import Database
 from tenants.directory import Directory
 from tenants.revocations import LONGEST_ACCESS_TOKEN, RevocationKind
-from tenants.snapshot import FEED_RETENTION, Snapshot
+from tenants.snapshot import FEED_RETENTION, Snapshot, TenantFacts
 from tenants.store import Store
 from tenants.tables import changes as feed
 from tenants.tables import tenants
@@ -42,6 +44,47 @@ async def test_a_new_snapshot_knows_nothing_and_says_so(snapshot: Snapshot, acme
     assert snapshot.by_slug("acme") is None
     assert snapshot.silent_for() == float("inf")
     assert snapshot.version == 0
+
+
+async def test_tenants_are_loaded_in_portions_that_leave_none_out_and_others_their_turn(
+    directory: Directory, store: Store, snapshot: Snapshot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issuer = "https://auth.example.com/t/t{}"
+    made = [
+        await directory.create(slug=f"t{number}", name="T", issuer=issuer.format(number), actor="test")
+        for number in range(6)
+    ]
+    read = 0
+    in_one_go = [0]
+
+    def facts(*fields: Any) -> TenantFacts:
+        nonlocal read
+        read += 1
+        return TenantFacts(*fields)
+
+    async def others() -> None:
+        nonlocal read
+        while True:
+            in_one_go.append(read)
+            read = 0
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(module, "TenantFacts", facts)
+    monkeypatch.setattr(module, "AT_ONCE", 2)
+    beside = asyncio.create_task(others())
+    await snapshot.load()
+    await asyncio.sleep(0)
+    assert {tenant.id for tenant in snapshot.all()} == {tenant.id for tenant in made}
+    assert (max(in_one_go), sum(in_one_go)) == (2, 6)
+    for tenant in made:
+        async with store.for_tenant(tenant.id) as mine:
+            await mine.settings.set_active(False)
+    in_one_go.clear()
+    await snapshot.poll()
+    await asyncio.sleep(0)
+    beside.cancel()
+    assert not any(tenant.active for tenant in snapshot.all())
+    assert (max(in_one_go), sum(in_one_go)) == (2, 6)
 
 
 async def test_the_first_poll_loads_everything(store: Store, snapshot: Snapshot, acme: Tenant, globex: Tenant) -> None:
