@@ -7,9 +7,9 @@ A hop that cannot be read ends the walk at the last one that was vouched for, so
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+from typing import NamedTuple
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -19,8 +19,7 @@ _MAX_HOPS = 32
 _WITH_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestContext:
+class RequestContext(NamedTuple):
     """What every answer, log line and audit event about a request says about where it came from.
 
     ``hops`` is the vouched-for part of the way: the client first, then each trusted proxy.

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar
 
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 
 class Refusal(Exception):
     """An expected "no". It commits the step's evidence (see ``tenancy``); any other exception rolls it back.
@@ -258,4 +260,4 @@ def problem(status: int, code: str, *, request_id: str, detail: str = "", **memb
 
 def encode(body: Mapping[str, str | int]) -> bytes:
     """Compact UTF-8 JSON."""
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    return _JSON.encode(body).encode()

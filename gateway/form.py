@@ -28,7 +28,8 @@ class Form:
 
     def optional(self, name: str) -> str | None:
         """The value; a parameter without one counts as omitted (RFC 6749 section 3.1)."""
-        return self.text(name) or None
+        values = self._fields.get(name)
+        return None if values is None else values[0] or None
 
     def required(self, name: str) -> str:
         """The value.
@@ -106,26 +107,28 @@ def parse_query(query: bytes) -> Form:
 
 def _parse(encoded: bytes) -> Form:
     fields: dict[str, tuple[str, ...]] = {}
-    pairs = [pair for pair in encoded.split(b"&") if pair]
+    pairs = [pair for pair in _text(encoded).replace("+", " ").split("&") if pair]
     if len(pairs) > _MAX_FIELDS:
         raise InvalidRequest(reason="too_many_parameters")
     for pair in pairs:
-        name, separator, value = pair.partition(b"=")
+        name, separator, value = pair.partition("=")
         if not separator:
             raise InvalidRequest(reason="form_malformed")
-        key = _decode(name)
-        if key in fields and key not in _REPEATABLE:
-            raise InvalidRequest(reason="parameter_repeated", detail=key[:100])
-        fields[key] = (*fields.get(key, ()), _decode(value))
+        if "%" in pair:
+            name, value = _text(unquote_to_bytes(name)), _text(unquote_to_bytes(value))
+        if name not in fields:
+            fields[name] = (value,)
+        elif name in _REPEATABLE:
+            fields[name] += (value,)
+        else:
+            raise InvalidRequest(reason="parameter_repeated", detail=name[:100])
     return Form(fields)
 
 
-def _decode(encoded: bytes) -> str:
-    """A name or value as text. NUL is refused like what is no UTF-8: no parameter has a use for it."""
-    if b"+" in encoded:
-        encoded = encoded.replace(b"+", b" ")
+def _text(decoded: bytes) -> str:
+    """NUL is refused like what is no UTF-8: no parameter has a use for it."""
     try:
-        text = (unquote_to_bytes(encoded) if b"%" in encoded else encoded).decode()
+        text = decoded.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(reason="form_not_utf8") from error
     if "\0" in text:

@@ -36,10 +36,14 @@ class AddressLimit:
 
         ``address`` is vouched for by trusted proxies only.
         """
-        wide = any(len(window.counts) >= self._max_networks for window in self._windows)
-        network = client_network(address, wide=wide)
-        waits = [window.wait(network) for window in self._windows if not window.limiter.hit(window.rate, network)]
-        return max(waits, default=None)
+        wide = False
+        for window in self._windows:
+            wide = wide or len(window.counts) >= self._max_networks
+        network, refused_for = client_network(address, wide=wide), None
+        for window in self._windows:
+            if not window.limiter.hit(window.rate, network):
+                refused_for = max(window.wait(network), refused_for or 0)
+        return refused_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import telemetry
 from gateway.context import Network, RequestContext, new_request_id, vouched_hops
+from gateway.header_fields import Fields
 
 _CONTEXT = "yett.context"
+_READ = frozenset({b"host", b"x-forwarded-for"})
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"same-origin"),
@@ -37,7 +39,9 @@ class WithContext:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
                 said = {name.lower() for name, _ in headers}  # of two policies a browser keeps to both
-                message["headers"] = [*headers, *(field for field in _HEADERS if field[0] not in said), request_id]
+                headers += [field for field in _HEADERS if field[0] not in said]
+                headers.append(request_id)
+                message["headers"] = headers
             await send(message)
 
         with telemetry.request(context.request_id):
@@ -45,7 +49,7 @@ class WithContext:
 
     def _context(self, scope: Scope) -> RequestContext:
         peer = scope["client"][0] if scope.get("client") else ""
-        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
-        hops = vouched_hops(peer, forwarded, self._trusted)
-        host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
+        fields = Fields.of(scope, _READ)
+        hops = vouched_hops(peer, fields.all(b"x-forwarded-for"), self._trusted)
+        host = fields.first(b"host") or ""
         return RequestContext(new_request_id(), hops[0], scope.get("scheme", "http"), host, hops)

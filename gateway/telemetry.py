@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from functools import lru_cache
 from typing import Any, TextIO
 
@@ -22,6 +22,8 @@ from gateway.settings import Log
 REDACTED = "[redacted]"
 # Every opaque secret of ours begins with one of these (design section 2).
 SECRET_PREFIXES = ("yrt", "yac", "ycs", "ymt", "yak", "ypr", "ydc", "yic", "yrc", "yss", "yop", "ylg", "ydv", "yvf")
+
+_REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 _MAX_TEXT = 4_096
 _MAX_READ = 16_384
@@ -169,6 +171,13 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> di
     return dict(_named(str(name), value, 0) for name, value in event.items())
 
 
+def _name_request(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Whose event it is. One variable, and not structlog's context of any number: each request sets it."""
+    if (known := request_id()) is not None:
+        event.setdefault("request_id", known)
+    return event
+
+
 def _drop_library_extras(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """structlog's own bookkeeping on a foreign record, which says nothing to a reader."""
     event.pop("_record", None)
@@ -197,7 +206,7 @@ def configure(log: Log, stream: TextIO | None = None) -> None:
     level = getattr(logging, log.level.upper())
     exceptions = ExceptionDictTransformer(show_locals=False, max_frames=_MAX_FRAMES)
     shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _name_request,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.ExceptionRenderer(exceptions),
@@ -243,6 +252,21 @@ def _route_libraries(
     logging.getLogger("alembic").setLevel(logging.WARNING)  # `yett migrate` says itself what it did
 
 
-def request(request_id: str) -> AbstractContextManager[None]:
+def request_id() -> str | None:
+    """That of the request which this task is at."""
+    return _REQUEST_ID.get()
+
+
+class request:  # noqa: N801 - for ``with``
     """While it is open, every event of this task (and of tasks that it starts) carries the request's id."""
-    return structlog.contextvars.bound_contextvars(request_id=request_id)
+
+    __slots__ = ("_id", "_token")
+
+    def __init__(self, request_id: str) -> None:
+        self._id = request_id
+
+    def __enter__(self) -> None:
+        self._token: Token[str | None] = _REQUEST_ID.set(self._id)
+
+    def __exit__(self, *_raised: object) -> None:
+        _REQUEST_ID.reset(self._token)

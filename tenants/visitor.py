@@ -1,13 +1,12 @@
 """Where a login comes from, as it is stored beside what it starts."""
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_network
+from typing import NamedTuple
 
 _LONGEST_USER_AGENT = 300
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
+class Visitor(NamedTuple):
     """``address`` as text; ``user_agent`` is what the client says of itself, cut at 300 characters."""
 
     address: str

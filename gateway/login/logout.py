@@ -5,7 +5,7 @@ application that brings the ID token of this very session has it ended unasked; 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gateway.authn.id_token_hint import IdTokenHints
 from gateway.authn.signed_in import tenant_of
@@ -82,7 +82,8 @@ class LogoutPage:
             if session is not None and await store.sessions.end(session.id):
                 user = await store.users.get(session.user_id)
                 event = visit.event("logout", "success", user=user, session=session)
-                await store.audit.add(replace(event, client_id=None if wish.client is None else wish.client.client_id))
+                client_id = None if wish.client is None else wish.client.client_id
+                await store.audit.add(event._replace(client_id=client_id))
             return _after(tenant, visit, wish, "Your session has ended.", {"session": None, "login": None})
 
     def _refuse(self, tenant: Tenant, visit: Visit, error: InvalidRequest) -> Show:

@@ -1,10 +1,9 @@
 """Making an access token: an RFC 9068 JWT, signed with the tenant's own active key."""
 
+import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
-from uuid import uuid4
+from typing import Any, NamedTuple
 
 from gateway.errors import InvalidTarget
 from policies.scope import canonical
@@ -14,12 +13,12 @@ from tenants.sessions import Session
 from tenants.tenant import Tenant
 
 
-@dataclass(frozen=True, slots=True)
-class AccessGrant:
+class AccessGrant(NamedTuple):
     """What a token is to say: who (``session`` is None where a client acts for itself), for which APIs, how much.
 
     ``confirmation`` is the thumbprint of the key that it is bound to (RFC 9449 section 6.1), ``actor`` who acts for the
-    subject (RFC 8693 section 4.1). ``expires_at`` where it may not live as long as others.
+    subject (RFC 8693 section 4.1). ``expires_at`` where it may not live as long as others, ``token_id`` where its ``jti``
+    has to be known before it is signed.
     """
 
     subject: str
@@ -30,20 +29,22 @@ class AccessGrant:
     confirmation: str | None = None
     actor: Mapping[str, Any] | None = None
     expires_at: datetime | None = None
-    token_id: str = field(default_factory=lambda: str(uuid4()))
+    token_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TokenResponse:
+class TokenResponse(NamedTuple):
     """RFC 6749 section 5.1. ``expires_in`` is in seconds, ``scope`` empty where nothing was granted."""
 
-    access_token: str = field(repr=False)
+    access_token: str
     expires_in: int
     scope: str
-    refresh_token: str | None = field(default=None, repr=False)
+    refresh_token: str | None = None
     token_type: str = "Bearer"  # noqa: S105 - RFC 6750, not a password
-    id_token: str | None = field(default=None, repr=False)
+    id_token: str | None = None
     issued_token_type: str | None = None
+
+    def __repr__(self) -> str:
+        return f"TokenResponse(token_type={self.token_type!r}, expires_in={self.expires_in})"  # the rest is secret
 
     def body(self) -> dict[str, str | int]:
         """The JSON object of the answer."""
@@ -61,6 +62,11 @@ class TokenResponse:
         if self.issued_token_type is not None:
             body["issued_token_type"] = self.issued_token_type
         return body
+
+
+def new_token_id() -> str:
+    """A ``jti``: 128 random bits."""
+    return secrets.token_urlsafe(16)
 
 
 def audiences_for(client: Client, resources: Iterable[str]) -> tuple[str, ...]:
@@ -89,11 +95,12 @@ def sign(
         "aud": grant.audiences[0] if len(grant.audiences) == 1 else list(grant.audiences),
         "exp": issued_at + lifetime,
         "iat": issued_at,
-        "jti": grant.token_id,
+        "jti": grant.token_id or new_token_id(),
         "client_id": grant.client_id,
     }
-    if grant.scopes:  # RFC 6749 section 3.3: a scope has one token at least
-        claims["scope"] = canonical(grant.scopes)
+    scope = canonical(grant.scopes)
+    if scope:  # RFC 6749 section 3.3: a scope has one token at least
+        claims["scope"] = scope
     if grant.session is not None:
         claims["sid"] = str(grant.session.id)
         claims["auth_time"] = int(grant.session.auth_time.timestamp())
@@ -106,7 +113,7 @@ def sign(
     return TokenResponse(
         key.sign(ACCESS_TOKEN_TYPE, claims),
         lifetime,
-        canonical(grant.scopes),
+        scope,
         refresh_token,
         "Bearer" if grant.confirmation is None else "DPoP",
     )

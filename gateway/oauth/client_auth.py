@@ -6,8 +6,8 @@ same words. Not what a request says of its client (presented_client.py), not the
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from gateway.errors import InvalidClient, InvalidRequest, UnauthorizedClient
@@ -32,8 +32,7 @@ _SECRET_METHODS: dict[str, frozenset[AuthMethod]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(NamedTuple):
     """Who asks whom, as it is known ``now``."""
 
     issuer: Issuer

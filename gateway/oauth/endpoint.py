@@ -5,7 +5,9 @@ refusals look to an application. Not what any endpoint answers, nor how one is f
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -36,15 +38,14 @@ from tenants.snapshot import Snapshot, TenantFacts
 from tenants.visitor import Visitor
 
 _log = structlog.get_logger("yett.oauth")
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-"""RFC 6749 section 5.1: on whatever may carry a token."""
+_NO_STORE = ((b"cache-control", b"no-store"), (b"pragma", b"no-cache"))  # RFC 6749 section 5.1: it may carry a token
+_NO_PARAMETERS: Final[Mapping[str, str]] = MappingProxyType({})
 _FIELDS = frozenset(
     {b"accept", b"authorization", b"content-length", b"content-type", b"dpop", b"origin", b"user-agent"}
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """One request of an endpoint, parsed. ``url`` is the endpoint's own, from the issuer and never from ``Host``.
 
     ``form`` is the body of a POST and the query of a GET; ``body`` is there for endpoints that take JSON.
@@ -56,14 +57,17 @@ class Call:
     method: str
     url: str
     form: Form
-    authorizations: tuple[str, ...] = field(repr=False)
-    proofs: tuple[str, ...] = field(repr=False)
-    body: bytes = field(repr=False)
+    authorizations: tuple[str, ...]
+    proofs: tuple[str, ...]
+    body: bytes
     context: RequestContext
     visitor: Visitor
     accept: str = ""
     content_type: str = ""
-    parameters: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = _NO_PARAMETERS
+
+    def __repr__(self) -> str:
+        return f"Call({self.method} {self.url}, {self.form!r})"  # most of the rest is secret
 
 
 Handle = Callable[[Call], Awaitable[Response]]
@@ -159,7 +163,8 @@ class Endpoint:
             _log.warning("database_unavailable", error=type(error).__name__)
             overloaded = Overloaded(reason="database_unavailable", retry_after=1)
             return self._refused(overloaded, scope, tenant, fields)
-        ours = {**NO_STORE, **self.shared.answer_headers(fields, tenant)}
+        ours = self.shared.answer_headers(fields, tenant)
+        response.raw_headers += _NO_STORE
         response.raw_headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in ours.items()]
         return response
 

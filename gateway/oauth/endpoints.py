@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import Route
 
+from gateway.errors import encode
 from gateway.oauth import cors, metadata
 from gateway.oauth.device_endpoint import DeviceEndpoint
 from gateway.oauth.endpoint import Call, Endpoint, Endpoints
@@ -33,7 +34,7 @@ def oauth_endpoints(
     """What applications post to, and read with a token."""
 
     async def token(call: Call) -> Response:
-        return JSONResponse((await pipeline.run(call)).body())
+        return Response(encode((await pipeline.run(call)).body()), media_type="application/json")
 
     managed = ("GET", "PUT", "DELETE")
     return (

@@ -9,7 +9,6 @@ aggregated; what a grant refuses is an event of its own, in the transaction that
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from gateway.errors import UnsupportedGrantType
@@ -103,7 +102,7 @@ def _request(call: Call, found: Recognised, binding: str | None) -> GrantRequest
 
 
 def _signed(issued: Issued, request: GrantRequest) -> TokenResponse:
-    access = issued.access if request.binding is None else replace(issued.access, confirmation=request.binding)
+    access = issued.access if request.binding is None else issued.access._replace(confirmation=request.binding)
     answer = sign(
         access,
         tenant=request.tenant,
@@ -112,7 +111,7 @@ def _signed(issued: Issued, request: GrantRequest) -> TokenResponse:
         refresh_token=issued.refresh_token,
     )
     if issued.issued_token_type is not None:
-        answer = replace(answer, issued_token_type=issued.issued_token_type)
+        answer = answer._replace(issued_token_type=issued.issued_token_type)
     facts, session = issued.id_token, issued.access.session
     if facts is None or session is None:
         return answer
@@ -126,7 +125,7 @@ def _signed(issued: Issued, request: GrantRequest) -> TokenResponse:
         access_token=answer.access_token,
         claims=facts.claims,
     )
-    return replace(answer, id_token=id_token)
+    return answer._replace(id_token=id_token)
 
 
 def _answered(result: Issued | Refused, answer: TokenResponse | None) -> TokenResponse:
@@ -141,7 +140,7 @@ def _answered(result: Issued | Refused, answer: TokenResponse | None) -> TokenRe
 
 def _event(result: Issued | Refused, call: Call, request: GrantRequest, grant_type: str) -> Event:
     details: Details = {"grant_type": grant_type}
-    request_id, address = call.context.request_id, str(call.context.address)
+    request_id, address = call.context.request_id, call.visitor.address
     match result:
         case Refused(error, event):
             return Event(

@@ -6,8 +6,7 @@ alone. Whether that is the way that it registered, and whether it is true, is no
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from gateway.errors import InvalidClient, InvalidRequest
@@ -20,17 +19,19 @@ CREDENTIALS: Final = frozenset({"client_secret", "client_assertion", "client_ass
 """Parameters that prove a client: they belong to the endpoint and to nothing that a request is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedClient:
+class PresentedClient(NamedTuple):
     """Which client it says that it is, and by what. No id: it names none (FastAPI's own form).
 
     ``secret_in`` says where the secret stood; at most one of ``unverified_secret`` and ``assertion`` is there.
     """
 
     client_id: str | None = None
-    unverified_secret: str | None = field(default=None, repr=False)
+    unverified_secret: str | None = None
     secret_in: Literal["basic", "form"] | None = None
-    assertion: UnverifiedToken | None = field(default=None, repr=False)
+    assertion: UnverifiedToken | None = None
+
+    def __repr__(self) -> str:
+        return f"PresentedClient({self.client_id!r}, secret_in={self.secret_in!r})"  # the rest is secret
 
 
 def presented_client(form: Form, authorizations: Sequence[str]) -> PresentedClient:
@@ -92,9 +93,14 @@ def _basic(authorization: str) -> PresentedClient:
         client_id, colon, secret = base64.b64decode(encoded.strip(), validate=True).partition(b":")
         if not colon:
             raise InvalidClient(reason="basic_malformed")
-        unquoted = [unquote_to_bytes(part.replace(b"+", b" ")).decode() for part in (client_id, secret)]
+        unverified_id, unverified_secret = _unquoted(client_id), _unquoted(secret)
     except ValueError as error:  # no Base64, not even ASCII, or no UTF-8
         raise InvalidClient(reason="basic_malformed") from error
-    if any("\0" in part for part in unquoted) or (unquoted[1] and not unquoted[0]):
+    if "\0" in unverified_id or "\0" in unverified_secret or (unverified_secret and not unverified_id):
         raise InvalidClient(reason="basic_malformed")
-    return PresentedClient(unquoted[0] or None, unquoted[1] or None, "basic" if unquoted[1] else None)
+    return PresentedClient(unverified_id or None, unverified_secret or None, "basic" if unverified_secret else None)
+
+
+def _unquoted(part: bytes) -> str:
+    part = part.replace(b"+", b" ")
+    return (unquote_to_bytes(part) if b"%" in part else part).decode()

@@ -3,10 +3,10 @@
 from ipaddress import ip_address, ip_network
 
 import pytest
-import structlog
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
+from gateway import telemetry
 from gateway.context import RequestContext
 from gateway.middleware import WithContext, context_of
 from tests.gateway.asgi import calling, request_with_context
@@ -47,17 +47,17 @@ async def test_a_clients_own_request_id_is_not_taken_over() -> None:
 
 
 async def test_the_id_is_bound_for_the_log_and_gone_afterwards() -> None:
-    bound: list[dict[str, object]] = []
+    bound: list[str | None] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        bound.append(structlog.contextvars.get_contextvars())
+        bound.append(telemetry.request_id())
         await PlainTextResponse("x")(scope, receive, send)
 
     async with calling(WithContext(app, ())) as client:
         answer = await client.get("/")
 
-    assert bound[0]["request_id"] == answer.headers["x-request-id"]
-    assert "request_id" not in structlog.contextvars.get_contextvars()
+    assert bound == [answer.headers["x-request-id"]]
+    assert telemetry.request_id() is None
 
 
 async def test_the_context_says_where_the_request_came_from() -> None:

@@ -35,7 +35,6 @@ def stream() -> Iterator[io.StringIO]:
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)
-    structlog.contextvars.clear_contextvars()
     structlog.reset_defaults()
 
 

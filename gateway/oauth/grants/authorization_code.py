@@ -11,7 +11,7 @@ from uuid import uuid4
 from gateway.authn.completion import session_facts
 from gateway.authn.password_attempt import Step
 from gateway.errors import InvalidGrant, InvalidTarget, OAuthError
-from gateway.oauth.access_token import AccessGrant
+from gateway.oauth.access_token import AccessGrant, new_token_id
 from gateway.oauth.errors import CodeReplayed
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
 from gateway.oauth.grants.openid import id_token_facts
@@ -107,11 +107,16 @@ class AuthorizationCodeGrant:
                 return _refused(error, facts)
         scopes = await _scopes(facts)
         refreshes = "refresh_token" in request.client.grant_types
-        family_id = uuid4() if refreshes else None
+        family_id, token_id = uuid4() if refreshes else None, new_token_id()
         access = AccessGrant(
-            str(user.id), request.client.client_id, scopes, request.form.many("resource") or code.audiences, session
+            str(user.id),
+            request.client.client_id,
+            scopes,
+            request.form.many("resource") or code.audiences,
+            session,
+            token_id=token_id,
         )
-        if not await store.authorization_codes.redeem(code, family_id=family_id, token_id=access.token_id):
+        if not await store.authorization_codes.redeem(code, family_id=family_id, token_id=token_id):
             return None
         await store.logout_notices.used_by(session.id, request.client.client_id)
         refresh_token = None

@@ -100,7 +100,7 @@ async def _redeem(store: TenantStore, request: GrantRequest, code: DeviceCode) -
         now=request.now,
     )
     issued = await issue_in(store, request, user, found, own)
-    return replace(issued, access=replace(issued.access, audiences=resources)) if resources else issued
+    return issued._replace(access=issued.access._replace(audiences=resources)) if resources else issued
 
 
 async def _checked(

@@ -1,16 +1,16 @@
 """What the pipeline asks of a grant, and what a grant gives back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from gateway.authn.password_attempt import Step
 from gateway.errors import OAuthError
 from gateway.form import Form
 from gateway.oauth.access_token import AccessGrant
-from tenants.audit_event import Details
+from tenants.audit_event import NO_DETAILS, Detail
 from tenants.clients import Client
 from tenants.issuers import Issuer
 from tenants.store import TenantStore
@@ -19,9 +19,10 @@ from tenants.visitor import Visitor
 
 Attempt = TypeVar("Attempt")
 
+_NO_CLAIMS: Final[Mapping[str, Any]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class GrantRequest:
+
+class GrantRequest(NamedTuple):
     """One call of the token endpoint, of a client that proved who it is. Tenant and client are as they were ``now``.
 
     ``binding`` is the thumbprint of the key that the caller proved to hold (RFC 9449): the pipeline binds the access
@@ -48,17 +49,15 @@ class GrantRequest:
         return self.issuer.tenant
 
 
-@dataclass(frozen=True, slots=True)
-class IdTokenFacts:
+class IdTokenFacts(NamedTuple):
     """What the ID token says beside the session: the user, the request's ``nonce``, and claims of the user."""
 
     user_id: UUID
     nonce: str | None = None
-    claims: Mapping[str, Any] = field(default_factory=dict)
+    claims: Mapping[str, Any] = _NO_CLAIMS
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """What the grant allows, for the pipeline to sign and to tell of. ``event`` is the audit event's type.
 
     ``id_token`` where ``openid`` was granted; ``access`` has a session then. ``issued_token_type`` is what an exchange
@@ -71,11 +70,10 @@ class Issued:
     refresh_token: str | None = None
     id_token: IdTokenFacts | None = None
     issued_token_type: str | None = None
-    details: Details = field(default_factory=dict)
+    details: Mapping[str, Detail] = NO_DETAILS
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """What the grant refuses. The pipeline tells of it and answers ``error``; what the grant wrote before (the end of
     a replayed family) is committed together with the event.
     """
