@@ -41,7 +41,7 @@ class Event(NamedTuple):  # of many fields, and made for each request: a frozen 
     method: str | None = None
     path: str | None = None
     status: int | None = None
-    count: int | None = None
+    count: int | None = None  # type: ignore[assignment]  # in place of a tuple's own, which nobody asks an event for
     details: Mapping[str, Detail] = NO_DETAILS
 
 

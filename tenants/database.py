@@ -5,22 +5,20 @@ migrations, ``yett_app`` serves tenants under row-level security, ``yett_system`
 (directory, snapshot, changes, audit sequencer).
 """
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import Engine, event, make_url, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
-from sqlalchemy.util.concurrency import greenlet_spawn
 
-from tenants.prepared import Connection
 from tenants.sqlite import BUSY_TIMEOUT_MS, DRIVER, SqliteConnection
+from tenants.transaction import transaction
+from tenants.write_line import WriteLine
 
 _STATEMENT_TIMEOUT_MS = 30_000
 _READING: Mapping[str, Any] = {"postgresql_readonly": True, "yett_read_only": True}
@@ -45,7 +43,7 @@ class Database:
         # A SQLite read transaction is a snapshot already.
         at_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         self._reading_all = {**_LONG, **_READING, **at_one_moment}
-        self._turn = asyncio.Lock()
+        self._line = WriteLine(app) if self.is_sqlite else None
 
     @classmethod
     def open(cls, url: str, system_url: str | None = None, *, pool_size: int = 8) -> "Database":
@@ -74,15 +72,13 @@ class Database:
         if self.system is not self.app:
             await self.system.dispose()
 
-    @asynccontextmanager
-    async def app_step(self, *, read_only: bool) -> AsyncIterator[AsyncConnection]:
-        """One transaction under row-level security; who it is for is the store's to say."""
+    def app_step(self, *, read_only: bool) -> AbstractAsyncContextManager[AsyncConnection]:
+        """One transaction under row-level security; who it is for is the store's to say. On SQLite those that write may
+        share one, in which each has what it wrote for itself (write_line.py).
+        """
         if read_only:
-            async with _transaction(self.app, _READING) as connection:
-                yield connection
-            return
-        async with self._turn_to_write(), _transaction(self.app, {}) as connection:
-            yield connection
+            return transaction(self.app, _READING)
+        return transaction(self.app, {}) if self._line is None else self._line.step()
 
     @asynccontextmanager
     async def system_step(self, *, in_thread: bool = True) -> AsyncIterator[AsyncConnection]:
@@ -90,34 +86,15 @@ class Database:
 
         ``in_thread`` where a statement may take long.
         """
-        async with self._turn_to_write(), _transaction(self.system, _LONG if in_thread else {}) as connection:
+        alone = nullcontext() if self._line is None else self._line.alone()
+        async with alone, transaction(self.system, _LONG if in_thread else {}) as connection:
             yield connection
 
     @asynccontextmanager
     async def system_snapshot(self) -> AsyncIterator[AsyncConnection]:
         """One read of all tenants at a single moment (rule 5: state and feed position belong together)."""
-        async with _transaction(self.system, self._reading_all) as connection:
+        async with transaction(self.system, self._reading_all) as connection:
             yield connection
-
-    @asynccontextmanager
-    async def _turn_to_write(self) -> AsyncIterator[None]:
-        """On SQLite, wait in line for the one place at which it writes.
-
-        Its own waiting is to sleep and look again, ever longer, so that the place stands empty and the unlucky starve
-        [measured: 8 writers at once, p99 180 ms and 645 steps/s; in line 32 ms and 810]. Other processes do meet it.
-        """
-        if not self.is_sqlite:
-            yield
-            return
-        try:
-            async with asyncio.timeout(BUSY_TIMEOUT_MS / 1000):
-                await self._turn.acquire()
-        except TimeoutError as error:
-            raise PoolTimeout("the database was busy writing for too long") from error
-        try:
-            yield
-        finally:
-            self._turn.release()
 
     async def check_roles(self) -> None:
         """Refuse a ``yett_app`` that row-level security does not bind, and a ``yett_system`` that it does (rule 1).
@@ -164,40 +141,6 @@ class Database:
                 f"The database role {row.name!r} of database_system_url stands under row-level security and would "
                 "see no tenant. Connect as yett_system; `yett migrate --create-roles` makes the three roles."
             )
-
-
-@asynccontextmanager
-async def _transaction(engine: AsyncEngine, options: Mapping[str, Any]) -> AsyncIterator[AsyncConnection]:
-    """One transaction on a connection of the pool, with these execution options.
-
-    In two of SQLAlchemy's greenlets, where its own way needs one for each of five calls: a login is three of these.
-    """
-    connection = await greenlet_spawn(_begun, engine.sync_engine, options)
-    try:
-        yield Connection(engine, connection)
-    except BaseException:
-        await asyncio.shield(asyncio.ensure_future(greenlet_spawn(connection.close)))  # which rolls back
-        raise
-    await greenlet_spawn(_committed, connection)
-
-
-def _begun(engine: Engine, options: Mapping[str, Any]) -> SyncConnection:
-    connection = engine.connect()
-    try:
-        if options:
-            connection = connection.execution_options(**options)
-        connection.begin()
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _committed(connection: SyncConnection) -> None:
-    try:
-        connection.commit()
-    finally:
-        connection.close()
 
 
 def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:

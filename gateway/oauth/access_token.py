@@ -17,8 +17,8 @@ class AccessGrant(NamedTuple):
     """What a token is to say: who (``session`` is None where a client acts for itself), for which APIs, how much.
 
     ``confirmation`` is the thumbprint of the key that it is bound to (RFC 9449 section 6.1), ``actor`` who acts for the
-    subject (RFC 8693 section 4.1). ``expires_at`` where it may not live as long as others, ``token_id`` where its ``jti``
-    has to be known before it is signed.
+    subject (RFC 8693 section 4.1). ``expires_at`` where it may not live as long as others, ``token_id`` where its
+    ``jti`` has to be known before it is signed.
     """
 
     subject: str
