@@ -15,18 +15,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.refresh import RefreshFacts
 from tenants import opaque
+from tenants.people_tables import totp_factors
 from tenants.sealing import MasterKeys
-from tenants.tables import refresh_families, refresh_tokens, sessions
+from tenants.sessions import Session
+from tenants.tables import refresh_families, refresh_tokens, sessions, users
+from tenants.users import User
 
 PREFIX: Final = "yrt_"
 
 
 def _find() -> Select[Any]:
     token, family, session, successor = refresh_tokens, refresh_families, sessions, refresh_tokens.alias("successor")
+    factors = select(totp_factors.c.id).where(
+        totp_factors.c.tenant_id == users.c.tenant_id,
+        totp_factors.c.user_id == users.c.id,
+        totp_factors.c.confirmed_at.is_not(None),
+    )
     return (
         select(
-            token,
-            family.c.session_id,
+            token.c.family_id,
+            token.c.expires_at,
+            token.c.consumed_at,
+            token.c.sealed_successor,
+            successor.c.consumed_at.label("successor_consumed_at"),
             family.c.client_id,
             family.c.scopes,
             family.c.audiences,
@@ -34,12 +45,27 @@ def _find() -> Select[Any]:
             family.c.expires_at.label("family_expires_at"),
             family.c.revoked_at,
             family.c.dpop_jkt,
-            session.c.user_id,
+            session.c.id.label("session_id"),
+            session.c.auth_time,
+            session.c.acr,
+            session.c.amr,
+            session.c.expires_at.label("session_expires_at"),
             session.c.ended_at,
-            successor.c.consumed_at.label("successor_consumed_at"),
+            session.c.factor_waived,
+            session.c.client_id.label("session_client_id"),
+            users.c.id.label("user_id"),
+            users.c.name,
+            users.c.name_key,
+            users.c.active,
+            users.c.created_at,
+            users.c.email,
+            users.c.email_verified,
+            factors.exists().label("has_factor"),
         )
+        .select_from(token)
         .join(family, (family.c.tenant_id == token.c.tenant_id) & (family.c.id == token.c.family_id))
         .join(session, (session.c.tenant_id == family.c.tenant_id) & (session.c.id == family.c.session_id))
+        .join(users, (users.c.tenant_id == session.c.tenant_id) & (users.c.id == session.c.user_id))
         .outerjoin(
             successor,
             (successor.c.tenant_id == token.c.tenant_id) & (successor.c.digest == token.c.successor_digest),
@@ -77,13 +103,15 @@ _REVOKE_OF_CLIENT = update(refresh_families).where(
 class RefreshToken:
     """A stored token with what it descends from; ``facts`` is what the decision reads.
 
+    Of ``session`` it is not known where it comes from. ``has_factor``: its user has a confirmed authenticator.
     ``id_token_claims`` are those that the authorization request wanted in ID tokens, by name.
     """
 
     digest: bytes
     family_id: UUID
-    session_id: UUID
-    user_id: UUID
+    session: Session
+    user: User
+    has_factor: bool
     audiences: tuple[str, ...]
     facts: RefreshFacts
     sealed_successor: bytes | None
@@ -136,7 +164,7 @@ class RefreshTokens:
         return token
 
     async def find(self, unverified_token: str) -> RefreshToken | None:
-        """The stored token that this string is, spent or not."""
+        """The stored token that this string is, spent or not, with whose it is."""
         digest = opaque.digest(unverified_token)
         row = (await self._connection.execute(_FIND, self._is(digest))).one_or_none()
         if row is None:
@@ -153,11 +181,23 @@ class RefreshTokens:
             successor_consumed=row.successor_consumed_at is not None,
             bound_to=row.dpop_jkt,
         )
+        session = Session(
+            row.session_id,
+            row.user_id,
+            row.auth_time,
+            row.acr,
+            frozenset(row.amr),
+            row.session_expires_at,
+            row.ended_at,
+            factor_waived=row.factor_waived,
+            client_id=row.session_client_id,
+        )
         return RefreshToken(
             digest,
             row.family_id,
-            row.session_id,
-            row.user_id,
+            session,
+            User(row.user_id, row.name, row.name_key, row.active, row.created_at, row.email, row.email_verified),
+            row.has_factor,
             tuple(row.audiences),
             facts,
             row.sealed_successor,

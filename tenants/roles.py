@@ -5,7 +5,7 @@ A role may hold scopes of OpenID Connect too. That changes nothing: every user h
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select
@@ -18,11 +18,21 @@ from tenants.tables import roles, user_roles
 
 _OF_USER = user_roles.c.tenant_id == bindparam("p_tenant_id"), user_roles.c.user_id == bindparam("p_user_id")
 _NAMES = select(user_roles.c.role).where(*_OF_USER).order_by(user_roles.c.role)
-_SCOPES = (
-    select(roles.c.scopes)
+_HELD = (
+    select(roles.c.name, roles.c.scopes)
     .join(user_roles, (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name))
     .where(*_OF_USER)
 )
+
+
+class Held(NamedTuple):
+    """What a user has of roles: their names, and the union of their scopes."""
+
+    roles: frozenset[str] = frozenset()
+    scopes: frozenset[str] = frozenset()
+
+
+NOTHING_HELD: Final = Held()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +113,13 @@ class Roles:
 
     async def scopes_of(self, user_id: UUID) -> frozenset[str]:
         """The union of the user's roles."""
-        found: frozenset[str] = frozenset()
-        for scopes in (await self._connection.execute(_SCOPES, self._of(user_id))).scalars():
-            found |= frozenset(scopes)
-        return found
+        return (await self.held_by(user_id)).scopes
+
+    async def held_by(self, user_id: UUID) -> Held:
+        """The names of a user's roles, and what these give."""
+        rows = (await self._connection.execute(_HELD, self._of(user_id))).all()
+        scopes = frozenset(scope for row in rows for scope in row.scopes)
+        return Held(frozenset(row.name for row in rows), scopes)
 
     def _of(self, user_id: UUID) -> dict[str, Any]:
         return {"p_tenant_id": self._tenant_id, "p_user_id": user_id}

@@ -6,8 +6,8 @@ names ``tenant_id`` as well, so that two independent locks would have to fail.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 from sqlalchemy import text
@@ -53,40 +53,147 @@ Clock = Callable[[], datetime]
 _ENTER = text("SELECT set_config('yett.tenant', :tenant, true)")
 
 
-@dataclass(frozen=True, slots=True)
 class TenantStore:
-    """A tenant's data inside one open transaction. It knows one tenant; no method takes another's id."""
+    """A tenant's data inside one open transaction. It knows one tenant; no method takes another's id.
 
-    settings: Settings
-    users: Users
-    credentials: Credentials
-    roles: Roles
-    clients: Clients
-    keys: Keys
-    sessions: Sessions
-    refresh_tokens: RefreshTokens
-    revocations: Revocations
-    audit: AuditOutbox
-    activity: Activity
-    logos: Logos
-    factors: Factors
-    recovery_codes: RecoveryCodes
-    logins: Logins
-    devices: Devices
-    throttles: Throttles
-    mail_links: MailLinks
-    mail_outbox: MailOutbox
-    imports: UserImports
-    authorization_requests: AuthorizationRequests
-    begun_requests: BegunRequests
-    authorization_codes: AuthorizationCodes
-    device_codes: DeviceCodes
-    consents: Consents
-    seen_ids: SeenIds
-    registration_tokens: RegistrationTokens
-    logout_notices: LogoutNotices
-    former_issuers: FormerIssuers
-    api_keys: ApiKeys
+    Each part is made when it is asked for first: there are thirty, and a step needs a few of them.
+    """
+
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        tenant_id: UUID,
+        changes: ChangeWriter,
+        master_keys: MasterKeys,
+        stand_ins: StandIns,
+        now: datetime,
+    ) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        self._changes = changes
+        self._master_keys = master_keys
+        self._stand_ins = stand_ins
+        self._now = now
+
+    @cached_property
+    def settings(self) -> Settings:
+        return Settings(self._connection, self._tenant_id, self._changes, self._now)
+
+    @cached_property
+    def users(self) -> Users:
+        return Users(self._connection, self._tenant_id, self.revocations, self.logout_notices, self._now)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        return Credentials(self._connection, self._tenant_id, self._now, self._stand_ins)
+
+    @cached_property
+    def roles(self) -> Roles:
+        return Roles(self._connection, self._tenant_id)
+
+    @cached_property
+    def clients(self) -> Clients:
+        return Clients(self._connection, self._tenant_id, self._changes, self.revocations, self._now)
+
+    @cached_property
+    def keys(self) -> Keys:
+        return Keys(self._connection, self._tenant_id, self._changes, self._master_keys, self._now)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        return Sessions(self._connection, self._tenant_id, self.revocations, self.logout_notices, self._now)
+
+    @cached_property
+    def refresh_tokens(self) -> RefreshTokens:
+        return RefreshTokens(self._connection, self._tenant_id, self._master_keys, self._now)
+
+    @cached_property
+    def revocations(self) -> Revocations:
+        return Revocations(self._connection, self._tenant_id, self._changes, self._now)
+
+    @cached_property
+    def audit(self) -> AuditOutbox:
+        return AuditOutbox(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def activity(self) -> Activity:
+        return Activity(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def logos(self) -> Logos:
+        return Logos(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def factors(self) -> Factors:
+        return Factors(self._connection, self._tenant_id, self._master_keys, self._now)
+
+    @cached_property
+    def recovery_codes(self) -> RecoveryCodes:
+        return RecoveryCodes(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def logins(self) -> Logins:
+        return Logins(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def devices(self) -> Devices:
+        return Devices(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def throttles(self) -> Throttles:
+        return Throttles(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def mail_links(self) -> MailLinks:
+        return MailLinks(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def mail_outbox(self) -> MailOutbox:
+        return MailOutbox(self._connection, self._tenant_id, self._master_keys, self._now)
+
+    @cached_property
+    def imports(self) -> UserImports:
+        return UserImports(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def authorization_requests(self) -> AuthorizationRequests:
+        return AuthorizationRequests(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def begun_requests(self) -> BegunRequests:
+        return BegunRequests(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def authorization_codes(self) -> AuthorizationCodes:
+        return AuthorizationCodes(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def device_codes(self) -> DeviceCodes:
+        return DeviceCodes(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def consents(self) -> Consents:
+        return Consents(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def seen_ids(self) -> SeenIds:
+        return SeenIds(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def registration_tokens(self) -> RegistrationTokens:
+        return RegistrationTokens(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def logout_notices(self) -> LogoutNotices:
+        return LogoutNotices(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def former_issuers(self) -> FormerIssuers:
+        return FormerIssuers(self._connection, self._tenant_id, self._changes, self._now)
+
+    @cached_property
+    def api_keys(self) -> ApiKeys:
+        return ApiKeys(self._connection, self._tenant_id, self._changes, self._now)
 
 
 class Store:
@@ -107,46 +214,9 @@ class Store:
         async with self._database.app_step(read_only=read_only) as connection:
             await self._enter(connection, tenant_id)
             changes = ChangeWriter(connection, tenant_id, locked=not self._database.is_sqlite)
-            yield self._bind(connection, tenant_id, changes)
+            yield TenantStore(connection, tenant_id, changes, self._master_keys, self._stand_ins, self._clock())
             await changes.flush(self._clock())
 
     async def _enter(self, connection: AsyncConnection, tenant_id: UUID) -> None:
         if not self._database.is_sqlite:
             await connection.execute(_ENTER, {"tenant": str(tenant_id)})
-
-    def _bind(self, connection: AsyncConnection, tenant_id: UUID, changes: ChangeWriter) -> TenantStore:
-        now = self._clock()
-        revocations = Revocations(connection, tenant_id, changes, now)
-        logout_notices = LogoutNotices(connection, tenant_id, now)
-        return TenantStore(
-            settings=Settings(connection, tenant_id, changes, now),
-            users=Users(connection, tenant_id, revocations, logout_notices, now),
-            credentials=Credentials(connection, tenant_id, now, self._stand_ins),
-            roles=Roles(connection, tenant_id),
-            clients=Clients(connection, tenant_id, changes, revocations, now),
-            keys=Keys(connection, tenant_id, changes, self._master_keys, now),
-            sessions=Sessions(connection, tenant_id, revocations, logout_notices, now),
-            refresh_tokens=RefreshTokens(connection, tenant_id, self._master_keys, now),
-            revocations=revocations,
-            audit=AuditOutbox(connection, tenant_id, now),
-            activity=Activity(connection, tenant_id, now),
-            logos=Logos(connection, tenant_id, now),
-            factors=Factors(connection, tenant_id, self._master_keys, now),
-            recovery_codes=RecoveryCodes(connection, tenant_id, now),
-            logins=Logins(connection, tenant_id, now),
-            devices=Devices(connection, tenant_id, now),
-            throttles=Throttles(connection, tenant_id, now),
-            mail_links=MailLinks(connection, tenant_id, now),
-            mail_outbox=MailOutbox(connection, tenant_id, self._master_keys, now),
-            imports=UserImports(connection, tenant_id, now),
-            authorization_requests=AuthorizationRequests(connection, tenant_id, now),
-            begun_requests=BegunRequests(connection, tenant_id, now),
-            authorization_codes=AuthorizationCodes(connection, tenant_id, now),
-            device_codes=DeviceCodes(connection, tenant_id, now),
-            consents=Consents(connection, tenant_id, now),
-            seen_ids=SeenIds(connection, tenant_id, now),
-            registration_tokens=RegistrationTokens(connection, tenant_id, now),
-            logout_notices=logout_notices,
-            former_issuers=FormerIssuers(connection, tenant_id, changes, now),
-            api_keys=ApiKeys(connection, tenant_id, changes, now),
-        )

@@ -47,12 +47,19 @@ async def factor_facts(
 async def session_facts(store: TenantStore, tenant: Tenant, user: User, session: Session) -> SessionFacts:
     """What is asked of this user, beside what the session has."""
     roles = frozenset(await store.roles.of_user(user.id))
+    return session_facts_of(tenant, user, session, roles=roles, has_factor=await store.factors.has_any(user.id))
+
+
+def session_facts_of(
+    tenant: Tenant, user: User, session: Session, *, roles: frozenset[str], has_factor: bool
+) -> SessionFacts:
+    """The same, of what was read already."""
     return SessionFacts(
         acr=session.acr,
         amr=session.amr,
         auth_time=session.auth_time,
         factor_waived=session.factor_waived,
-        has_factor=await store.factors.has_any(user.id),
+        has_factor=has_factor,
         rule=tenant.people.rule_for(roles, made_at=user.created_at),
     )
 

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse
 
 from gateway.audit import Observation
 from gateway.authn.bearer import InvalidToken
-from gateway.authn.completion import session_facts
+from gateway.authn.completion import session_facts_of
 from gateway.errors import InvalidClient
 from gateway.oauth.client_auth import ClientAuth, Recognised
 from gateway.oauth.endpoint import Call
@@ -117,11 +117,12 @@ class Introspection:
 async def _earns(store: TenantStore, found: Recognised, token: RefreshToken) -> Mapping[str, Any] | Deny:
     """What the token would be good for if it were spent now: a refresh asks the same, in the same order."""
     tenant, client = found.issuer.tenant, found.client
+    user, session, held = token.user, token.session, await store.roles.held_by(token.user.id)
     decision = refresh.decide(
         token.facts,
         client_id=client.client_id,
         asked=None,
-        permitted=client.scopes & scopes.of_user(await store.roles.scopes_of(token.user_id)),
+        permitted=client.scopes & scopes.of_user(held.scopes),
         now=found.now,
         grace=_NO_GRACE,
         shown=token.facts.bound_to,
@@ -135,11 +136,10 @@ async def _earns(store: TenantStore, found: Recognised, token: RefreshToken) -> 
             pass
         case _:
             assert_never(decision)
-    user = await store.users.get(token.user_id)
-    session = await store.sessions.get(token.session_id)
-    if user is None or session is None or not user.active:
+    if not user.active:
         return Deny("user_disabled")
-    match login.may_go_on(await session_facts(store, tenant, user, session), found.now):
+    facts = session_facts_of(tenant, user, session, roles=held.roles, has_factor=token.has_factor)
+    match login.may_go_on(facts, found.now):
         case Deny(reason):
             return Deny(reason)
         case Allow():

@@ -22,7 +22,7 @@ from tenants import refresh_tokens
 from tenants.audit_event import Event
 from tenants.refresh_tokens import RefreshToken
 from tenants.revocations import of_grant
-from tenants.store import Store, TenantStore
+from tenants.store import Store
 
 _EVENT = "token.revoked"
 
@@ -92,27 +92,25 @@ class Revocation:
                 return Deny("token_foreign")
             if not await store.refresh_tokens.revoke_family(token.family_id):
                 return None  # it was done before: no second event, and nothing of what was granted since is touched
-            session = await store.sessions.get(token.session_id)
-            await store.audit.add(await _family_event(store, call, found, token))
-            if session is not None and session.client_id == client_id:
-                await store.sessions.end(session.id)  # it was made for this grant, so nothing else goes with it
+            await store.audit.add(_family_event(call, found, token))
+            if token.session.client_id == client_id:
+                await store.sessions.end(token.session.id)  # it was made for this grant, so nothing else goes with it
                 return None
         # In a step of its own, whose time is later than any at which a refresh can have found the family alive: what
         # such a refresh was given is older than this. The session itself goes on; other clients have a part in it.
         async with step(self._store, call.tenant.id) as store:
-            await store.revocations.revoke("grant", of_grant(token.session_id, client_id))
+            await store.revocations.revoke("grant", of_grant(token.session.id, client_id))
         return None
 
 
-async def _family_event(store: TenantStore, call: Call, found: Recognised, token: RefreshToken) -> Event:
-    user = await store.users.get(token.user_id)
+def _family_event(call: Call, found: Recognised, token: RefreshToken) -> Event:
     return _event(
         call,
         found,
         kind="refresh_token",
-        subject=str(token.user_id),
-        user_name=None if user is None else user.name,
-        session_id=str(token.session_id),
+        subject=str(token.user.id),
+        user_name=token.user.name,
+        session_id=str(token.session.id),
     )
 
 

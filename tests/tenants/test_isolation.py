@@ -7,8 +7,9 @@ import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, get_type_hints
 from uuid import UUID, uuid4
 
 import pyotp
@@ -41,6 +42,7 @@ from tenants.provider import ProviderPolicy
 from tenants.provider_tables import logout_notices
 from tenants.refresh_tokens import RefreshToken
 from tenants.registration_tokens import RegistrationToken
+from tenants.roles import NOTHING_HELD
 from tenants.sealing import Unsealable
 from tenants.sessions import Session
 from tenants.store import Store, TenantStore
@@ -247,6 +249,11 @@ async def nothing(answer: Awaitable[Any]) -> Any:
     return found
 
 
+async def nothing_held(answer: Awaitable[Any]) -> Any:
+    """Somebody of whom nobody here knows a role."""
+    assert await answer == NOTHING_HELD
+
+
 async def new_to_me(answer: Awaitable[Any]) -> Any:
     """What another tenant has seen is not seen here."""
     assert await answer is True
@@ -300,6 +307,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "roles.assign": (lambda my, their: my.roles.assign(their.user_id, "reader"), refused(NotFound)),
     "roles.withdraw": (lambda my, their: my.roles.withdraw(their.user_id, "reader"), unaware),
     "roles.of_user": (lambda my, their: my.roles.of_user(their.user_id), nothing),
+    "roles.held_by": (lambda my, their: my.roles.held_by(their.user_id), nothing_held),
     "roles.scopes_of": (lambda my, their: my.roles.scopes_of(their.user_id), nothing),
     "clients.create": (lambda my, _: my.clients.create(an_app()), refused(AlreadyExists)),
     "clients.get": (lambda my, _: my.clients.get("only-theirs"), nothing),
@@ -583,7 +591,8 @@ async def successor(my: TenantStore, token: RefreshToken) -> str:
 
 
 def methods_of_the_store() -> set[str]:
-    repositories = {entry.name: entry.type for entry in dataclasses.fields(TenantStore)}
+    parts = {name: part for name, part in vars(TenantStore).items() if isinstance(part, cached_property)}
+    repositories = {name: get_type_hints(part.func)["return"] for name, part in parts.items()}
     return {
         f"{name}.{method}"
         for name, repository in repositories.items()

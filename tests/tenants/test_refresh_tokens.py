@@ -1,10 +1,11 @@
 """Refresh tokens: each is good for one successor, whoever asks at the same time."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import pyotp
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -16,6 +17,7 @@ from tenants.database import Database
 from tenants.refresh_tokens import RefreshToken
 from tenants.sessions import Session
 from tenants.store import Store
+from tenants.visitor import UNKNOWN
 from tests.conftest import Clock
 from tests.tenants.conftest import API, Household, dump
 
@@ -64,11 +66,28 @@ def decide(token: RefreshToken, clock: Clock) -> refresh.RefreshDecision:
 async def test_a_token_is_found_with_what_it_descends_from(store: Store, family: Family, clock: Clock) -> None:
     assert family.token.startswith("yrt_")
     found = await find(store, family, family.token)
-    assert (found.session_id, found.user_id) == (family.session.id, family.household.user_id)
+    assert (found.session.id, found.user.id) == (family.session.id, family.household.user_id)
     assert found.audiences == (API, "urn:x:y")
     assert (found.facts.client_id, found.facts.granted) == ("app", SCOPES)
     assert (found.facts.idle_expires_at, found.facts.family_expires_at) == (clock() + IDLE, clock() + ABSOLUTE)
     assert decide(found, clock) == Rotate(SCOPES)
+
+
+async def test_a_token_is_found_with_whose_it_is(store: Store, family: Family, clock: Clock) -> None:
+    user_id, tenant_id = family.household.user_id, family.household.tenant.id
+    found = await find(store, family, family.token)
+    async with store.for_tenant(tenant_id) as mine:
+        assert found.user == await mine.users.get(user_id)
+        whole = await mine.sessions.get(family.session.id)
+        assert whole is not None
+        assert found.session == replace(whole, visitor=UNKNOWN, created_at=None, seen_at=None)
+        enrolment = await mine.factors.enrol(user_id, name="phone", issuer_name="Acme", account="alice")
+    assert not found.has_factor
+    assert not (await find(store, family, family.token)).has_factor, "it was not confirmed"
+    async with store.for_tenant(tenant_id) as mine:
+        code = pyotp.TOTP(enrolment.secret).at(clock())
+        assert await mine.factors.confirm(user_id, enrolment.factor_id, code)
+    assert (await find(store, family, family.token)).has_factor
 
 
 @pytest.mark.parametrize("alter", [str.upper, lambda t: t[:-1], lambda t: t + "=", lambda t: "ycs_" + t[4:]])

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gateway.authn.completion import session_facts
+from gateway.authn.completion import session_facts_of
 from gateway.authn.password_attempt import Step
 from gateway.errors import InvalidGrant, InvalidScope, InvalidTarget, OAuthError
 from gateway.oauth.access_token import AccessGrant
@@ -14,9 +14,9 @@ from policies.decision import Allow, Deny
 from policies.scope import of_user
 from tenants.refresh_tokens import RefreshToken
 from tenants.revocations import of_grant
+from tenants.roles import NOTHING_HELD, Held
 from tenants.sessions import Session
 from tenants.store import TenantStore
-from tenants.users import User
 
 _EVENT = "token.refreshed"
 _REFUSED = "token.refused"
@@ -28,9 +28,7 @@ class RefreshAttempt:
 
     unverified_token: str = field(repr=False)
     token: RefreshToken | None
-    user: User | None
-    session: Session | None = None
-    user_scopes: frozenset[str] = frozenset()
+    held: Held = NOTHING_HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,8 @@ class RefreshTokenGrant:
         unverified_token = request.form.required("refresh_token")
         token = await store.refresh_tokens.find(unverified_token)
         if token is None:
-            return RefreshAttempt(unverified_token, None, None)
-        user = await store.users.get(token.user_id)
-        session = await store.sessions.get(token.session_id)
-        return RefreshAttempt(unverified_token, token, user, session, await store.roles.scopes_of(token.user_id))
+            return RefreshAttempt(unverified_token, None)
+        return RefreshAttempt(unverified_token, token, await store.roles.held_by(token.user.id))
 
     async def prove(self, attempt: RefreshAttempt, step: Step) -> RefreshAttempt:  # noqa: ARG002 - the protocol's
         """Nothing is slow here."""
@@ -75,42 +71,46 @@ class RefreshTokenGrant:
         self, store: TenantStore, request: GrantRequest, attempt: RefreshAttempt
     ) -> Issued | Refused | None:
         """None where another request has spent it since it was loaded."""
-        token, user, session = attempt.token, attempt.user, attempt.session
-        if token is None or user is None or session is None:
+        token = attempt.token
+        if token is None:
             # Nobody's, so anybody can make any number of these: observed and counted, not an event each.
             raise InvalidGrant(reason="refresh_token_unknown")
+        user, session = token.user, token.session
         if not user.active:
-            return _refuse(InvalidGrant(reason="user_disabled"), token, user)
+            return _refuse(InvalidGrant(reason="user_disabled"), token)
         audiences = request.form.many("resource") or token.audiences
         decision = refresh.decide(
             token.facts,
             client_id=request.client.client_id,
             asked=request.form.optional("scope"),
-            permitted=request.client.scopes & of_user(attempt.user_scopes),
+            permitted=request.client.scopes & of_user(attempt.held.scopes),
             now=request.now,
             grace=request.tenant.lifetimes.refresh_grace,
             shown=request.binding,
         )
         if isinstance(decision, refresh.Rotate | refresh.ReplaySuccessor):  # it is this client's, and good
             if not set(audiences) <= set(token.audiences) & set(request.client.audiences):
-                return _refuse(InvalidTarget(reason="resource_not_granted"), token, user)
-            match login.may_go_on(await session_facts(store, request.tenant, user, session), request.now):
+                return _refuse(InvalidTarget(reason="resource_not_granted"), token)
+            facts = session_facts_of(
+                request.tenant, user, session, roles=attempt.held.roles, has_factor=token.has_factor
+            )
+            match login.may_go_on(facts, request.now):
                 case Deny(reason):
-                    return _refuse(InvalidGrant(reason=reason), token, user)
+                    return _refuse(InvalidGrant(reason=reason), token)
                 case Allow():
                     pass
             if not await _consent_stands(store, request, session, scopes=decision.scopes, audiences=audiences):
-                return _refuse(InvalidGrant(reason="consent_withdrawn"), token, user)
+                return _refuse(InvalidGrant(reason="consent_withdrawn"), token)
         match decision:
             case Deny("invalid_scope"):
-                return _refuse(InvalidScope(reason="scope_not_granted"), token, user)
+                return _refuse(InvalidScope(reason="scope_not_granted"), token)
             case Deny("dpop_proof_missing" as reason):
-                return _refuse(InvalidDpopProof(reason=reason), token, user)
+                return _refuse(InvalidDpopProof(reason=reason), token)
             case Deny(reason):
-                return _refuse(InvalidGrant(reason=reason), token, user)
+                return _refuse(InvalidGrant(reason=reason), token)
             case refresh.Reuse():
-                await _end(store, token, session)
-                return _refuse(InvalidGrant(reason="refresh_token_reused"), token, user)
+                await _end(store, token)
+                return _refuse(InvalidGrant(reason="refresh_token_reused"), token)
             case refresh.ReplaySuccessor(scopes):
                 successor = store.refresh_tokens.successor(token)
             case refresh.Rotate(scopes):
@@ -137,10 +137,11 @@ async def _consent_stands(
     return consent is not None and authorization.agreed(consent.scopes_at, scopes=scopes, audiences=audiences)
 
 
-async def _end(store: TenantStore, token: RefreshToken, session: Session) -> None:
+async def _end(store: TenantStore, token: RefreshToken) -> None:
     """Of a token in two hands: all that came of it. A session that was begun for this client goes with it; in a
     browser's, other clients and the person themselves have a part, and go on.
     """
+    session = token.session
     await store.refresh_tokens.revoke_family(token.family_id)
     if session.client_id == token.facts.client_id:
         await store.sessions.end(session.id)
@@ -148,5 +149,6 @@ async def _end(store: TenantStore, token: RefreshToken, session: Session) -> Non
         await store.revocations.revoke("grant", of_grant(session.id, token.facts.client_id))
 
 
-def _refuse(error: OAuthError, token: RefreshToken, user: User) -> Refused:
-    return Refused(error, _REFUSED, subject=str(user.id), user_name=user.name, session_id=str(token.session_id))
+def _refuse(error: OAuthError, token: RefreshToken) -> Refused:
+    user, session_id = token.user, str(token.session.id)
+    return Refused(error, _REFUSED, subject=str(user.id), user_name=user.name, session_id=session_id)
