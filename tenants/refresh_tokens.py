@@ -4,27 +4,36 @@ Owns the rows and the one conditional UPDATE that spends a token. What a present
 ``policies.refresh``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import Select, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.refresh import RefreshFacts
 from tenants import opaque
 from tenants.people_tables import totp_factors
+from tenants.roles import Held, held_of
+from tenants.schema import Json
 from tenants.sealing import MasterKeys
 from tenants.sessions import Session
-from tenants.tables import refresh_families, refresh_tokens, sessions, users
+from tenants.tables import refresh_families, refresh_tokens, roles, sessions, user_roles, users
 from tenants.users import User
 
 PREFIX: Final = "yrt_"
 
 
-def _find() -> Select[Any]:
+def _roles(pairs: ColumnElement[Any]) -> ScalarSelect[Any]:
+    """What the user holds, as one JSON array of ``pairs`` of a role's name and its scopes."""
+    held = (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name)
+    of_user = user_roles.c.tenant_id == users.c.tenant_id, user_roles.c.user_id == users.c.id
+    return select(pairs).select_from(user_roles.join(roles, held)).where(*of_user).scalar_subquery()
+
+
+def _find(pairs: ColumnElement[Any]) -> Select[Any]:
     token, family, session, successor = refresh_tokens, refresh_families, sessions, refresh_tokens.alias("successor")
     factors = select(totp_factors.c.id).where(
         totp_factors.c.tenant_id == users.c.tenant_id,
@@ -61,6 +70,7 @@ def _find() -> Select[Any]:
             users.c.email,
             users.c.email_verified,
             factors.exists().label("has_factor"),
+            _roles(pairs).label("held"),
         )
         .select_from(token)
         .join(family, (family.c.tenant_id == token.c.tenant_id) & (family.c.id == token.c.family_id))
@@ -74,7 +84,12 @@ def _find() -> Select[Any]:
     )
 
 
-_FIND = _find()
+_FIND: Mapping[str, Select[Any]] = {
+    "sqlite": _find(
+        func.json_group_array(func.json_array(roles.c.name, func.json(roles.c.scopes)), type_=Json),
+    ),
+    "postgresql": _find(func.jsonb_agg(func.jsonb_build_array(roles.c.name, roles.c.scopes), type_=Json)),
+}
 _INSERT = insert(refresh_tokens)
 _INSERT_FAMILY = insert(refresh_families)
 _SPEND = update(refresh_tokens).where(
@@ -103,7 +118,8 @@ _REVOKE_OF_CLIENT = update(refresh_families).where(
 class RefreshToken:
     """A stored token with what it descends from; ``facts`` is what the decision reads.
 
-    Of ``session`` it is not known where it comes from. ``has_factor``: its user has a confirmed authenticator.
+    Of ``session`` it is not known where it comes from. ``has_factor``: its user has a confirmed authenticator; ``held``
+    are the user's roles.
     ``id_token_claims`` are those that the authorization request wanted in ID tokens, by name.
     """
 
@@ -112,6 +128,7 @@ class RefreshToken:
     session: Session
     user: User
     has_factor: bool
+    held: Held
     audiences: tuple[str, ...]
     facts: RefreshFacts
     sealed_successor: bytes | None
@@ -166,7 +183,7 @@ class RefreshTokens:
     async def find(self, unverified_token: str) -> RefreshToken | None:
         """The stored token that this string is, spent or not, with whose it is."""
         digest = opaque.digest(unverified_token)
-        row = (await self._connection.execute(_FIND, self._is(digest))).one_or_none()
+        row = (await self._connection.execute(_FIND[self._connection.dialect.name], self._is(digest))).one_or_none()
         if row is None:
             return None
         facts = RefreshFacts(
@@ -198,6 +215,7 @@ class RefreshTokens:
             session,
             User(row.user_id, row.name, row.name_key, row.active, row.created_at, row.email, row.email_verified),
             row.has_factor,
+            held_of(row.held or ()),  # PostgreSQL makes no array of nothing
             tuple(row.audiences),
             facts,
             row.sealed_successor,

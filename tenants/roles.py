@@ -3,9 +3,9 @@
 A role may hold scopes of OpenID Connect too. That changes nothing: every user has those (``policies.scope.of_user``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import bindparam, delete, insert, select
@@ -18,8 +18,8 @@ from tenants.tables import roles, user_roles
 
 _OF_USER = user_roles.c.tenant_id == bindparam("p_tenant_id"), user_roles.c.user_id == bindparam("p_user_id")
 _NAMES = select(user_roles.c.role).where(*_OF_USER).order_by(user_roles.c.role)
-_HELD = (
-    select(roles.c.name, roles.c.scopes)
+_SCOPES = (
+    select(roles.c.scopes)
     .join(user_roles, (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name))
     .where(*_OF_USER)
 )
@@ -28,11 +28,13 @@ _HELD = (
 class Held(NamedTuple):
     """What a user has of roles: their names, and the union of their scopes."""
 
-    roles: frozenset[str] = frozenset()
-    scopes: frozenset[str] = frozenset()
+    roles: frozenset[str]
+    scopes: frozenset[str]
 
 
-NOTHING_HELD: Final = Held()
+def held_of(pairs: Collection[tuple[str, Iterable[str]]]) -> Held:
+    """Of roles' names and scopes."""
+    return Held(frozenset(name for name, _ in pairs), frozenset(scope for _, scopes in pairs for scope in scopes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +115,10 @@ class Roles:
 
     async def scopes_of(self, user_id: UUID) -> frozenset[str]:
         """The union of the user's roles."""
-        return (await self.held_by(user_id)).scopes
-
-    async def held_by(self, user_id: UUID) -> Held:
-        """The names of a user's roles, and what these give."""
-        rows = (await self._connection.execute(_HELD, self._of(user_id))).all()
-        scopes = frozenset(scope for row in rows for scope in row.scopes)
-        return Held(frozenset(row.name for row in rows), scopes)
+        found: frozenset[str] = frozenset()
+        for scopes in (await self._connection.execute(_SCOPES, self._of(user_id))).scalars():
+            found |= frozenset(scopes)
+        return found
 
     def _of(self, user_id: UUID) -> dict[str, Any]:
         return {"p_tenant_id": self._tenant_id, "p_user_id": user_id}

@@ -30,7 +30,7 @@ from policies.principal import Principal
 from policies.token_holder import may_hold
 from tenants import refresh_tokens
 from tenants.refresh_tokens import RefreshToken
-from tenants.store import Store, TenantStore
+from tenants.store import Store
 
 SIGNED_TYPE: Final = "token-introspection+jwt"
 _SIGNED_MEDIA_TYPE: Final = f"application/{SIGNED_TYPE}"
@@ -109,20 +109,18 @@ class Introspection:
     async def _refresh_token(self, found: Recognised, unverified_token: str) -> Mapping[str, Any] | Deny:
         async with step(self._store, found.issuer.tenant.id, read_only=True) as store:
             token = await store.refresh_tokens.find(unverified_token)
-            if token is None:
-                return Deny("refresh_token_unknown")
-            return await _earns(store, found, token)
+        return Deny("refresh_token_unknown") if token is None else _earns(found, token)
 
 
-async def _earns(store: TenantStore, found: Recognised, token: RefreshToken) -> Mapping[str, Any] | Deny:
+def _earns(found: Recognised, token: RefreshToken) -> Mapping[str, Any] | Deny:
     """What the token would be good for if it were spent now: a refresh asks the same, in the same order."""
     tenant, client = found.issuer.tenant, found.client
-    user, session, held = token.user, token.session, await store.roles.held_by(token.user.id)
+    user, session = token.user, token.session
     decision = refresh.decide(
         token.facts,
         client_id=client.client_id,
         asked=None,
-        permitted=client.scopes & scopes.of_user(held.scopes),
+        permitted=client.scopes & scopes.of_user(token.held.scopes),
         now=found.now,
         grace=_NO_GRACE,
         shown=token.facts.bound_to,
@@ -138,7 +136,7 @@ async def _earns(store: TenantStore, found: Recognised, token: RefreshToken) -> 
             assert_never(decision)
     if not user.active:
         return Deny("user_disabled")
-    facts = session_facts_of(tenant, user, session, roles=held.roles, has_factor=token.has_factor)
+    facts = session_facts_of(tenant, user, session, roles=token.held.roles, has_factor=token.has_factor)
     match login.may_go_on(facts, found.now):
         case Deny(reason):
             return Deny(reason)

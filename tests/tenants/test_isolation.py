@@ -42,7 +42,6 @@ from tenants.provider import ProviderPolicy
 from tenants.provider_tables import logout_notices
 from tenants.refresh_tokens import RefreshToken
 from tenants.registration_tokens import RegistrationToken
-from tenants.roles import NOTHING_HELD
 from tenants.sealing import Unsealable
 from tenants.sessions import Session
 from tenants.store import Store, TenantStore
@@ -249,11 +248,6 @@ async def nothing(answer: Awaitable[Any]) -> Any:
     return found
 
 
-async def nothing_held(answer: Awaitable[Any]) -> Any:
-    """Somebody of whom nobody here knows a role."""
-    assert await answer == NOTHING_HELD
-
-
 async def new_to_me(answer: Awaitable[Any]) -> Any:
     """What another tenant has seen is not seen here."""
     assert await answer is True
@@ -307,7 +301,6 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "roles.assign": (lambda my, their: my.roles.assign(their.user_id, "reader"), refused(NotFound)),
     "roles.withdraw": (lambda my, their: my.roles.withdraw(their.user_id, "reader"), unaware),
     "roles.of_user": (lambda my, their: my.roles.of_user(their.user_id), nothing),
-    "roles.held_by": (lambda my, their: my.roles.held_by(their.user_id), nothing_held),
     "roles.scopes_of": (lambda my, their: my.roles.scopes_of(their.user_id), nothing),
     "clients.create": (lambda my, _: my.clients.create(an_app()), refused(AlreadyExists)),
     "clients.get": (lambda my, _: my.clients.get("only-theirs"), nothing),

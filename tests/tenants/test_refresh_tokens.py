@@ -15,6 +15,7 @@ from policies.refresh import ReplaySuccessor, Reuse, Rotate
 from tenants import refresh_tokens
 from tenants.database import Database
 from tenants.refresh_tokens import RefreshToken
+from tenants.roles import Held
 from tenants.sessions import Session
 from tenants.store import Store
 from tenants.visitor import UNKNOWN
@@ -84,10 +85,17 @@ async def test_a_token_is_found_with_whose_it_is(store: Store, family: Family, c
         enrolment = await mine.factors.enrol(user_id, name="phone", issuer_name="Acme", account="alice")
     assert not found.has_factor
     assert not (await find(store, family, family.token)).has_factor, "it was not confirmed"
+    assert found.held == Held(frozenset(), frozenset())
     async with store.for_tenant(tenant_id) as mine:
+        for role, scopes in {"reader": ["a", "b"], "writer": ["b", "c"], "idle": []}.items():
+            await mine.roles.create(role, scopes)
+            await mine.roles.assign(user_id, role)
+        await mine.roles.create("not-theirs", ["d"])
         code = pyotp.TOTP(enrolment.secret).at(clock())
         assert await mine.factors.confirm(user_id, enrolment.factor_id, code)
-    assert (await find(store, family, family.token)).has_factor
+    again = await find(store, family, family.token)
+    assert again.has_factor
+    assert again.held == Held(frozenset({"reader", "writer", "idle"}), frozenset({"a", "b", "c"}))
 
 
 @pytest.mark.parametrize("alter", [str.upper, lambda t: t[:-1], lambda t: t + "=", lambda t: "ycs_" + t[4:]])

@@ -14,7 +14,6 @@ from policies.decision import Allow, Deny
 from policies.scope import of_user
 from tenants.refresh_tokens import RefreshToken
 from tenants.revocations import of_grant
-from tenants.roles import NOTHING_HELD, Held
 from tenants.sessions import Session
 from tenants.store import TenantStore
 
@@ -28,7 +27,6 @@ class RefreshAttempt:
 
     unverified_token: str = field(repr=False)
     token: RefreshToken | None
-    held: Held = NOTHING_HELD
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +47,7 @@ class RefreshTokenGrant:
             InvalidRequest: no token was sent.
         """
         unverified_token = request.form.required("refresh_token")
-        token = await store.refresh_tokens.find(unverified_token)
-        if token is None:
-            return RefreshAttempt(unverified_token, None)
-        return RefreshAttempt(unverified_token, token, await store.roles.held_by(token.user.id))
+        return RefreshAttempt(unverified_token, await store.refresh_tokens.find(unverified_token))
 
     async def prove(self, attempt: RefreshAttempt, step: Step) -> RefreshAttempt:  # noqa: ARG002 - the protocol's
         """Nothing is slow here."""
@@ -83,7 +78,7 @@ class RefreshTokenGrant:
             token.facts,
             client_id=request.client.client_id,
             asked=request.form.optional("scope"),
-            permitted=request.client.scopes & of_user(attempt.held.scopes),
+            permitted=request.client.scopes & of_user(token.held.scopes),
             now=request.now,
             grace=request.tenant.lifetimes.refresh_grace,
             shown=request.binding,
@@ -91,9 +86,7 @@ class RefreshTokenGrant:
         if isinstance(decision, refresh.Rotate | refresh.ReplaySuccessor):  # it is this client's, and good
             if not set(audiences) <= set(token.audiences) & set(request.client.audiences):
                 return _refuse(InvalidTarget(reason="resource_not_granted"), token)
-            facts = session_facts_of(
-                request.tenant, user, session, roles=attempt.held.roles, has_factor=token.has_factor
-            )
+            facts = session_facts_of(request.tenant, user, session, roles=token.held.roles, has_factor=token.has_factor)
             match login.may_go_on(facts, request.now):
                 case Deny(reason):
                     return _refuse(InvalidGrant(reason=reason), token)
