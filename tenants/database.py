@@ -68,6 +68,8 @@ class Database:
 
     async def close(self) -> None:
         """Close every pooled connection."""
+        if self._line is not None:
+            await self._line.settled()
         await self.app.dispose()
         if self.system is not self.app:
             await self.system.dispose()

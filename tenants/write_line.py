@@ -74,6 +74,11 @@ class WriteLine:
             self._pass_on()
         await done
 
+    async def settled(self) -> None:
+        """Return when nothing is being committed for somebody who did not wait for it."""
+        if self._committing is not None:
+            await asyncio.wait([self._committing])
+
     async def _take(self, *, shares: bool) -> None:
         if not self._taken:
             self._taken = True

@@ -65,7 +65,7 @@ async def test_a_device_is_found_by_its_secret_as_it_was_remembered(
     device, secret, new = await remember(store, household, None, trusted_for=TRUSTED_FOR)
     assert new
     assert secret.startswith("ydv_")
-    assert (device.user_id, device.visitor) == (household.user_id, replace(HOME, network=""))
+    assert (device.user_id, device.visitor) == (household.user_id, HOME._replace(network=""))
     assert (device.created_at, device.seen_at, device.expires_at) == (clock(), clock(), clock() + KNOWN_FOR)
     assert device.trusted_until == clock() + TRUSTED_FOR
     assert await find(store, household, secret) == device
@@ -91,7 +91,7 @@ async def test_a_login_keeps_the_device_and_its_secret(store: Store, household: 
     second, secret, new = await remember(store, household, old, visitor=TRAIN)
     assert not new
     assert secret == old, "an answer that is lost costs nobody a device"
-    assert second == replace(first, visitor=replace(TRAIN, network=""), seen_at=clock(), expires_at=clock() + KNOWN_FOR)
+    assert second == replace(first, visitor=TRAIN._replace(network=""), seen_at=clock(), expires_at=clock() + KNOWN_FOR)
     assert await find(store, household, secret) == second
 
 

@@ -27,11 +27,13 @@ class Line:
         self.path = path
         self.database = Database.open(f"sqlite:///{path}")
         self.commits = 0
+        self.committing = asyncio.Event()
         self.gate = asyncio.Event()
         event.listen(self.database.app.sync_engine, "commit", self._commit)
 
     def _commit(self, _connection: Any) -> None:
         self.commits += 1
+        self.committing.set()
 
     async def write(self, body: str, act: Act | None = None) -> None:
         """A step that writes a note and does something more."""
@@ -87,6 +89,7 @@ async def line(tmp_path: Path) -> AsyncIterator[Line]:
             text("CREATE TRIGGER trap BEFORE INSERT ON traps BEGIN SELECT RAISE(ROLLBACK, 'lost'); END")
         )
     line.commits = 0
+    line.committing.clear()
     yield line
     await line.database.close()
 
@@ -266,3 +269,15 @@ async def test_who_waits_for_too_long_is_told_so(line: Line, tmp_path: Path) -> 
         await connection.execute(text("INSERT INTO notes (body) VALUES ('later')"))
     assert line.notes() == ["later"]
     await engine.dispose()
+
+
+async def test_what_nobody_waits_for_is_committed_before_the_database_is_closed(line: Line) -> None:
+    writing = asyncio.create_task(line.write("a"))
+    await line.committing.wait()
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+    await line.database.close()
+    assert line.notes() == ["a"]
+    with closing(sqlite3.connect(line.path)) as other:
+        assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, "no connection is left at it"
