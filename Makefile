@@ -25,10 +25,12 @@ CLIENTS := tests/e2e/clients
 OIDC_PROVIDER := loadtests/bench/oidc_provider
 NODE_PEERS := loadtests/bench/node_peers
 
-# All of them: side by side where tests share nothing, then one after the other those that start a whole gateway and
-# look at its time and memory.
+# All of them: side by side where tests share nothing, then those that start a whole gateway, a file on one worker, and
+# at last, one after the other, those that look at its time and memory.
 ifeq ($(strip $(PYTEST_ARGS)),)
-TESTS = $(PY) -m pytest -n $(WORKERS) --ignore=tests/e2e && $(PY) -m pytest tests/e2e
+TESTS = $(PY) -m pytest -n $(WORKERS) --ignore=tests/e2e \
+	&& $(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not alone" tests/e2e \
+	&& $(PY) -m pytest -m alone tests/e2e
 else
 TESTS = $(PY) -m pytest $(PYTEST_ARGS)
 endif

@@ -15,6 +15,8 @@ from tests.e2e.gateway import Gateway
 from tests.e2e.installation import API, Installation
 from tests.e2e.raw_socket import RawSocket
 
+pytestmark = pytest.mark.alone
+
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
 
 

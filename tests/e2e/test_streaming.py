@@ -22,6 +22,8 @@ from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway
 from tests.e2e.installation import API
 
+pytestmark = pytest.mark.alone
+
 MIB = 2**20
 # 1 GiB takes three seconds here; the long form is for leaks that only more than that would show.
 SIZE = (8 if os.environ.get("YETT_TEST_SOAK") else 1) * 1024 * MIB

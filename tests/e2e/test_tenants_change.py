@@ -18,6 +18,8 @@ from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway, claims
 from tests.e2e.server_process import PASSWORD
 
+pytestmark = pytest.mark.alone
+
 WITHIN = 1.0
 
 
