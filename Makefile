@@ -136,6 +136,7 @@ $(VENV)/.project: pyproject.toml $(VENV)/.build
 
 e2e-tools: $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json
 	@sh .ci/bring chromium "the end-to-end tests drive it" chromium chromium-browser google-chrome
+	@sh .ci/bring nginx "the tests of forward auth put it in front of the gateway" nginx
 	@sh .ci/bring wrk "the tests of the token benchmark run its script" wrk
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "The end-to-end tests need Node.js 20 or later, and this is $$(node --version)." >&2; exit 1; }
 

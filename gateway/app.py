@@ -19,7 +19,7 @@ from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
 from gateway.breach import Breaches
-from gateway.data_plane import data_plane
+from gateway.data_plane import data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
 from gateway.health import health_router
@@ -82,10 +82,11 @@ _HOUSEKEEPING_INTERVAL = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """The two applications of a serving process."""
+    """The applications of a serving process, one for each of its listeners. ``forward_auth`` where it is set up."""
 
     public: ASGIApp
     management: ASGIApp
+    forward_auth: ASGIApp | None = None
 
 
 @asynccontextmanager
@@ -215,7 +216,8 @@ def compose(
         hosts=settings.management_host_set(),
         limit=AddressLimit(settings.limits.management),
     )
-    return Service(edge, WithContext(management, settings.trusted_proxies))
+    asked = forward_auth(settings, plane, recorder.observe)
+    return Service(edge, WithContext(management, settings.trusted_proxies), asked)
 
 
 def _proof_check(installation: Installation) -> ProofCheck:

@@ -11,6 +11,7 @@ from gateway.authn.dpop import Possession
 from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.installation import Installation
+from gateway.proxy.forward_auth import ForwardAuth
 from gateway.proxy.identity_token import IdentityTokens
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
@@ -52,6 +53,19 @@ def data_plane(
         registered=RegisteredOrigins(snapshot),
         counters=settings.limits.counters,
         trusted_proxies=settings.trusted_proxies,
+    )
+
+
+def forward_auth(settings: Settings, plane: DataPlane, observe: Callable[[Observation], None]) -> ForwardAuth | None:
+    """The application of the listener where other proxies ask, if there is one."""
+    if settings.forward_auth.listen is None:
+        return None
+    return ForwardAuth(
+        plane,
+        peers=settings.forward_auth.peers,
+        trusted_proxies=settings.trusted_proxies,
+        api_hosts=settings.api_host_set(),
+        observe=observe,
     )
 
 

@@ -126,9 +126,15 @@ async def demo(call: Invocation, port: int, management_port: int, upstream: str 
 
 def _refuse_what_is_no_demo(settings: Settings) -> None:
     """The environment wins over the demo's file. Its known passwords must reach no network and no real database."""
-    for name, address in (("listen", settings.listen), ("management_listen", settings.management_listen)):
-        if address.host not in _LOOPBACK:
-            raise Refused(f"the demo binds loopback only, and {name} (YETT_{name.upper()}) says {address}")
+    listening = {
+        "listen": settings.listen,
+        "management_listen": settings.management_listen,
+        "forward_auth__listen": settings.forward_auth.listen,
+    }
+    for name, address in listening.items():
+        if address is not None and address.host not in _LOOPBACK:
+            said = name.replace("__", ".")
+            raise Refused(f"the demo binds loopback only, and {said} (YETT_{name.upper()}) says {address}")
     for name in ("database_url", "master_key_file"):
         if name in settings.model_fields_set:
             raise Refused(f"the demo keeps its own: unset YETT_{name.upper()}")

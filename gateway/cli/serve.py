@@ -1,4 +1,4 @@
-"""``yett serve``: the two listeners of a configured installation, until SIGTERM."""
+"""``yett serve``: the listeners of a configured installation, until SIGTERM."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
@@ -21,6 +21,7 @@ from gateway.server.run import serve as serve_listeners
 from gateway.settings import Certificate, HostPort, Settings
 
 _MANAGEMENT_CONNECTIONS = 100
+_ASKING_CONNECTIONS = 1_000
 _CERTIFICATES_INTERVAL = 2.0
 
 log = structlog.get_logger("yett.tls")
@@ -36,6 +37,8 @@ async def serve(call: Invocation) -> None:
     telemetry.configure(settings.log)
     async with open_installation(settings) as installation:
         ready = f"yett serves {settings.listen} and, for management, {settings.management_listen}"
+        if settings.forward_auth.listen is not None:
+            ready += f"; proxies ask at {settings.forward_auth.listen}/forward-auth"
         await run(installation, on_ready=lambda: click.echo(ready, err=True))
 
 
@@ -73,6 +76,19 @@ async def run(installation: Installation, *further: Listener, on_ready: Callable
             ),
             *further,
         ]
+        asked = settings.forward_auth.listen
+        if service.forward_auth is not None and asked is not None:
+            listeners.append(
+                Listener(
+                    "forward auth",
+                    service.forward_auth,
+                    host=asked.address,
+                    port=asked.port or 0,
+                    protocol=http_protocol(
+                        _limits(settings, min(room, _ASKING_CONNECTIONS)), exempt=settings.forward_auth.peers
+                    ),
+                )
+            )
         garbage.settle()
         await serve_listeners(listeners, lifespan=nullcontext, drain=settings.drain, on_ready=lambda _: on_ready())
 

@@ -77,7 +77,7 @@ class Gate:
             found = table.match(host, method, segments, None)
             if isinstance(found, Matched) and found.route.anonymous and not found.tenant_decides:
                 route = found.route
-                request.matched, request.pool = found, upstreams[route.upstream]
+                request.matched, request.pool = found, upstreams.get(route.upstream)
                 unfit = handshake.refused(request, route, self._registered) if asks or route.websocket else None
                 return unfit or (self._measure(request, route) if route.quotas or inbound.length else None)
             # Whose token it is may change which route answers, and whether there is one.
@@ -92,16 +92,16 @@ class Gate:
         match found:
             case Matched(route):
                 request.matched = found
-                pool = own_pool(route, request, upstreams) if route.per_tenant else upstreams[route.upstream]
+                pool = own_pool(route, request, upstreams) if route.per_tenant else upstreams.get(route.upstream)
                 request.pool = pool
                 if asks or route.websocket:
                     unfit = handshake.refused(request, route, self._registered)
                     if unfit is not None:
                         return unfit
                 if not route.anonymous:
-                    if pool is None and request.principal is not None:
+                    if pool is None and route.per_tenant and request.principal is not None:
                         return Refusal(refusal.UPSTREAM_NOT_FOUND, "upstream_not_found")
-                    audience = None if pool is None else pool.upstream.audience
+                    audience = route.audience if pool is None else pool.upstream.audience
                     refused = token_refused or self._judge(request, route, audience)
                     if refused is not None:
                         return refusal.with_metadata(refused, config.resources.url(audience))

@@ -8,6 +8,7 @@ is one of the table's only by that reading is dropped.
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 
 from tenants.api_key import PREFIX
 
@@ -17,6 +18,7 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 _COOKIE_NAME = re.compile(rb"\s*(?:__host-)?yett-", re.IGNORECASE)
 _API_KEY = re.compile(rb"(?<![A-Za-z0-9._~+/-])" + PREFIX.encode("ascii"))  # not in the middle of a token (RFC 7235)
 _NO_NAMES: frozenset[bytes] = frozenset()
+_IDENTITY = b"x-yett-"
 
 
 class Kind(IntEnum):
@@ -40,6 +42,21 @@ class Kind(IntEnum):
 
 
 _HOST, _AUTHORIZATION = int(Kind.HOST), int(Kind.AUTHORIZATION)  # of every request, so compared as plain numbers
+
+_MISLEADING = (
+    # another request than the one that was decided about
+    b"x-rewrite-url",
+    b"x-http-method-override",
+    b"x-http-method",
+    b"x-method-override",
+    b"x-host",
+    # who the caller is: the gateway's to say
+    b"x-forwarded-user",
+    b"x-forwarded-preferred-username",
+    b"x-forwarded-email",
+    b"x-forwarded-groups",
+    b"x-forwarded-access-token",
+)
 
 # What is not in the table is kept.
 RULES: dict[bytes, Kind] = {
@@ -76,21 +93,11 @@ RULES: dict[bytes, Kind] = {
     b"x-remote-ip": Kind.VOUCHED,
     b"x-remote-addr": Kind.VOUCHED,
     b"x-originating-ip": Kind.VOUCHED,
-    # another request than the one that was decided about: proxies pass these through, so none can vouch for them
-    b"x-rewrite-url": Kind.DROP,
-    b"x-http-method-override": Kind.DROP,
-    b"x-http-method": Kind.DROP,
-    b"x-method-override": Kind.DROP,
-    b"x-host": Kind.DROP,
-    # who the caller is: the gateway's to say, and proxies pass these through as well
-    b"x-forwarded-user": Kind.DROP,
-    b"x-forwarded-preferred-username": Kind.DROP,
-    b"x-forwarded-email": Kind.DROP,
-    b"x-forwarded-groups": Kind.DROP,
-    b"x-forwarded-access-token": Kind.DROP,
+    # proxies pass these through, so none can vouch for them
+    **dict.fromkeys(_MISLEADING, Kind.DROP),
 }
 FAMILIES: tuple[tuple[bytes, Kind], ...] = (
-    (b"x-yett-", Kind.DROP),
+    (_IDENTITY, Kind.DROP),
     (b"x-original-", Kind.DROP),
     (b"x-forwarded-", Kind.VOUCHED),
     (b"proxy-", Kind.DROP),
@@ -105,6 +112,15 @@ def classify(name: bytes) -> Kind:
     if kind is None:
         kind = next((rule for prefix, rule in FAMILIES if (reading + b"-").startswith(prefix)), Kind.KEEP)
     return Kind.DROP if kind is not Kind.KEEP and reading != name else kind
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def misleads(name: bytes) -> bool:
+    """Whether an API could take this lower-case field for the gateway's word on who calls, or for another request than
+    was decided about. It goes to no upstream; what another proxy is to pass on must not have it.
+    """
+    reading = _OTHER_SIGNS.sub(b"-", name).strip(b"-")
+    return reading in _MISLEADING or reading.startswith(_IDENTITY)
 
 
 class Inbound:

@@ -6,7 +6,6 @@ observes; it stores nothing.
 
 import time
 from collections.abc import Callable, Set
-from typing import Literal
 from uuid import UUID
 
 import structlog
@@ -24,6 +23,7 @@ from gateway.proxy.headers import HeaderReader, Inbound, holds_api_key, without_
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
 from gateway.proxy.identity_token import IdentityTokens, Unsigned
 from gateway.proxy.long_answer import StreamEnded
+from gateway.proxy.observed import observation
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
@@ -78,7 +78,7 @@ class DataPlane:
     ) -> None:
         self.config = config
         self._registered = registered
-        self._gate = Gate(
+        self.gate = Gate(
             authenticate=authenticate,
             possession=possession,
             feed_fresh=feed_fresh,
@@ -104,10 +104,13 @@ class DataPlane:
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
         request = ProxiedRequest(scope, inbound, origin, self._ids.draw())
         config = self.config
-        outcome = self._gate.decide(request, config)
+        outcome = self.gate.decide(request, config)
         matched = request.matched
-        if outcome is None and matched is not None and matched.route.signed_identity:
-            outcome = await self._vouch(request)
+        if outcome is None and matched is not None:
+            if request.pool is None:  # another proxy's to pass on
+                outcome = Refusal(refusal.ROUTE_NOT_FOUND, "not_forwarded")
+            elif matched.route.signed_identity:
+                outcome = await self.vouch(request)
         if outcome is None:
             if matched is not None and request.pool is not None:
                 if matched.route.pages is not None:
@@ -118,10 +121,10 @@ class DataPlane:
         else:
             # Of a token that will not do, nothing is told: not even whose it was, by which pages may read that.
             principal = None if outcome.problem.status == 401 else request.principal
-            rules = self._gate.rules_of_refused(request, config, principal)
+            rules = self.gate.rules_of_refused(request, config, principal)
             if rules is not None:
                 self._permit(request, rules, principal)
-            self._note(request, "refused", outcome.reason, outcome.problem.status)
+            self._observe(observation(request, "refused", outcome.reason, outcome.problem.status))
             await _answer(outcome, request, send)
 
     def _permit(self, request: ProxiedRequest, rules: Rules, principal: Principal | None) -> None:
@@ -129,9 +132,11 @@ class DataPlane:
         registered = self._registered(None if principal is None else principal.tenant_id)
         request.permission = permission(rules, request.scope["headers"], registered)
 
-    async def _vouch(self, request: ProxiedRequest) -> Refusal | None:
-        """Write down who asks, for the upstream to verify."""
-        audience = None if request.pool is None else request.pool.upstream.audience
+    async def vouch(self, request: ProxiedRequest) -> Refusal | None:
+        """Write down who asks, for the API to verify."""
+        audience = None if request.matched is None else request.matched.route.audience
+        if request.pool is not None:
+            audience = request.pool.upstream.audience
         if request.principal is None or audience is None:
             return None
         try:
@@ -176,7 +181,7 @@ class DataPlane:
             if exchange.started:
                 raise AnswerBroken("body_too_large") from cut
             refused = refusal.body_too_large()
-            self._note(request, "refused", refused.reason, refused.problem.status)
+            self._observe(observation(request, "refused", refused.reason, refused.problem.status))
             allowed = False
             await _answer(refused, request, send)
         except StreamEnded as stopped:
@@ -186,7 +191,7 @@ class DataPlane:
             log.debug("client_gone", route=route.name, request_id=request.ids.text)
         finally:
             if route.audit_allow and allowed:
-                self._note(request, "allowed", "allowed", status)
+                self._observe(observation(request, "allowed", "allowed", status))
             if not exchange.settled:
                 await exchange.close()
 
@@ -196,7 +201,7 @@ class DataPlane:
         log.info("stream_ended", reason=ended.reason, route=route.name, request_id=request.ids.text)
         refused = refusal.stopped(ended.reason, request.scheme)
         if ended.refused:
-            self._note(request, "refused", ended.reason, refused.problem.status)
+            self._observe(observation(request, "refused", ended.reason, refused.problem.status))
         if exchange.started:
             await exchange.cut()
         else:
@@ -235,25 +240,6 @@ class DataPlane:
             pieces += (self._identity.of(request.principal), request.identity)
         pieces += (request.ids.lines(inbound), b"\r\n")
         return b"".join(pieces)
-
-    def _note(self, request: ProxiedRequest, outcome: Literal["refused", "allowed"], reason: str, status: int) -> None:
-        principal, matched = request.principal, request.matched
-        self._observe(
-            Observation(
-                outcome=outcome,
-                reason=reason,
-                status=status,
-                route=matched.route.name if matched else None,
-                method=request.scope["method"],
-                path=request.scope["raw_path"].decode("latin-1"),
-                request_id=request.ids.text,
-                address=request.origin.text,
-                tenant_id=principal.tenant_id if principal else request.proved_tenant,
-                subject=principal.subject if principal else None,
-                client_id=principal.client_id if principal else None,
-                api_key_id=request.api_key_id,
-            )
-        )
 
 
 def _body(inbound: Inbound, most: int | None) -> RequestBody:

@@ -42,6 +42,10 @@ class Problem:
 PATH_NOT_CANONICAL = Problem(400, "path_not_canonical", "The path can be read in more than one way.")
 AUTHORIZATION_REPEATED = Problem(400, "authorization_repeated", "There is more than one access token.")
 PROOF_REPEATED = Problem(400, "dpop_repeated", "There is more than one DPoP proof.")
+ORIGINAL_UNCLEAR = Problem(
+    403, "original_request_unclear", "The proxy in front does not say exactly which request it asks about."
+)
+MISLEADING_FIELD = Problem(400, "misleading_field", "A header field says what only the gateway may say to an API.")
 UPGRADE_REFUSED = Problem(400, "upgrade_refused", "This address does not answer WebSocket handshakes.")
 HANDSHAKE_INVALID = Problem(400, "websocket_handshake_invalid", "The WebSocket handshake is malformed.")
 TOKEN_MISSING = Problem(401, "token_missing", "An access token is required.")

@@ -70,7 +70,7 @@ class Resources:
         of_audience: dict[str, list[Route]] = {}
         for route in routes:
             for each in by_upstream(route, audiences):
-                audience = audiences[each.upstream]
+                audience = audiences[each.upstream] if each.upstream else each.audience
                 if audience is not None and not route.anonymous:
                     of_audience.setdefault(audience, []).append(each)
         return cls((_resource(audience, found) for audience, found in of_audience.items()), hosts, issuer_of)
@@ -114,7 +114,7 @@ def _resource(audience: str, routes: list[Route]) -> Resource:
     tenants = frozenset().union(*(slugs or () for slugs in bound))
     return Resource(
         audience,
-        min(route.upstream for route in routes),
+        min(route.upstream or route.name for route in routes),
         tuple(sorted(frozenset().union(*(scopes_asked_for(route.rule) for route in routes)))),
         None if None in bound else tuple(sorted(tenants)),
     )

@@ -31,7 +31,13 @@ def by_upstream(route: Route, upstreams: Iterable[str]) -> Iterator[Route]:
 
 
 def refuse_unknown(route: Route, upstreams: Mapping[str, UpstreamPool]) -> None:
-    """Raises ``ValueError`` for a route that leads nowhere, or to an upstream that no token can be for."""
+    """Raises ``ValueError`` for a route that leads nowhere, or to an upstream that no token can be for; for one of
+    another proxy's, where it says no audience.
+    """
+    if not route.upstream:
+        if route.audience is None and not route.anonymous:
+            raise ValueError(f"route {route.name} needs a token, but has neither an upstream nor an audience")
+        return
     if route.per_tenant:
         if route.anonymous:
             raise ValueError(f"route {route.name} is anonymous, so no tenant says which upstream is meant")

@@ -8,7 +8,7 @@ from gateway.settings.compile import compile_routes
 from gateway.settings.listening import Certificate, ListenLimits
 from gateway.settings.load import from_mapping, load
 from gateway.settings.mail import Mail
-from gateway.settings.model import Hashing, Limits, Log, Settings
+from gateway.settings.model import ForwardAuth, Hashing, Limits, Log, Settings
 from gateway.settings.problem import ConfigError, Problem
 from gateway.settings.routing import Match, Requirement, Route
 from gateway.settings.units import is_slug
@@ -17,6 +17,7 @@ from gateway.settings.upstream import Upstream
 __all__ = [
     "Certificate",
     "ConfigError",
+    "ForwardAuth",
     "Hashing",
     "HostPort",
     "HostSet",

@@ -95,6 +95,13 @@ class Limits(Section):
     counters: Annotated[WholeNumber, between(1_000, 100_000_000)] = 262_144
 
 
+class ForwardAuth(Section):
+    """The listener that proxies of other makes ask, and which peers those are. Without an address there is none."""
+
+    listen: ListenAddress | None = None
+    peers: tuple[ProxyNetwork, ...] = ()
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -128,6 +135,7 @@ class Settings(BaseSettings):
     listen: ListenAddress = HostPort("127.0.0.1", 8080)
     management_listen: ListenAddress = HostPort("127.0.0.1", 8081)
     management_hosts: tuple[HostPort, ...] = ()
+    forward_auth: ForwardAuth = ForwardAuth()
     tls: ListenTls = ListenTls()
     management_tls: ManagementTls = ManagementTls()
     listen_limits: ListenLimits = ListenLimits()

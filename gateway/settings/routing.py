@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
-from gateway.settings.addresses import Cidr, HostPort
+from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort
 from gateway.settings.cors import RouteCors
 from gateway.settings.route_limit import BodySize, Limit, OneOrSeveral
 from gateway.settings.section import Section
@@ -107,13 +107,17 @@ class _AnonymousOrRequirement:
 
 
 class Route(Section):
-    """Which requests go to which upstream, and what they must show. ``require`` has no default on purpose."""
+    """Which requests go to which upstream, and what they must show. ``require`` has no default on purpose.
+
+    Without an upstream it is for forward auth alone, and ``audience`` is what its tokens must be for.
+    """
 
     name: Name
     match: Match
     tenants: Annotated[tuple[TenantName, ...], Field(min_length=1)] = (ANY_TENANT,)
     require: Annotated[Requirement | Literal["anonymous"], _AnonymousOrRequirement]
-    upstream: str
+    upstream: str | None = None
+    audience: AbsoluteUri | None = None
     encoded_slash: Literal["refuse", "keep"] = "refuse"
     authorization: Literal["strip", "forward"] = "strip"
     identity: Literal["headers", "jwt"] = "headers"

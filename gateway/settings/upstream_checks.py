@@ -24,6 +24,8 @@ def upstream_findings(facts: Facts) -> Iterator[Finding]:
 
 
 def _route(facts: Facts, index: int, route: Route) -> Iterator[Finding]:
+    if route.upstream is None:
+        return
     place = ("routes", index, "upstream")
     known = ", ".join(sorted(facts.upstreams)) or "none"
     if TENANT not in route.upstream:

@@ -14,7 +14,7 @@ import structlog
 
 from gateway.app import Service, running
 from gateway.installation import Installation, open_installation
-from gateway.settings import Settings, from_mapping
+from gateway.settings import ForwardAuth, Match, Route, Settings, from_mapping
 from tenants import migrate
 from tenants.migrate import SchemaMismatch
 from tenants.sealing import MasterKeyProblem, MasterKeys
@@ -213,3 +213,18 @@ async def test_another_databases_master_key_stops_start_up(tmp_path: Path) -> No
     with pytest.raises(Exception, match="does not belong to this database"):
         async with open_installation(settings):
             pass
+
+
+async def test_there_is_forward_auth_where_it_has_a_listener(settings: Settings) -> None:
+    async with open_installation(settings) as installation, running(installation) as service:
+        assert service.forward_auth is None
+    asked = ForwardAuth.model_validate({"listen": "127.0.0.1:8082", "peers": ["203.0.113.0/24"]})
+    route = Route(name="open", match=Match(path="/open"), require="anonymous")
+    changed = settings.model_copy(update={"forward_auth": asked, "routes": (route,)})
+    async with open_installation(changed) as installation, running(installation) as service:
+        assert service.forward_auth is not None
+        said = {"X-Original-Method": "GET", "X-Original-URI": "/open", "X-Forwarded-Proto": "https"}
+        for address, status in (("203.0.113.7", 200), ("198.51.100.7", 404)):
+            transport = httpx.ASGITransport(service.forward_auth, client=(address, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+                assert (await client.get("/forward-auth", headers=said)).status_code == status

@@ -1,14 +1,17 @@
 """Settings from a file and an environment: what wins, what is secret, what the routes become."""
 
+import re
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from gateway.settings import (
     ConfigError,
+    ForwardAuth,
     Hashing,
     HostPort,
     HostSet,
@@ -376,12 +379,58 @@ def test_fields_of_the_class_cannot_be_set_without_being_checked() -> None:
 
 def test_every_setting_is_documented() -> None:
     page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
-    sections = (Settings, Hashing, Limits, ListenLimits, ListenTls, Log, Upstream, Target, Health, Tls, Route)
+    sections = (
+        Settings,
+        ForwardAuth,
+        Hashing,
+        Limits,
+        ListenLimits,
+        ListenTls,
+        Log,
+        Upstream,
+        Target,
+        Health,
+        Tls,
+        Route,
+    )
     names = {name for section in sections for name in section.model_fields} - {"hashing", "limits", "log", "match"}
 
     assert [name for name in sorted(names) if f"| `{name}` |" not in page and f"## `{name}`" not in page] == []
     requirements = {field.alias or name for name, field in Requirement.model_fields.items()}
     assert [name for name in sorted(requirements) if f"`{name}`" not in page] == []
+
+
+def test_a_route_for_forward_auth_alone_has_an_audience_of_its_own() -> None:
+    settings = from_mapping(
+        {
+            "public_url": "https://auth.example.com",
+            "api_hosts": ["api.example.com"],
+            "forward_auth": {"listen": "127.0.0.1:8082", "peers": ["10.0.0.7", "10.1.0.0/16"]},
+            "routes": [
+                {
+                    "name": "a",
+                    "match": {"path": "/a"},
+                    "require": {"scopes": ["a"]},
+                    "audience": "https://api.example.com/a",
+                },
+                {"name": "b", "match": {"path": "/b"}, "require": "anonymous"},
+            ],
+        },
+        source="test",
+    )
+    assert settings.forward_auth.listen == HostPort("127.0.0.1", 8082)
+    assert [str(network) for network in settings.forward_auth.peers] == ["10.0.0.7/32", "10.1.0.0/16"]
+    routes = {route.name: route for route in compile_routes(settings).routes}
+    assert (routes["a"].upstream, routes["a"].audience) == ("", "https://api.example.com/a")
+    assert (routes["b"].upstream, routes["b"].audience) == ("", None)
+
+
+def test_the_documented_example_of_forward_auth_is_valid(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "forward-auth.md").read_text()
+    first, *others = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    assert len(load(write(tmp_path, f"public_url: https://auth.example.com\n{first}"), {}).routes) == 3
+    assert [type(yaml.safe_load(other)) for other in others] == [dict] * 3
 
 
 def test_the_documented_example_is_valid(tmp_path: Path) -> None:
