@@ -24,6 +24,7 @@ CONFIG: Values = {
     "public_url": "https://auth.example.com",
     "trusted_proxies": ["10.0.0.0/8"],
     "api_hosts": ["api.example.com"],
+    "forward_auth": {"peers": ["10.0.0.0/24"]},
     "hashing": {"queue": 100000, "memory": "32MiB"},
     "mail": {"smtp_host": "smtp.example.com", "username": "yett", "sender": "Example <auth@example.com>"},
     "upstreams": {"orders": {"targets": ["http://orders:8000"], "audience": "https://api.example.com/orders"}},
@@ -152,6 +153,10 @@ def test_helm_has_nothing_to_say(values: Values) -> None:
             {"config": {"public_url": "https://a.example", "geoip_database": "x"}, "geoip": {"claimName": "places"}},
             "config.geoip_database is set by the chart",
         ),
+        (
+            {"config": {"public_url": "https://a.example", "forward_auth": {"listen": "0.0.0.0:1"}}},
+            "config.forward_auth.listen is set by the chart",
+        ),
         *(
             ({"config": {"public_url": "https://a.example", key: "x"}}, f"config.{key} is set by the chart")
             for key in ("listen", "management_listen", "data_dir", "master_key_file")
@@ -232,7 +237,9 @@ def test_services_reach_the_ports_that_pods_open(values: Values) -> None:
     }
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     services = [m for m in manifests(values) if m["kind"] == "Service"]
-    assert {s["spec"]["ports"][0]["targetPort"] for s in services} == set(opened) == {"public", "management"}
+    assert {s["spec"]["ports"][0]["targetPort"] for s in services} == set(opened)
+    assert set(opened) == {"public", "management", *(("forward-auth",) if values is FULL else ())}
+    assert len(services) == len(opened)
     assert all(service["spec"]["selector"].items() <= labels.items() for service in services)
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
@@ -300,12 +307,15 @@ def test_yett_reads_the_configuration_that_the_chart_writes(values: Values, tmp_
     read = settings.load(file, mounted(pod, tmp_path))
     opened = {port["name"]: port["containerPort"] for port in container(pod)["ports"]}
     assert (read.listen.port, read.management_listen.port) == (opened["public"], opened["management"])
+    asked = read.forward_auth.listen
+    assert (None if asked is None else asked.port) == opened.get("forward-auth")
     assert read.public_url == values["config"]["public_url"]
     assert read.on_postgresql
     assert read.database_owner_url is None
     assert read.master_key_file.name == "master.key"
     if values is FULL:
         assert read.hashing.queue == 100000
+        assert [str(network) for network in read.forward_auth.peers] == ["10.0.0.0/24"]
         assert [route.name for route in read.routes] == ["orders"]
         assert read.database_url.get_secret_value() == "postgresql+psycopg://yett@db/app"
         assert read.mail_password is not None

@@ -25,5 +25,11 @@
 {{- with .Values.geoip.claimName }}
 {{- $_ := set $chart "geoip_database" (printf "/etc/yett/geoip/%s" $.Values.geoip.file) }}
 {{- end }}
+{{- with .Values.config.forward_auth }}
+{{- if hasKey . "listen" }}
+{{- fail "config.forward_auth.listen is set by the chart, so that its service meets it: see bindAddress and service" }}
+{{- end }}
+{{- $_ := set $chart "forward_auth" (dict "listen" (printf "%s:8082" $.Values.bindAddress)) }}
+{{- end }}
 {{- merge $chart .Values.config | toYaml }}
 {{- end }}
