@@ -10,19 +10,20 @@ from urllib.parse import urlsplit
 from tests.e2e.clients.loopback import Handler, on_port, serving
 
 _FOLDER = Path(__file__).parent
-_PAGE = ("oidc_client_ts.html", "text/html")
-_FILES = {
-    "/": _PAGE,
-    "/callback": _PAGE,
-    "/goodbye": _PAGE,
-    "/oidc_client_ts.mjs": ("oidc_client_ts.mjs", "text/javascript"),
-    "/oidc-client-ts.js": ("node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js", "text/javascript"),
-}
+_LIBRARY = "node_modules/oidc-client-ts/dist/browser/oidc-client-ts.min.js"
 
 
-def serving_page(port: int, registration: Mapping[str, Any]) -> AbstractContextManager[None]:
-    """On this port of loopback, while the ``with`` lasts."""
+def serving_page(
+    port: int, registration: Mapping[str, Any], name: str = "oidc_client_ts"
+) -> AbstractContextManager[None]:
+    """The page of this name, on this port of loopback, while the ``with`` lasts."""
     told = json.dumps(registration).encode()
+    page = (f"{name}.html", "text/html")
+    files = {
+        **dict.fromkeys(("/", "/callback", "/goodbye"), page),
+        f"/{name}.mjs": (f"{name}.mjs", "text/javascript"),
+        "/oidc-client-ts.js": (_LIBRARY, "text/javascript"),
+    }
 
     class Files(Handler):
         def do_GET(self) -> None:  # noqa: N802 - http.server's name
@@ -30,7 +31,7 @@ def serving_page(port: int, registration: Mapping[str, Any]) -> AbstractContextM
             if path == "/registration.json":
                 self.answer(told, "application/json")
             else:
-                name, kind = _FILES[path]
-                self.answer((_FOLDER / name).read_bytes(), kind)
+                file, kind = files[path]
+                self.answer((_FOLDER / file).read_bytes(), kind)
 
     return serving(on_port(port, Files))
