@@ -19,6 +19,7 @@ from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
 from gateway.breach import Breaches
+from gateway.browser.composed import browser_front
 from gateway.data_plane import data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
@@ -198,6 +199,7 @@ def compose(
         possession=possession,
         feed_fresh=feed_fresh,
         observe=recorder.observe,
+        browsers=browser_front(installation, snapshot, issuers, clients, dpop),
     )
     elsewhere = WithContext(nowhere, settings.trusted_proxies)
     edge: ASGIApp = Edge(

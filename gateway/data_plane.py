@@ -11,9 +11,10 @@ from gateway.authn.dpop import Possession
 from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.installation import Installation
+from gateway.proxy.browser_app import BrowserApps
 from gateway.proxy.forward_auth import ForwardAuth
 from gateway.proxy.identity_token import IdentityTokens
-from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane import Browsers, DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.registered_origins import RegisteredOrigins
@@ -33,6 +34,7 @@ def data_plane(
     possession: Possession,
     feed_fresh: Callable[[], bool],
     observe: Callable[[Observation], None],
+    browsers: Browsers | None = None,
 ) -> DataPlane:
     """The application of the API hosts. Its tokens are remembered apart from those that identity is shown."""
     settings = installation.settings
@@ -53,6 +55,7 @@ def data_plane(
         registered=RegisteredOrigins(snapshot),
         counters=settings.limits.counters,
         trusted_proxies=settings.trusted_proxies,
+        browsers=browsers,
     )
 
 
@@ -79,4 +82,6 @@ def plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snap
     table = compile_routes(settings)
     audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
     resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
-    return PlaneConfig(table, upstreams, resources, settings.cors.rules)
+    client_id, hosts = settings.browser_sessions.client, settings.api_host_set()
+    browser = None if client_id is None else BrowserApps.of(table.routes, audiences, hosts, client_id)
+    return PlaneConfig(table, upstreams, resources, settings.cors.rules, browser)

@@ -24,7 +24,7 @@ class Route:
     ``tenants`` None means any. ``encoded_slash`` lets ``%2f``, ``%23`` and ``%3f`` be data in a ``{param}``.
     ``upstream`` is a name, or one with ``{tenant}`` in it, which stands for the slug of whose token it is; empty where
     another proxy passes the request on, and ``audience`` is what a token must be for.
-    ``api_keys``: an API key will do in place of an access token.
+    ``api_keys``: an API key will do in place of an access token; ``browser``: a session in a cookie, of its one tenant.
     ``rewrite`` is what the upstream is asked for, None the path as it came; ``body`` the bytes that a request's body
     may have, None any number; ``pages`` what pages of other origins may, None whatever the upstream says.
     ``websocket``: it answers handshakes (RFC 6455), which are GETs, and nothing else. ``outlives_token``: what it let
@@ -50,6 +50,7 @@ class Route:
     websocket: bool = False
     outlives_token: bool = False
     audience: str | None = None
+    browser: bool = False
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
     per_tenant: bool = field(init=False, repr=False, compare=False)

@@ -6,6 +6,7 @@ observes; it stores nothing.
 
 import time
 from collections.abc import Callable, Set
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -49,6 +50,16 @@ class AnswerBroken(Exception):
     """The upstream failed in the middle of an answer. Raised to the server, so that it breaks the connection off."""
 
 
+class Browsers(Protocol):
+    """What stands before and after the gate where a configuration has routes for browsers."""
+
+    async def arrive(self, request: ProxiedRequest, config: PlaneConfig) -> OwnAnswer | Refusal | None:
+        """An answer of its own; None: let the gate decide, perhaps about the token of a session."""
+
+    async def instead(self, request: ProxiedRequest, refused: Refusal) -> OwnAnswer | Refusal:
+        """What is answered in place of the gate's refusal."""
+
+
 class DataPlane:
     """``authenticate`` verifies an access token, ``possession`` that its sender holds the key which it is bound to;
     ``feed_fresh`` says whether revocations are heard (rule 5), ``standings`` whether a token still counts,
@@ -73,6 +84,7 @@ class DataPlane:
         registered: Callable[[UUID | None], Set[str]] = nobody,
         counters: int = 262_144,
         trusted_proxies: tuple[Network, ...] = (),
+        browsers: Browsers | None = None,
         now: Callable[[], float] = time.time,
         ticks: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -94,6 +106,7 @@ class DataPlane:
         self._origins = Origins(trusted_proxies)
         self._identity = IdentityLines()
         self._identities = identities
+        self._browsers = browsers
         self._ids = IdSource()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -104,7 +117,12 @@ class DataPlane:
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
         request = ProxiedRequest(scope, inbound, origin, self._ids.draw())
         config = self.config
-        outcome = self.gate.decide(request, config)
+        browsers = None if config.browser is None else self._browsers
+        outcome = None if browsers is None else await browsers.arrive(request, config)
+        if outcome is None:
+            outcome = self.gate.decide(request, config)
+            if browsers is not None and request.browser_app is not None and isinstance(outcome, Refusal):
+                outcome = await browsers.instead(request, outcome)
         matched = request.matched
         if outcome is None and matched is not None:
             if request.pool is None:  # another proxy's to pass on

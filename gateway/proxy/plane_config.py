@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.proxy.browser_app import BrowserApps
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import NO_RESOURCES, Resources
 from gateway.proxy.tenant_upstream import refuse_unknown
@@ -21,6 +22,7 @@ class PlaneConfig:
     upstreams: Mapping[str, UpstreamPool]
     resources: Resources = NO_RESOURCES
     pages: PageRules | None = None
+    browser: BrowserApps | None = None
     answers_preflights: bool = field(init=False)
 
     def __post_init__(self) -> None:

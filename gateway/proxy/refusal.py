@@ -9,6 +9,7 @@ from typing import Literal
 
 from gateway import errors
 from gateway.authn.dpop import ALGORITHMS
+from policies.decision import Challenge
 
 _PLACE = "{request_id}"
 _REALM = 'realm="yett"'
@@ -55,6 +56,12 @@ INVALID_PROOF = Problem(
 )
 USE_NONCE = Problem(401, "use_dpop_nonce", "The DPoP proof has to carry the nonce that comes with this answer.")
 STEP_UP = Problem(401, "insufficient_user_authentication", "A stronger or more recent authentication is required.")
+REQUEST_FORGED = Problem(403, "request_forged", "This request changes something, and no page of this site sent it.")
+LOGIN_FAILED = Problem(400, "login_failed", "The login could not be completed. Go back to the page and try again.")
+LOGIN_REFUSED = Problem(403, "login_refused", "Nobody was logged in: the request was turned down, or cannot be met.")
+BROWSER_CLIENT_UNUSABLE = Problem(503, "browser_client_unusable", "Nobody can log in here: the client is not set up.")
+BROWSER_UNAVAILABLE = Problem(503, "browser_unavailable", "Sessions cannot be checked at present. Try again later.")
+TOO_MANY_REQUESTS = Problem(429, "too_many_requests", "Too many requests from this address. Try again later.")
 INSUFFICIENT_SCOPE = Problem(403, "insufficient_scope", "The access token lacks a scope that is required here.")
 ACCESS_DENIED = Problem(403, "access_denied", "This caller may not do this.")
 ORIGIN_REFUSED = Problem(403, "origin_refused", "Pages of this origin may not connect here.")
@@ -81,12 +88,15 @@ FAULTS = {
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A problem, the reason that the audit log keeps, and what the answer says beyond its body."""
+    """A problem, the reason that the audit log keeps, and what the answer says beyond its body. ``wanted`` is what a
+    login would have to bring (RFC 9470).
+    """
 
     problem: Problem
     reason: str
     scope: str = ""
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    wanted: Challenge | None = None
 
 
 _UPGRADE = ((b"connection", b"upgrade"), (b"upgrade", b"websocket"))  # RFC 9110 section 15.5.22
@@ -162,7 +172,8 @@ def step_up(reason: str, acr_values: tuple[str, ...], max_age: int | None, schem
         members["acr_values"] = " ".join(acr_values)
     if max_age is not None:
         members["max_age"] = str(max_age)
-    return Refusal(STEP_UP, reason, headers=_challenge(scheme, **members))
+    wanted = Challenge(reason, acr_values, max_age)
+    return Refusal(STEP_UP, reason, headers=_challenge(scheme, **members), wanted=wanted)
 
 
 def with_metadata(refused: Refusal, url: str | None) -> Refusal:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from gateway.proxy.browser_app import BrowserApp
 from gateway.proxy.headers import Inbound
 from gateway.proxy.identity import Origin, RequestIds
 from gateway.proxy.own_answer import Fields
@@ -22,7 +23,8 @@ class ProxiedRequest:
     principal, ``api_key_id`` which of that tenant's API keys, if it is one; ``nonce`` is what the next DPoP proof has
     to carry, where this request is one with a proof; ``permission`` is what every answer says to pages of other
     origins, where there are rules for them; ``quota`` what it says of the route's limits, where it has any;
-    ``identity`` the line that vouches for the principal, where the route wants one; ``pool`` is where it goes.
+    ``identity`` the line that vouches for the principal, where the route wants one; ``pool`` is where it goes;
+    ``browser_app`` whose session a cookie may be, where the route takes one and no token was sent.
     """
 
     scope: Scope
@@ -39,6 +41,7 @@ class ProxiedRequest:
     identity: bytes = b""
     pool: UpstreamPool | None = None
     quota: Fields = ()
+    browser_app: BrowserApp | None = None
 
     @property
     def url(self) -> str:

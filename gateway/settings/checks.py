@@ -161,6 +161,23 @@ def streams_end_with_a_token(facts: Facts) -> Iterator[Finding]:
             yield ("routes", index, "stream_ends"), "has no effect: an anonymous request has no token"
 
 
+def browser_sessions_are_possible(facts: Facts) -> Iterator[Finding]:
+    client = facts.settings.browser_sessions.client
+    for index, route in facts.routes:
+        if route.session != "cookie":
+            continue
+        if client is None:
+            yield ("routes", index, "session"), "needs `browser_sessions.client`: the client that people log in by"
+        if route.require == "anonymous":
+            yield ("routes", index, "session"), "has no effect: an anonymous request is nobody's"
+        elif len(route.tenants) != 1 or ANY_TENANT in route.tenants:
+            yield ("routes", index, "tenants"), "must name the one tenant whose login a browser is sent to"
+        if route.upstream is None:
+            yield ("routes", index, "session"), "has no effect without an upstream: forward auth takes tokens only"
+    if client is not None and facts.knows("routes") and not any(route.session == "cookie" for _, route in facts.routes):
+        yield ("browser_sessions", "client"), "has no effect: no route says `session: cookie`"
+
+
 def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if settings.on_postgresql:
@@ -281,6 +298,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (anonymous_routes_have_no_identity, ()),
     (handshakes_are_gets, ()),
     (streams_end_with_a_token, ()),
+    (browser_sessions_are_possible, ("browser_sessions",)),
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen", "forward_auth")),

@@ -90,6 +90,7 @@ def _route(route: Route) -> CompiledRoute:
         rule=rule.Anonymous() if route.require == "anonymous" else _rule(route.require),
         upstream=route.upstream or "",
         audience=route.audience,
+        browser=route.session == "cookie",
         methods=frozenset({"GET"} if route.websocket else route.match.methods or ()),
         tenants=None if ANY_TENANT in route.tenants else frozenset(route.tenants),
         encoded_slash=route.encoded_slash == "keep",

@@ -21,7 +21,7 @@ from gateway.settings.digest import digest
 from gateway.settings.listening import ListenLimits, ListenTls, ManagementTls
 from gateway.settings.mail import LookupUrl, Mail
 from gateway.settings.route_limit import BodySize
-from gateway.settings.routing import Route
+from gateway.settings.routing import Route, Word
 from gateway.settings.section import Section
 from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
 from gateway.settings.upstream import Upstream
@@ -102,6 +102,12 @@ class ForwardAuth(Section):
     peers: tuple[ProxyNetwork, ...] = ()
 
 
+class BrowserSessions(Section):
+    """Which client of each tenant people log in by where a route says ``session: cookie``."""
+
+    client: Word | None = None
+
+
 class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = "info"
     format: Literal["json", "console"] = "json"
@@ -150,6 +156,7 @@ class Settings(BaseSettings):
     upstreams: dict[Name, Upstream] = Field(default_factory=dict)
     routes: tuple[Route, ...] = ()
     cors: Cors = Cors()
+    browser_sessions: BrowserSessions = BrowserSessions()
     revocation_staleness: Annotated[Duration, within("1s", "1d")] = timedelta(seconds=60)
     drain: Annotated[Duration, within("0s", "10m")] = timedelta(seconds=10)
     hashing: Hashing = Hashing()

@@ -121,6 +121,7 @@ class Route(Section):
     encoded_slash: Literal["refuse", "keep"] = "refuse"
     authorization: Literal["strip", "forward"] = "strip"
     identity: Literal["headers", "jwt"] = "headers"
+    session: Literal["token", "cookie"] = "token"
     audit: Literal["refusals", "allow"] = "refusals"
     api_keys: Literal["refuse", "allow"] = "refuse"
     websocket: Flag = False

@@ -1,16 +1,19 @@
-"""nginx in front of an API, with the very configuration that docs/forward-auth.md shows; only its addresses differ."""
+"""nginx in front: of an API, with the very configuration that docs/forward-auth.md shows, but for its addresses; or of
+a gateway, with TLS.
+"""
 
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import httpx
 
 from tests.e2e.eventually import eventually
 from tests.e2e.ports import free_port
+from tests.gateway.mail import certificate
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "forward-auth.md"
 _SHOWN = re.compile(r"^```nginx\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,13 +30,26 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-{shown}
+{servers}
     server {{
-        listen 127.0.0.1:{port};
+        listen 127.0.0.1:{port}{tls};
         server_name open.example.com;
         location / {{ return 200 open; }}
     }}
 }}
+"""
+_TLS_SERVER = """\
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
+    server {{
+        listen 127.0.0.1:{port} ssl;
+        location / {{
+            proxy_pass http://127.0.0.1:{yett};
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For $remote_addr;
+            proxy_set_header X-Forwarded-Proto https;
+        }}
+    }}
 """
 
 
@@ -48,16 +64,28 @@ def configuration(folder: Path, *, port: int, yett: int, forward_auth: int, api:
     }.items():
         assert shown.count(written) == 1, written
         shown = shown.replace(written, here)
-    return _WRAPPED.format(folder=folder, shown=shown, port=port)
+    return _WRAPPED.format(folder=folder, servers=shown, port=port, tls="")
+
+
+def nginx(folder: Path, *, yett: int, forward_auth: int, api: int) -> AbstractContextManager[int]:
+    """Its port. What it wrote into its log of errors is for the test to read, in ``error.log`` of the folder."""
+    port = free_port()
+    return _running(folder, port, configuration(folder, port=port, yett=yett, forward_auth=forward_auth, api=api))
+
+
+def nginx_with_tls(folder: Path, *, yett: int) -> AbstractContextManager[int]:
+    """The port of a proxy that ends TLS and says so; for every host."""
+    port = free_port()
+    made = certificate.make(folder)
+    server = _TLS_SERVER.format(port=port, yett=yett, certificate=made.certificate, key=made.key)
+    return _running(folder, port, _WRAPPED.format(folder=folder, servers=server, port=port, tls=" ssl"), scheme="https")
 
 
 @contextmanager
-def nginx(folder: Path, *, yett: int, forward_auth: int, api: int) -> Iterator[int]:
-    """Its port. What it wrote into its log of errors is for the test to read, in ``error.log`` of the folder."""
+def _running(folder: Path, port: int, written: str, scheme: str = "http") -> Iterator[int]:
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")
     assert program is not None, "nginx is not installed"
-    port, config = free_port(), folder / "nginx.conf"
-    written = configuration(folder, port=port, yett=yett, forward_auth=forward_auth, api=api)
+    config = folder / "nginx.conf"
     config.write_text(written, encoding="utf-8")
     with (folder / "nginx.out").open("wb") as out:
         process = subprocess.Popen(
@@ -71,7 +99,7 @@ def nginx(folder: Path, *, yett: int, forward_auth: int, api: int) -> Iterator[i
         assert process.poll() is None, (folder / "nginx.out").read_text() + (folder / "error.log").read_text()
         try:
             return httpx.get(
-                f"http://127.0.0.1:{port}/", headers={"Host": "open.example.com"}, trust_env=False
+                f"{scheme}://127.0.0.1:{port}/", headers={"Host": "open.example.com"}, trust_env=False, verify=False
             ).is_success
         except httpx.TransportError:
             return False

@@ -20,6 +20,7 @@ from gateway.breach import Breaches
 from gateway.installation import Installation, open_installation
 from gateway.mail.configured import configured_mailer
 from gateway.place import Places
+from gateway.proxy.configured import running_pools
 from gateway.settings import Settings
 from tenants.api_key_uses import ApiKeyUses
 from tenants.client import DEVICE_CODE, GRANT_TYPES
@@ -156,7 +157,7 @@ async def seed(settings: Settings, hashes: Mapping[str, str], clock: Clock) -> S
 @asynccontextmanager
 async def opened(settings: Settings, hashing: HashingPool, seeded: Seeded, clock: Clock) -> AsyncIterator[World]:
     """The world on a seeded database."""
-    async with open_installation(settings, clock=clock) as installation:
+    async with open_installation(settings, clock=clock) as installation, running_pools(settings) as upstreams:
         platform = await installation.platform()
         acme, globex = seeded
         snapshot = Snapshot(installation.database, clock=clock, monotonic=clock.monotonic)
@@ -164,7 +165,7 @@ async def opened(settings: Settings, hashing: HashingPool, seeded: Seeded, clock
         recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=clock)
         uses = ApiKeyUses(installation.database)
         places = Places(settings.geoip_database)
-        service = compose(installation, snapshot, recorder, hashing, {}, Breaches.of(settings), places, uses)
+        service = compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places, uses)
         yield World(installation, snapshot, recorder, service, clock, acme, globex)
 
 

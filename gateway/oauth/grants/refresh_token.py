@@ -92,7 +92,7 @@ class RefreshTokenGrant:
                     return _refuse(InvalidGrant(reason=reason), token)
                 case Allow():
                     pass
-            if not await _consent_stands(store, request, session, scopes=decision.scopes, audiences=audiences):
+            if not await consent_stands(store, request, session, scopes=decision.scopes, audiences=audiences):
                 return _refuse(InvalidGrant(reason="consent_withdrawn"), token)
         match decision:
             case Deny("invalid_scope"):
@@ -117,7 +117,7 @@ class RefreshTokenGrant:
         return Issued(access, _EVENT, user_name=user.name, refresh_token=successor, id_token=id_token)
 
 
-async def _consent_stands(
+async def consent_stands(
     store: TenantStore, request: GrantRequest, session: Session, *, scopes: frozenset[str], audiences: tuple[str, ...]
 ) -> bool:
     """What the client got by a browser's session was agreed to at ``/authorize``, where that is remembered, and is
