@@ -131,3 +131,7 @@ def test_the_demo_never_seeds_what_is_no_demo(copy_of: Copy, tmp_path: Path) -> 
         refused = yett("demo", "--data", tmp_path / name, env={name: value})
         assert refused.code == 1, refused.err
         assert name in refused.err
+    asked = {"YETT_FORWARD_AUTH__LISTEN": "0.0.0.0:18998", "YETT_FORWARD_AUTH__PEERS": "127.0.0.1"}
+    refused = yett("demo", "--data", tmp_path / "asked", env=asked)
+    assert refused.code == 1, refused.err
+    assert "forward_auth.listen (YETT_FORWARD_AUTH__LISTEN) says 0.0.0.0:18998" in refused.err
