@@ -15,7 +15,6 @@ Finding = tuple[Path, str]
 
 # OWASP's weakest recommended Argon2id settings: 46 MiB x 1, 19 x 2, 12 x 3, 9 x 4, 7 x 5 passes.
 _LEAST_WORK = 35 * 1024 * 1024
-_FOR_AN_UPSTREAM = frozenset({"authorization", "strip", "rewrite", "body", "cors"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,24 +107,6 @@ def cookies_go_to_listed_pages_only(facts: Facts) -> Iterator[Finding]:
         )
 
 
-def routes_lead_somewhere(facts: Facts) -> Iterator[Finding]:
-    """To an upstream; or nowhere, where another proxy asks what it may pass on itself."""
-    asked = facts.settings.forward_auth.listen is not None
-    for index, route in facts.routes:
-        if route.upstream is not None:
-            if route.audience is not None:
-                yield ("routes", index, "audience"), "is its upstream's to say; drop it, or `upstream`"
-        elif not asked:
-            yield ("routes", index, "upstream"), "is required; only with `forward_auth.listen` may a route have none"
-        elif idle := sorted(_FOR_AN_UPSTREAM & route.model_fields_set):
-            yield ("routes", index, idle[0]), "has no effect without an upstream: the proxy that asks sees to that"
-        elif route.require == "anonymous":
-            if route.audience is not None:
-                yield ("routes", index, "audience"), "has no effect: an anonymous request has no token"
-        elif route.audience is None:
-            yield ("routes", index, "audience"), "is required without an upstream: what a token must be issued for"
-
-
 def tenants_are_named_once(facts: Facts) -> Iterator[Finding]:
     for index, route in facts.routes:
         if ANY_TENANT in route.tenants and len(route.tenants) > 1:
@@ -161,23 +142,6 @@ def streams_end_with_a_token(facts: Facts) -> Iterator[Finding]:
             yield ("routes", index, "stream_ends"), "has no effect: an anonymous request has no token"
 
 
-def browser_sessions_are_possible(facts: Facts) -> Iterator[Finding]:
-    client = facts.settings.browser_sessions.client
-    for index, route in facts.routes:
-        if route.session != "cookie":
-            continue
-        if client is None:
-            yield ("routes", index, "session"), "needs `browser_sessions.client`: the client that people log in by"
-        if route.require == "anonymous":
-            yield ("routes", index, "session"), "has no effect: an anonymous request is nobody's"
-        elif len(route.tenants) != 1 or ANY_TENANT in route.tenants:
-            yield ("routes", index, "tenants"), "must name the one tenant whose login a browser is sent to"
-        if route.upstream is None:
-            yield ("routes", index, "session"), "has no effect without an upstream: forward auth takes tokens only"
-    if client is not None and facts.knows("routes") and not any(route.session == "cookie" for _, route in facts.routes):
-        yield ("browser_sessions", "client"), "has no effect: no route says `session: cookie`"
-
-
 def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if settings.on_postgresql:
@@ -203,14 +167,6 @@ def listeners_differ(facts: Facts) -> Iterator[Finding]:
     if asked is not None and asked.port != 0 and asked in (listen, management):
         other = "listen" if asked == listen else "management_listen"
         yield ("forward_auth", "listen"), f"is the address of `{other}`; only proxies must reach this one"
-
-
-def forward_auth_has_both(facts: Facts) -> Iterator[Finding]:
-    asked = facts.settings.forward_auth
-    if asked.listen is not None and not asked.peers:
-        yield ("forward_auth", "listen"), "answers nobody: name the networks of your proxies in `forward_auth.peers`"
-    if asked.listen is None and asked.peers:
-        yield ("forward_auth", "peers"), "has no effect without `forward_auth.listen`"
 
 
 def tls_and_public_url_agree(facts: Facts) -> Iterator[Finding]:
@@ -292,20 +248,17 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (routes_have_hosts, ("api_hosts",)),
     (route_names_are_unique, ()),
     (cookies_go_to_listed_pages_only, ("cors",)),
-    (routes_lead_somewhere, ("forward_auth",)),
     (tenants_are_named_once, ()),
     (anonymous_routes_have_no_tenant, ()),
     (anonymous_routes_have_no_identity, ()),
     (handshakes_are_gets, ()),
     (streams_end_with_a_token, ()),
-    (browser_sessions_are_possible, ("browser_sessions",)),
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen", "forward_auth")),
     (tls_and_public_url_agree, ("tls", "public_url")),
     (hsts_has_tls, ("tls",)),
     (a_target_fits_into_its_header, ("listen_limits",)),
-    (forward_auth_has_both, ("forward_auth",)),
     (letters_go_one_way, ("mail",)),
     (mail_settings_have_a_server, ("mail",)),
     (mail_credentials_go_together, ("mail",)),

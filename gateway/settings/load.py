@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 from gateway.settings import checks, config_file, environment
 from gateway.settings.compile import route_findings
 from gateway.settings.cors import RouteCors
+from gateway.settings.front_checks import front_findings
 from gateway.settings.listening import Certificate
 from gateway.settings.model import Settings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
@@ -95,6 +96,7 @@ def _settings(file: config_file.ConfigFile, env: environment.Environment) -> Set
     facts = _facts(settings, document, [*map(_loc, failed), *empty])
     problems += [places.problem(path, message) for path, message in checks.findings(facts)]
     problems += [places.problem(path, message) for path, message in upstream_findings(facts)]
+    problems += [places.problem(path, message) for path, message in front_findings(facts)]
     problems += [places.problem(path, message) for path, message in route_findings(facts)]
     if problems or settings is None:
         raise ConfigError(problems)
