@@ -15,6 +15,7 @@ from gateway.audit import Observation
 from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
 from gateway.authn.dpop_nonce import DpopNonces
+from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.browser.composed import browser_front
 from gateway.data_plane import plane_config
@@ -200,6 +201,7 @@ def _plane(world: World, pools: Any, observed: list[Observation]) -> DataPlane:
         authenticate=Bearer(snapshot, TokenTable(), now).authenticate,
         possession=Possession(proofs, SeenProofs(), now),
         feed_fresh=lambda: True,
+        standings=Standings(snapshot),
         observe=observed.append,
         identities=IdentityTokens(ActiveKeys(installation.store, snapshot), issuer_of, now),
         browsers=browser_front(installation, snapshot, issuers, clients, DpopProofs(proofs, installation.store)),
