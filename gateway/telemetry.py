@@ -146,6 +146,8 @@ def _clean(value: object, depth: int = 0) -> Any:
             return mask(value)
         case bytes() | bytearray():
             return mask(bytes(value).decode("utf-8", "backslashreplace"))
+        case tuple() if hasattr(value, "_fields"):  # a named one says itself what of it may be seen
+            return mask(repr(value))
         case _ if depth >= _MAX_DEPTH:
             return f"[{type(value).__name__}]"
         case Mapping():

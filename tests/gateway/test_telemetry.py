@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import structlog
@@ -242,6 +242,22 @@ def test_a_value_of_any_type_is_shown_as_masked_text(entries: Entries) -> None:
     assert "hunter2" not in json.dumps(entry)
     assert len(entry["e"]) == 200
     assert entry["f"] == "\ud800"
+
+
+class Presented(NamedTuple):
+    """A client, as a request presents it."""
+
+    client_id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"Presented(client_id={self.client_id!r})"
+
+
+def test_a_named_tuple_says_itself_what_is_shown_of_it(entries: Entries) -> None:
+    structlog.get_logger("test").info("asked", who=Presented("app", "correct horse"), all=[Presented("b", "battery")])
+    [entry] = entries()
+    assert (entry["who"], entry["all"]) == ("Presented(client_id='app')", ["Presented(client_id='b')"])
 
 
 def test_the_console_form_lets_no_value_forge_a_line_or_drive_the_terminal(stream: io.StringIO) -> None:

@@ -1,6 +1,7 @@
 """Steps that follow each other on SQLite share a commit, and nothing else (rule 7)."""
 
 import asyncio
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import closing
@@ -281,3 +282,26 @@ async def test_what_nobody_waits_for_is_committed_before_the_database_is_closed(
     assert line.notes() == ["a"]
     with closing(sqlite3.connect(line.path)) as other:
         assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, "no connection is left at it"
+
+
+async def test_another_process_gets_its_turn_beside_a_line_that_never_ends(line: Line) -> None:
+    """SQLite's waiting is to sleep and look again: the place has to stand empty now and then."""
+    path, stop, numbers = line.path, asyncio.Event(), itertools.count()
+
+    def other() -> None:
+        with closing(sqlite3.connect(path, timeout=30, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("INSERT INTO notes (body) VALUES ('other')")
+            connection.execute("COMMIT")
+
+    async def busy() -> None:
+        while not stop.is_set():
+            await line.write(f"busy {next(numbers)}")
+
+    writers = await line.begin(*(busy() for _ in range(2 * MOST_TOGETHER)))
+    try:
+        await asyncio.to_thread(other)
+    finally:
+        stop.set()
+        await asyncio.gather(*writers)
+    assert "other" in line.notes()
