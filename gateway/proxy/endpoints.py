@@ -1,8 +1,9 @@
 """The endpoints of an upstream: which there are, which may be asked, and which one is next.
 
 An endpoint that fails several times running is ejected for a while, longer each time; then it is on trial: one request
-at a time until one is answered. Whoever the health check finds down waits until it is up. Where nobody healthy is left,
-all are asked: a gateway that asks nobody helps nobody. Owns no connection but the idle ones of who drops out.
+more than it still has, until one is answered. Whoever the health check finds down waits until it is up. Where nobody
+healthy is left, all are asked: a gateway that asks nobody helps nobody. Owns no connection but the idle ones of who
+drops out.
 """
 
 import math
@@ -93,9 +94,7 @@ class Endpoints:
         """Let those back on trial whose time is over."""
         over = [endpoint for endpoint in self.all if 0 < endpoint.ejected_until <= now]
         for endpoint in over:
-            endpoint.ejected_until = 0.0
-            endpoint.on_trial = True
-            endpoint.back_since = now
+            self._try(endpoint, now)
         if over:
             self._regroup()
 
@@ -124,13 +123,19 @@ class Endpoints:
             endpoint.keeps = 0
             endpoint.drop_idle()
 
+    def _try(self, endpoint: Endpoint, now: float) -> None:
+        endpoint.ejected_until = 0.0
+        endpoint.on_trial = True
+        endpoint.back_since = now
+        endpoint.room_on_trial = min(endpoint.in_flight + 1, endpoint.most)
+
     def _regroup(self) -> None:
         before = [endpoint for endpoint in self.ready if not endpoint.retired]
         asked = [endpoint for endpoint in self.all if not (endpoint.down or endpoint.ejected_until)]
         healthy = [endpoint for endpoint in asked if not endpoint.on_trial]
         ready = asked if healthy else self.all
         for endpoint in self.all:
-            endpoint.room = 1 if healthy and endpoint.on_trial else endpoint.most
+            endpoint.room = endpoint.room_on_trial if healthy and endpoint.on_trial else endpoint.most
         # Who was away does not get all the turns that it missed.
         level = min((endpoint.passed for endpoint in before), default=0.0)
         for endpoint in ready:

@@ -140,6 +140,27 @@ def test_on_trial_it_has_one_request_at_a_time_until_it_has_answered() -> None:
     assert endpoints.choose(None) is bad
 
 
+def test_what_began_before_does_not_take_the_place_of_the_request_on_trial() -> None:
+    endpoints = endpoints_of(1, 1)
+    bad, good = endpoints.all
+    bad.open = 2  # streams, which may go on for hours
+    fail(endpoints, bad, FAULTS, 0.0)
+    endpoints.review(FIRST_EJECTION)
+    good.open = 50
+    assert endpoints.choose(None) is bad
+    bad.open = 3
+    assert endpoints.choose(None) is good
+
+
+def test_on_trial_it_is_held_to_its_own_bound_too() -> None:
+    endpoints = endpoints_of(1, 1, most=2)
+    bad, good = endpoints.all
+    bad.open = 2
+    fail(endpoints, bad, FAULTS, 0.0)
+    endpoints.review(FIRST_EJECTION)
+    assert endpoints.choose(None) is good
+
+
 def test_where_nobody_is_well_all_are_asked_and_who_answers_is_back() -> None:
     endpoints = endpoints_of(1, 1)
     for endpoint in endpoints.all:
