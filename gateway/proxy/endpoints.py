@@ -49,11 +49,17 @@ class Endpoints:
         self.all = [endpoint for target in self._upstream.parsed for endpoint in self._of.get(target, ())]
         self._regroup()
 
-    def choose(self, subject: str | None, without: Sequence[Endpoint] = ()) -> Endpoint | None:
-        """Who is next, of those that have room; where all that may be asked stand in ``without``, somebody else."""
-        among = [one for one in self.ready if one.open - len(one.idle) < one.room and one not in without]
-        if not among and without:
-            among = [one for one in self._rest if one.open - len(one.idle) < one.most and one not in without]
+    def choose(
+        self, subject: str | None, tried: Sequence[Endpoint] = (), avoid: Endpoint | None = None
+    ) -> Endpoint | None:
+        """Who is next, of those that have room: ``avoid`` after the others that may be asked, and who may not be only
+        where all of these were ``tried``.
+        """
+        among = [one for one in self.ready if one.open - len(one.idle) < one.room and one not in tried]
+        if avoid is not None and len(among) > 1:
+            among = [one for one in among if one is not avoid]
+        if not among and tried:
+            among = [one for one in self._rest if one.open - len(one.idle) < one.most and one not in tried]
         if not among:
             return None
         return among[0] if len(among) == 1 else self._choose(among, subject)

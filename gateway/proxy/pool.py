@@ -82,7 +82,7 @@ class UpstreamPool:
 
     async def connect(self, subject: str | None = None, *, avoid: Endpoint | None = None) -> UpstreamConnection:
         """A new connection to the endpoint whose turn it is, or to the next one that answers, the one to ``avoid``
-        last. No other one is tried once two ``connect_timeout`` have gone by.
+        after all that are well. No other one is tried once two ``connect_timeout`` have gone by.
 
         Raises ``UpstreamUnreachable``, or ``UpstreamBusy`` when there are as many as there may be.
         """
@@ -98,9 +98,7 @@ class UpstreamPool:
         problems: list[str] = []
         ends = loop.time() + 2 * self._connect_timeout
         while not tried or loop.time() < ends:
-            endpoint = self.endpoints.choose(subject, tried if avoid is None else [*tried, avoid])
-            if endpoint is None and avoid is not None and avoid not in tried:
-                endpoint = self.endpoints.choose(subject, tried)
+            endpoint = self.endpoints.choose(subject, tried, avoid)
             if endpoint is None:
                 break
             tried.append(endpoint)

@@ -209,6 +209,16 @@ def test_a_target_at_its_bound_is_passed_over_and_all_of_them_are_busy() -> None
     assert endpoints.choose(None) is None
 
 
+def test_whom_to_avoid_is_asked_before_those_that_are_left_out_and_after_all_others() -> None:
+    endpoints = endpoints_of(1, 1, 1)
+    bad, one, other = endpoints.all
+    fail(endpoints, bad, FAULTS, 0.0)
+    assert endpoints.choose(None, (), one) is other
+    assert endpoints.choose(None, [other], one) is one
+    assert endpoints.choose(None, [other, one], one) is bad
+    assert endpoints.choose(None, [other, one, bad], one) is None
+
+
 def test_health_answers_count_in_a_row_and_the_first_at_once() -> None:
     endpoints = endpoints_of(1, 1)
     one, other = endpoints.all

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.proxy.endpoints import FAULTS, FIRST_EJECTION
-from gateway.proxy.upstream import Target
+from gateway.proxy.upstream import Health, Target
 from tests.gateway.proxy.harness import (
     OK,
     Client,
@@ -175,6 +175,18 @@ async def test_a_target_that_breaks_off_before_its_answer_is_replaced_by_another
         path = "/public/x" if method == "OPTIONS" else "/orders/7"
         assert (await made.ask(request(method, path))).status == 200
         assert (len(bad.heads), len(good.heads)) == (1, 1)
+
+
+async def test_a_kept_connection_that_ended_does_not_lead_to_a_target_that_is_known_to_be_bad() -> None:
+    async def closes_kept(peer: Peer) -> None:
+        await peer.answer()
+        await peer.head()
+
+    async with targets(closes_kept, polite) as (made, (_, down)):
+        made.pool.endpoints.probed(made.pool.endpoints.all[1], Health("/healthz"), "status 503")
+        for _ in range(6):
+            assert (await made.ask(request())).status == 200
+        assert not down.heads
 
 
 async def test_not_twice() -> None:
