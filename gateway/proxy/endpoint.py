@@ -19,8 +19,10 @@ class Endpoint:
 
     __slots__ = (
         "address",
+        "answered_at",
         "back_since",
         "down",
+        "ejected_at",
         "ejected_until",
         "ejections",
         "faults",
@@ -55,8 +57,10 @@ class Endpoint:
         self.idle: list[UpstreamConnection] = []
         self.open = 0
         self.retired = False
+        self.answered_at = -math.inf  # when the head of an answer last came
         self.faults = 0
         self.ejections = 0
+        self.ejected_at = -math.inf
         self.ejected_until = 0.0
         self.back_since = 0.0
         self.on_trial = False

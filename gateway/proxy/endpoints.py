@@ -30,6 +30,7 @@ class Endpoints:
         self.only: Endpoint | None = None
         self.ready: list[Endpoint] = []
         self._rest: list[Endpoint] = []
+        self._anyone_well = True
         self._of: dict[Target, list[Endpoint]] = {}
         self._upstream = upstream
         self._choose = BALANCES[upstream.balance]
@@ -81,13 +82,18 @@ class Endpoints:
         if seconds < LONGEST_EJECTION:
             endpoint.ejections += 1
         endpoint.on_trial = False
+        endpoint.ejected_at = now
         endpoint.ejected_until = now + seconds
         log.warning("upstream_target_ejected", upstream=self._upstream.name, target=endpoint.label, seconds=seconds)
         endpoint.drop_idle()
         self._regroup()
 
-    def answered(self, endpoint: Endpoint, now: float) -> None:
-        """It did its part, after faults."""
+    def answered(self, endpoint: Endpoint, began: float, now: float) -> None:
+        """It did its part, after faults. An answer to what ``began`` before it was ejected says nothing of how it does
+        since, so while others are well it changes nothing.
+        """
+        if self._anyone_well and began <= endpoint.ejected_at and (endpoint.on_trial or endpoint.ejected_until):
+            return
         endpoint.faults = 0
         if endpoint.on_trial or endpoint.ejected_until:
             endpoint.on_trial = False
@@ -139,6 +145,7 @@ class Endpoints:
         before = [endpoint for endpoint in self.ready if not endpoint.retired]
         asked = [endpoint for endpoint in self.all if not (endpoint.down or endpoint.ejected_until)]
         healthy = [endpoint for endpoint in asked if not endpoint.on_trial]
+        self._anyone_well = bool(healthy)
         ready = asked if healthy else self.all
         for endpoint in self.all:
             endpoint.room = endpoint.room_on_trial if healthy and endpoint.on_trial else endpoint.most

@@ -101,7 +101,9 @@ class Exchange:
                 self._give_back()
                 connection = await self._connect(avoid=connection.endpoint)
             else:
-                if connection.endpoint.on_trial:  # an answer that streams for hours is one from its head on
+                endpoint = connection.endpoint
+                endpoint.answered_at = connection.touched
+                if endpoint.on_trial:  # an answer that streams for hours is one from its head on
                     self._pool.answered(connection)
                 return connection
 

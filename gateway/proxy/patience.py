@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.proxy.upstream import ClientGone, UploadTooSlow, Upstream, UpstreamFault, UpstreamTimeout
+from gateway.proxy.upstream import ClientGone, TookTooLong, UploadTooSlow, Upstream, UpstreamFault, UpstreamTimeout
 
 _LEAST_RATE = 1024  # bytes a second of a body that is still to come
 
@@ -87,7 +87,7 @@ class Patience:
 
     def _fault(self, exchange: Timed, now: float) -> UpstreamFault | None:
         if self.total is not None and now - exchange.started > self.total:
-            return UpstreamTimeout("the exchange took longer than total_timeout")
+            return TookTooLong("the exchange took longer than total_timeout")
         upload = exchange.upload
         if upload is not None and upload.waits:
             return UploadTooSlow("the client's body comes too slowly") if upload.too_slow(now, self.upload) else None

@@ -12,7 +12,7 @@ from gateway.proxy.names import LookUpsInTurn, Names, Resolve
 from gateway.proxy.patience import Patience
 from gateway.proxy.probe import Probe
 from gateway.proxy.upstream import (
-    UploadTooSlow,
+    TookTooLong,
     Upstream,
     UpstreamBusy,
     UpstreamClosed,
@@ -115,7 +115,7 @@ class UpstreamPool:
         """End the exchange. The connection waits for another one, if it is fit and there is room, else it is closed."""
         endpoint = connection.endpoint
         if not connection.finish(request_sent=request_sent):
-            self._judge(connection, endpoint)
+            self._judge(connection, endpoint, request_sent=request_sent)
             return
         if endpoint.faults:
             self.answered(connection)
@@ -127,7 +127,7 @@ class UpstreamPool:
 
     def answered(self, connection: UpstreamConnection) -> None:
         """Its endpoint did its part, after faults."""
-        self.endpoints.answered(connection.endpoint, connection.touched)
+        self.endpoints.answered(connection.endpoint, connection.started, connection.touched)
 
     def close(self) -> None:
         """Close what is idle; what is busy ends its exchange first and is closed then."""
@@ -204,20 +204,25 @@ class UpstreamPool:
         )
         return connection
 
-    def _judge(self, connection: UpstreamConnection, endpoint: Endpoint) -> None:
+    def _judge(self, connection: UpstreamConnection, endpoint: Endpoint, *, request_sent: bool) -> None:
         """What the end of an exchange says of its endpoint, where its connection is not to be used again."""
         fault = connection.fault
-        now = connection.started if self._clock is None else self._clock()
         if fault is None:
             if endpoint.faults and connection.answering:
                 self.answered(connection)
-        elif isinstance(fault, UpstreamTimeout):
-            if not connection.answering:
-                self.endpoints.failed(endpoint, now)
+            return
+        if not request_sent or not isinstance(fault, UpstreamFault):
+            return  # as long as the client is at it, what ends is as much its doing: servers give slow bodies up
+        if endpoint.on_trial and connection.started <= endpoint.ejected_at:
+            return  # it stands for what it did before
+        if isinstance(fault, UpstreamTimeout):
+            if connection.answering or connection.started < endpoint.answered_at:
+                return  # it answers others, so such faults do not come in a row
+            if isinstance(fault, TookTooLong) and connection.upload is not None:
+                return
         elif connection.reused and isinstance(fault, UpstreamClosed):
             return  # it closed what was kept for long: servers do
-        elif isinstance(fault, UpstreamFault) and not isinstance(fault, UploadTooSlow):
-            self.endpoints.failed(endpoint, now)
+        self.endpoints.failed(endpoint, connection.started if self._clock is None else self._clock())
 
     def _on_closed(self, connection: UpstreamConnection) -> None:
         if connection not in self._connections:

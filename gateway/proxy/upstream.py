@@ -126,10 +126,14 @@ class UpstreamUnreachable(UpstreamFault):
 
 
 class UpstreamTimeout(UpstreamFault):
-    """It was silent for longer than it may be, or took longer in all."""
+    """It was silent for longer than it may be."""
 
     status = 504
     code = "upstream_timeout"
+
+
+class TookTooLong(UpstreamTimeout):
+    """It took longer in all. So may the client have, with its body."""
 
 
 class UpstreamBusy(UpstreamFault):

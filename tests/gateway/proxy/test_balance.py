@@ -92,7 +92,7 @@ def test_faults_in_a_row_eject_for_a_time_that_grows_and_is_bounded() -> None:
     bad, good = endpoints.all
     fail(endpoints, bad, FAULTS - 1, 0.0)
     assert endpoints.ready == [bad, good]
-    endpoints.answered(bad, 0.0)
+    endpoints.answered(bad, 0.0, 0.0)
     fail(endpoints, bad, FAULTS - 1, 0.0)
     assert endpoints.ready == [bad, good]  # they were not in a row
 
@@ -118,11 +118,11 @@ def test_after_a_long_good_time_ejection_begins_anew() -> None:
     bad, _ = endpoints.all
     fail(endpoints, bad, FAULTS, 1000.0)
     endpoints.review(1010.0)
-    endpoints.answered(bad, 1010.0)
+    endpoints.answered(bad, 1010.0, 1010.0)
     fail(endpoints, bad, FAULTS, 1020.0)
     assert bad.ejected_until == 1020.0 + 2 * FIRST_EJECTION
     endpoints.review(1040.0)
-    endpoints.answered(bad, 1040.0)
+    endpoints.answered(bad, 1040.0, 1040.0)
     fail(endpoints, bad, FAULTS, 1041.0 + LONGEST_EJECTION)
     assert bad.ejected_until == 1041.0 + LONGEST_EJECTION + FIRST_EJECTION
 
@@ -136,7 +136,7 @@ def test_on_trial_it_has_one_request_at_a_time_until_it_has_answered() -> None:
     assert endpoints.choose(None) is bad
     bad.open = 1
     assert endpoints.choose(None) is good
-    endpoints.answered(bad, FIRST_EJECTION)
+    endpoints.answered(bad, FIRST_EJECTION, FIRST_EJECTION)
     assert endpoints.choose(None) is bad
 
 
@@ -161,6 +161,19 @@ def test_on_trial_it_is_held_to_its_own_bound_too() -> None:
     assert endpoints.choose(None) is good
 
 
+def test_an_answer_to_a_request_from_before_does_not_bring_it_back() -> None:
+    endpoints = endpoints_of(1, 1)
+    bad, good = endpoints.all
+    fail(endpoints, bad, FAULTS, 5.0)
+    endpoints.answered(bad, 4.0, 6.0)
+    assert endpoints.ready == [good]
+    endpoints.review(5.0 + FIRST_EJECTION)
+    endpoints.answered(bad, 4.0, 16.0)
+    assert bad.on_trial
+    endpoints.answered(bad, 16.0, 17.0)
+    assert not bad.on_trial
+
+
 def test_where_nobody_is_well_all_are_asked_and_who_answers_is_back() -> None:
     endpoints = endpoints_of(1, 1)
     for endpoint in endpoints.all:
@@ -169,7 +182,7 @@ def test_where_nobody_is_well_all_are_asked_and_who_answers_is_back() -> None:
     assert endpoints.ready == [one, other]
     one.open = 10
     assert endpoints.choose(None) is other
-    endpoints.answered(other, 1.0)
+    endpoints.answered(other, 1.0, 1.0)
     assert endpoints.ready == [other]
 
 
@@ -196,7 +209,7 @@ def test_who_was_away_does_not_get_the_turns_that_it_missed() -> None:
     fail(endpoints, bad, FAULTS, 0.0)
     served(endpoints, 1000)
     endpoints.review(FIRST_EJECTION)
-    endpoints.answered(bad, FIRST_EJECTION)
+    endpoints.answered(bad, FIRST_EJECTION, FIRST_EJECTION)
     assert max(served(endpoints, 10).values()) <= 6
 
 

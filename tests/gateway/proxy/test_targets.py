@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gateway.proxy.endpoints import FAULTS, FIRST_EJECTION
+from gateway.proxy.plane import AnswerBroken
 from gateway.proxy.upstream import Health, Target
 from tests.gateway.proxy.harness import (
     OK,
@@ -154,6 +155,121 @@ async def test_silence_counts_against_a_target() -> None:
 
 def has_heads(upstream: ScriptedUpstream, count: int) -> bool:
     return len(upstream.heads) == count
+
+
+async def answers_or_hangs(peer: Peer) -> None:
+    while True:
+        head = await peer.request()
+        if b"/hang" in head:
+            await peer.until_gone()
+            return
+        await peer.send(OK)
+
+
+async def test_silence_beside_good_answers_does_not_count() -> None:
+    async with targets(answers_or_hangs, polite) as (made, (odd, _)):
+        bad, good = made.pool.endpoints.all
+        good.passed = 1000.0
+        asked = []
+        for number in range(2 * FAULTS):
+            asked.append(made.begin(request(path="/orders/hang")))
+            good.open += 1  # as if it had as many
+            await eventually(partial(has_heads, odd, number + 1))
+        made.later(1)
+        good.open += 1
+        assert (await made.ask(request())).status == 200
+        assert has_heads(odd, 2 * FAULTS + 1)
+        good.open -= 2 * FAULTS + 1
+        made.later(30)
+        assert {client.status for client in await asyncio.gather(*asked)} == {504}
+        assert bad.faults == 0
+        assert made.pool.endpoints.ready == [bad, good]
+
+
+async def reads_slowly(peer: Peer) -> None:
+    """Takes a body for as long as it likes, and says nothing."""
+    while True:
+        head = await peer.head()
+        if b"POST" in head:
+            await peer.until_gone()
+            return
+        await peer.send(OK)
+
+
+@pytest.mark.parametrize("ended", [False, True])
+async def test_the_time_that_a_client_takes_with_its_body_counts_against_nobody(ended: bool) -> None:
+    async with targets(reads_slowly, reads_slowly, total_timeout=timedelta(seconds=20)) as (made, upstreams):
+        slow = [
+            request("POST", "/orders", ("transfer-encoding", "chunked")).say(b"x", more=True) for _ in range(2 * FAULTS)
+        ]
+        asked = [made.begin(client) for client in slow]
+        await eventually(lambda: sum(len(upstream.heads) for upstream in upstreams) == len(slow))
+        await eventually(lambda: all(one.upload and one.upload.waits for one in made.pool._connections))
+        made.later(19)
+        if ended:
+            for client in slow:
+                client.say(b"y")
+            await eventually(lambda: not any(one.upload and one.upload.waits for one in made.pool._connections))
+        made.later(2)
+        assert {client.status for client in await asyncio.gather(*asked)} == {504}
+        assert [endpoint.faults for endpoint in made.pool.endpoints.all] == [0, 0]
+
+
+async def test_silence_after_a_body_counts_as_any_other() -> None:
+    async with targets(reads_slowly, polite) as (made, (silent, _)):
+        made.pool.endpoints.all[1].passed = 10.0
+        client = request("POST", "/orders", ("transfer-encoding", "chunked")).say(b"x")
+        asked = made.begin(client)
+        await eventually(lambda: silent.heads)
+        await eventually(lambda: not any(one.upload and one.upload.waits for one in made.pool._connections))
+        made.later(31)
+        assert (await asked).status == 504
+        assert made.pool.endpoints.all[0].faults == 1
+
+
+async def test_a_server_that_gives_up_a_slow_body_is_not_at_fault() -> None:
+    give_up = asyncio.Event()
+
+    async def impatient(peer: Peer) -> None:
+        await peer.head()
+        await give_up.wait()
+
+    async with targets(impatient, impatient) as (made, upstreams):
+        slow = [
+            request("POST", "/orders", ("transfer-encoding", "chunked")).say(b"x", more=True) for _ in range(2 * FAULTS)
+        ]
+        asked = [made.begin(client) for client in slow]
+        await eventually(lambda: sum(len(upstream.heads) for upstream in upstreams) == len(slow))
+        give_up.set()
+        assert {client.status for client in await asyncio.gather(*asked)} == {502}
+        assert [endpoint.faults for endpoint in made.pool.endpoints.all] == [0, 0]
+
+
+async def test_what_began_before_the_ejection_says_nothing_of_the_trial() -> None:
+    go = asyncio.Event()
+
+    async def streams(peer: Peer) -> None:
+        head = await peer.request()
+        if b"/events" in head:
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nevent")
+            await go.wait()
+            peer.reset()
+        await peer.send(OK)
+
+    async with targets(streams, polite) as (made, _):
+        made.pool.endpoints.all[1].passed = 10.0
+        client = request(path="/orders/events")
+        asked = made.begin(client)
+        await eventually(lambda: client.body)
+        bad = made.pool.endpoints.all[0]
+        for _ in range(FAULTS):
+            made.pool.endpoints.failed(bad, made.clock())
+        made.later(FIRST_EJECTION)
+        assert bad.on_trial
+        go.set()
+        with pytest.raises(AnswerBroken):
+            await asked
+        assert bad.on_trial
 
 
 async def test_clients_that_leave_count_against_nobody() -> None:
