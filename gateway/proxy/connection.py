@@ -62,9 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.fault: UpstreamFault | ClientGone | None = None
         self.upload: Upload | None = None
         self._head_only = head_only
-        self._until_close = False
-        self._informational = False
-        self._reusable = False
+        self._until_close = self._informational = self._reusable = False
         self._chunks: list[bytes] = []
         self._buffered = 0
         self._received = 0  # bytes of the head so far, or since the body last grew
@@ -241,6 +239,8 @@ class UpstreamConnection(asyncio.Protocol):
             self._wake()
         elif self.answering or self._received:
             self.fail(UpstreamMalformed("the connection ended before the answer did"))
+        elif self.writer.waits:
+            self.fail(RequestNotSent("the connection ended before the request was sent"))
         else:
             self.fail(UpstreamClosed("the connection ended before the answer began"))
 

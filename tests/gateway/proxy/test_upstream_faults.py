@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from gateway.proxy.plane import AnswerBroken
+from gateway.proxy.request_writer import RequestWriter
 from gateway.server.response import response_head
 from tests.gateway.proxy.harness import OK, Client, Peer, Script, World, eventually, polite, request, world
 
@@ -388,6 +389,26 @@ async def test_what_may_not_be_repeated_is_not() -> None:
         await made.ask(request())
         assert problem_of(await made.ask(request("POST", "/orders"))) == (502, "upstream_malformed")
         assert len(upstream.peers) == 1
+
+
+async def test_a_request_of_which_no_byte_left_goes_to_another_connection() -> None:
+    async with world(polite) as (made, upstream):
+        await made.ask(request())
+        (kept,) = made.pool.endpoints.all[0].idle
+        batch = kept.writer._batch
+
+        class EndsFirst:
+            """The end is read in the turn in which the connection is handed out, before that turn is over."""
+
+            def add(self, pending: RequestWriter, loop: asyncio.AbstractEventLoop) -> None:
+                if pending is kept.writer:
+                    loop.call_soon(kept.eof_received)
+                batch.add(pending, loop)
+
+        kept.writer._batch = EndsFirst()  # type: ignore[assignment]
+        assert (await made.ask(request("POST", "/orders"))).status == 200
+        assert [len(peer.heads) for peer in upstream.peers] == [1, 1]
+        assert made.pool.endpoints.all[0].faults == 0
 
 
 async def test_what_was_answered_in_part_is_not_repeated() -> None:
