@@ -96,6 +96,8 @@ class Endpoints:
             return
         endpoint.faults = 0
         if endpoint.on_trial or endpoint.ejected_until:
+            if not self._anyone_well:
+                self._begin_anew(now)
             endpoint.on_trial = False
             endpoint.ejected_until = 0.0
             endpoint.back_since = now
@@ -110,9 +112,12 @@ class Endpoints:
         if over:
             self._regroup()
 
-    def probed(self, endpoint: Endpoint, health: Health, problem: str | None) -> None:
-        """What the health check found; ``problem`` None is an answer as it should be."""
+    def probed(self, endpoint: Endpoint, health: Health, problem: str | None, now: float) -> None:
+        """What the health check found; ``problem`` None is an answer as it should be, and ends an ejection."""
         well = problem is None
+        if well and endpoint.ejected_until:
+            self._try(endpoint, now)
+            self._regroup()
         first, endpoint.probed = not endpoint.probed, True
         if endpoint.down is not well:
             endpoint.streak = 0
@@ -134,6 +139,15 @@ class Endpoints:
         for endpoint in self.all:
             endpoint.keeps = 0
             endpoint.drop_idle()
+
+    def _begin_anew(self, now: float) -> None:
+        """What kept all of them away is over, so how often each was ejected meanwhile says nothing: else the first that
+        answers would be the only one until the others' time is over.
+        """
+        for endpoint in self.all:
+            endpoint.ejections = 0
+            if endpoint.ejected_until:
+                self._try(endpoint, now)
 
     def _try(self, endpoint: Endpoint, now: float) -> None:
         endpoint.ejected_until = 0.0

@@ -40,7 +40,8 @@ class UpstreamPool:
         self.endpoints = Endpoints(upstream)
         self.names = Names(upstream, self.endpoints, resolve or LookUpsInTurn().resolve)
         self._patience = Patience.of(upstream)
-        self._probe = Probe(upstream.health, self.endpoints, self._open) if upstream.health is not None else None
+        health = upstream.health
+        self._probe = None if health is None else Probe(health, self.endpoints, self._open, self._now)
         self._connections: set[UpstreamConnection] = set()
         self._connecting = 0
         self._answer_names = AnswerNames()
@@ -87,8 +88,7 @@ class UpstreamPool:
         Raises ``UpstreamUnreachable``, or ``UpstreamBusy`` when there are as many as there may be.
         """
         loop = asyncio.get_running_loop()
-        clock = self._clock = self._clock or loop.time
-        self.endpoints.review(clock())
+        self.endpoints.review(self._now())
         if not self.endpoints.all:
             await self._know_addresses()
         self._refuse_excess()
@@ -106,7 +106,7 @@ class UpstreamPool:
                 return await self._connect_to(endpoint)
             except OSError as error:  # TimeoutError is one, and what TLS finds
                 problems.append(f"{endpoint.label} {type(error).__name__} {error}".rstrip())
-                self.endpoints.failed(endpoint, clock())
+                self.endpoints.failed(endpoint, self._now())
         if not tried:
             raise UpstreamBusy("every target has as many requests as it may have")
         raise UpstreamUnreachable("; ".join(problems))
@@ -153,6 +153,10 @@ class UpstreamPool:
         """Ask each endpoint whether it is well, where the upstream says how."""
         if self._probe is not None:
             await self._probe.run()
+
+    def _now(self) -> float:
+        clock = self._clock = self._clock or asyncio.get_running_loop().time
+        return clock()
 
     def _refuse_excess(self) -> None:
         most = self.upstream.max_in_flight
@@ -222,7 +226,7 @@ class UpstreamPool:
                 return
         elif connection.reused and isinstance(fault, UpstreamClosed):
             return  # it closed what was kept for long: servers do
-        self.endpoints.failed(endpoint, connection.started if self._clock is None else self._clock())
+        self.endpoints.failed(endpoint, self._now())
 
     def _on_closed(self, connection: UpstreamConnection) -> None:
         if connection not in self._connections:

@@ -15,12 +15,13 @@ Open = Callable[[Endpoint], Awaitable[UpstreamConnection]]
 
 
 class Probe:
-    """``open_to`` makes a connection that nobody else will use."""
+    """``open_to`` makes a connection that nobody else will use. ``now`` is monotonic seconds."""
 
-    def __init__(self, health: Health, endpoints: Endpoints, open_to: Open) -> None:
+    def __init__(self, health: Health, endpoints: Endpoints, open_to: Open, now: Callable[[], float]) -> None:
         self._health = health
         self._endpoints = endpoints
         self._open = open_to
+        self._now = now
         self._timeout = health.timeout.total_seconds()
 
     async def run(self) -> None:
@@ -32,7 +33,7 @@ class Probe:
     async def _ask(self, endpoint: Endpoint) -> None:
         problem = await self._problem(endpoint)
         if not endpoint.retired:
-            self._endpoints.probed(endpoint, self._health, problem)
+            self._endpoints.probed(endpoint, self._health, problem, self._now())
 
     async def _problem(self, endpoint: Endpoint) -> str | None:
         host = self._health.host or endpoint.target.authority

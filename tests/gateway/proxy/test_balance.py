@@ -183,7 +183,42 @@ def test_where_nobody_is_well_all_are_asked_and_who_answers_is_back() -> None:
     one.open = 10
     assert endpoints.choose(None) is other
     endpoints.answered(other, 1.0, 1.0)
-    assert endpoints.ready == [other]
+    assert endpoints.ready == [one, other]
+    assert (one.on_trial, other.on_trial) == (True, False)
+
+
+def test_after_an_outage_of_all_nobody_is_away_for_what_he_did_in_it() -> None:
+    endpoints = endpoints_of(1, 1, 1)
+    now = 0.0
+    for _ in range(8):  # each is ejected for as long as can be
+        for endpoint in endpoints.all:
+            fail(endpoints, endpoint, FAULTS, now)
+        now = max(endpoint.ejected_until for endpoint in endpoints.all)
+        endpoints.review(now)
+    for endpoint in endpoints.all:
+        fail(endpoints, endpoint, FAULTS, now)
+    first, second, third = endpoints.all
+    endpoints.answered(first, now + 1, now + 1)
+    assert endpoints.ready == [first, second, third]
+    endpoints.failed(second, now + 2)  # it is not there yet
+    assert endpoints.ready == [first, third]
+    assert second.ejected_until == now + 2 + FIRST_EJECTION
+    endpoints.answered(third, now + 2, now + 2)
+    assert not third.on_trial
+
+
+def test_a_good_answer_to_the_health_check_ends_an_ejection_with_a_trial() -> None:
+    endpoints = endpoints_of(1, 1)
+    bad, good = endpoints.all
+    health = Health("/healthz", failures=1, successes=2)
+    endpoints.probed(bad, health, None, 0.0)
+    fail(endpoints, bad, FAULTS, 1.0)
+    endpoints.probed(bad, health, "status 503", 2.0)
+    endpoints.probed(bad, health, None, 3.0)
+    assert endpoints.ready == [good]  # for the check itself, it is down
+    endpoints.probed(bad, health, None, 4.0)
+    assert endpoints.ready == [bad, good]
+    assert bad.on_trial
 
 
 def test_who_is_all_on_trial_is_not_held_to_one_request() -> None:
@@ -236,25 +271,25 @@ def test_health_answers_count_in_a_row_and_the_first_at_once() -> None:
     endpoints = endpoints_of(1, 1)
     one, other = endpoints.all
     health = Health("/healthz", failures=3, successes=2)
-    endpoints.probed(one, health, "status 503")
+    endpoints.probed(one, health, "status 503", 0.0)
     assert endpoints.ready == [other]
-    endpoints.probed(one, health, None)
-    endpoints.probed(one, health, "status 503")
-    endpoints.probed(one, health, None)
+    endpoints.probed(one, health, None, 0.0)
+    endpoints.probed(one, health, "status 503", 0.0)
+    endpoints.probed(one, health, None, 0.0)
     assert endpoints.ready == [other]
-    endpoints.probed(one, health, None)
+    endpoints.probed(one, health, None, 0.0)
     assert endpoints.ready == [one, other]
     for _ in range(2):
-        endpoints.probed(one, health, "status 503")
-        endpoints.probed(one, health, "status 503")
+        endpoints.probed(one, health, "status 503", 0.0)
+        endpoints.probed(one, health, "status 503", 0.0)
         assert endpoints.ready == [one, other]
-        endpoints.probed(one, health, None)
+        endpoints.probed(one, health, None, 0.0)
     for _ in range(3):
-        endpoints.probed(one, health, "status 503")
+        endpoints.probed(one, health, "status 503", 0.0)
     assert endpoints.ready == [other]
-    endpoints.probed(other, health, None)
+    endpoints.probed(other, health, None, 0.0)
     for _ in range(3):
-        endpoints.probed(other, health, "status 503")
+        endpoints.probed(other, health, "status 503", 0.0)
     assert endpoints.ready == [one, other]
 
 

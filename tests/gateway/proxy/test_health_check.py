@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from gateway.proxy.configured import pool_jobs
+from gateway.proxy.endpoints import FAULTS
 from gateway.proxy.upstream import Health
 from tests.gateway.proxy.harness import OK, Peer, Script, World, polite, request
 from tests.gateway.proxy.test_targets import targets
@@ -100,11 +101,21 @@ async def test_a_target_that_is_down_loses_its_idle_connections_and_comes_back()
         assert len(made.pool.endpoints.ready) == 2
 
 
+async def test_a_good_answer_ends_an_ejection() -> None:
+    async with targets(polite, polite, health=HEALTH) as (made, _):
+        bad = made.pool.endpoints.all[0]
+        for _ in range(FAULTS):
+            made.pool.endpoints.failed(bad, made.clock())
+        made.clock.now += 2.0
+        await made.pool.check_health()
+        assert (bad.ejected_until, bad.on_trial, bad.back_since) == (0.0, True, made.clock.now)
+
+
 async def test_where_all_are_down_all_are_asked() -> None:
     async with targets(polite, polite) as (_, upstreams):
         made = World(*(upstream.port for upstream in upstreams), health=HEALTH)
         for endpoint in made.pool.endpoints.all:
-            made.pool.endpoints.probed(endpoint, HEALTH, "status 503")
+            made.pool.endpoints.probed(endpoint, HEALTH, "status 503", made.clock())
         assert (await made.ask(request())).status == 200
         made.pool.close()
 

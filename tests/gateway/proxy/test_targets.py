@@ -127,7 +127,8 @@ async def test_where_all_are_dead_all_are_tried_and_the_first_that_lives_answers
         assert all(endpoint.ejected_until for endpoint in made.pool.endpoints.all)
         async with ScriptedUpstream(polite).running(port=other):
             assert (await made.ask(request())).status == 200
-            assert [endpoint.ejected_until > 0 for endpoint in made.pool.endpoints.all] == [True, False]
+            assert [endpoint.on_trial for endpoint in made.pool.endpoints.all] == [True, False]
+            assert [endpoint.ejected_until for endpoint in made.pool.endpoints.all] == [0, 0]
             made.pool.close()
 
 
@@ -299,7 +300,7 @@ async def test_a_kept_connection_that_ended_does_not_lead_to_a_target_that_is_kn
         await peer.head()
 
     async with targets(closes_kept, polite) as (made, (_, down)):
-        made.pool.endpoints.probed(made.pool.endpoints.all[1], Health("/healthz"), "status 503")
+        made.pool.endpoints.probed(made.pool.endpoints.all[1], Health("/healthz"), "status 503", made.clock())
         for _ in range(6):
             assert (await made.ask(request())).status == 200
         assert not down.heads
