@@ -5,6 +5,7 @@ from ipaddress import ip_address
 
 from gateway.settings.checks import Facts, Finding
 from gateway.settings.routing import ANY_TENANT, Route
+from gateway.settings.units import is_slug
 from gateway.settings.upstream import TlsProblem, Upstream, tls_context
 from gateway.settings.upstream_address import may_connect
 from policies.route import TENANT
@@ -17,6 +18,7 @@ def upstream_findings(facts: Facts) -> Iterator[Finding]:
             yield from _route(facts, index, route)
     if not facts.knows("upstreams"):
         return
+    yield from _others(facts)
     for name, upstream in facts.settings.upstreams.items():
         yield from _targets(name, upstream)
         yield from _addresses(name, upstream)
@@ -49,6 +51,45 @@ def _route(facts: Facts, index: int, route: Route) -> Iterator[Finding]:
             name = route.upstream.replace(TENANT, slug)
             if name not in facts.upstreams:
                 yield place, f"there is no upstream {name!r} for the tenant {slug} (there are: {known})"
+
+
+def _others(facts: Facts) -> Iterator[Finding]:
+    """Upstreams that ``{tenant}`` would give to one tenant, and another route to others: with a slug of ``acme-v2``,
+    ``live-{tenant}`` is what ``live-{tenant}-v2`` is for ``acme``.
+    """
+    whose: dict[str, dict[str, int]] = {}  # by upstream: each that a route leads there, and the first route that does
+    for index, route in facts.routes:
+        for name, slug in _led_to(facts, route):
+            whose.setdefault(name, {}).setdefault(slug, index)
+    for index, route in facts.routes:
+        if route.upstream is None or TENANT not in route.upstream:
+            continue
+        for name, slug in _led_to(facts, route):
+            other = next((at for owner, at in whose[name].items() if owner != slug), None)
+            if other is not None:
+                what = f"is {name} for the tenant {slug}, and routes[{other}].upstream leads others there"
+                yield ("routes", index, "upstream"), f"{what}: name one of them so that it fits one route only"
+                break
+
+
+def _led_to(facts: Facts, route: Route) -> Iterator[tuple[str, str]]:
+    """The upstreams that a route can lead to, each with the slug of the tenant whose requests it gets; no slug: with
+    those of several, or of anybody.
+    """
+    if route.upstream is None:
+        return
+    if TENANT not in route.upstream:
+        only = len(route.tenants) == 1 and route.tenants[0] != ANY_TENANT and route.require != "anonymous"
+        yield route.upstream, route.tenants[0] if only else ""
+        return
+    before, _, after = route.upstream.partition(TENANT)
+    if TENANT in after or not before + after or route.require == "anonymous":
+        return  # which is said already
+    for name in sorted(facts.upstreams):
+        slug = name[len(before) : len(name) - len(after)]
+        fits = name == f"{before}{slug}{after}" and is_slug(slug)
+        if fits and (ANY_TENANT in route.tenants or slug in route.tenants):
+            yield name, slug
 
 
 def _targets(name: str, upstream: Upstream) -> Iterator[Finding]:
