@@ -127,6 +127,8 @@ class Exchange:
         while True:
             body = await connection.read()
             more = not connection.complete
+            if not more and self._body.ended:
+                self._give_back()  # a client that reads slowly holds none of the upstream's for what is here
             await send({"type": "http.response.body", "body": body, "more_body": more})
             if not more:
                 return

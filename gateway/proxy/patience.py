@@ -7,18 +7,18 @@ from typing import Protocol
 from gateway.proxy.upstream import ClientGone, TookTooLong, UploadTooSlow, Upstream, UpstreamFault, UpstreamTimeout
 
 _LEAST_RATE = 1024  # bytes a second of a body that is still to come
+_MOST_CREDIT = 300.0  # seconds: who was fast at first has no day to be silent for
 
 
 class Upload:
     """The client's side of a body that is still to come. Times are monotonic seconds."""
 
-    __slots__ = ("_asked", "_sent", "_waited", "waits")
+    __slots__ = ("_asked", "_waited", "waits")
 
     def __init__(self) -> None:
         self.waits = False
         self._asked = 0.0
-        self._waited = 0.0
-        self._sent = 0
+        self._waited = 0.0  # beyond what its bytes are worth; less than nothing is credit
 
     def ask(self, now: float) -> None:
         """It is the client's turn."""
@@ -28,12 +28,11 @@ class Upload:
     def came(self, size: int, now: float) -> None:
         """It is no longer."""
         self.waits = False
-        self._waited += now - self._asked
-        self._sent += size
+        self._waited = max(self._waited + now - self._asked - size / _LEAST_RATE, -_MOST_CREDIT)
 
     def too_slow(self, now: float, patience: float) -> bool:
         """Whether the client has had itself waited for longer than that, and than its bytes are worth."""
-        return self.waits and self._waited + now - self._asked > patience + self._sent / _LEAST_RATE
+        return self.waits and self._waited + now - self._asked > patience
 
 
 class Timed(Protocol):
@@ -77,17 +76,19 @@ class Patience:
 
     def hold(self, exchange: Timed, now: float, *, watch_after: float) -> None:
         """End what is too slow. Once it is not quick, somebody watches whether its client leaves (``on_slow``)."""
-        if not exchange.busy or exchange.fault is not None or exchange.complete:
+        if not exchange.busy or exchange.fault is not None:
             return
         if (fault := self._fault(exchange, now)) is not None:
             exchange.fail(fault)
-        if exchange.on_slow is not None and now - exchange.started >= watch_after:
+        if exchange.on_slow is not None and not exchange.complete and now - exchange.started >= watch_after:
             on_slow, exchange.on_slow = exchange.on_slow, None
             on_slow()
 
     def _fault(self, exchange: Timed, now: float) -> UpstreamFault | None:
         if self.total is not None and now - exchange.started > self.total:
             return TookTooLong("the exchange took longer than total_timeout")
+        if exchange.complete:
+            return None
         upload = exchange.upload
         if upload is not None and upload.waits:
             return UploadTooSlow("the client's body comes too slowly") if upload.too_slow(now, self.upload) else None

@@ -136,6 +136,68 @@ async def test_a_client_that_keeps_up_with_the_least_rate_may_take_hours() -> No
         assert (await asked).status == 408
 
 
+async def test_a_client_that_was_fast_has_earned_minutes_and_not_days() -> None:
+    async with world(reads, upload_timeout=SECONDS[30]) as (made, upstream):
+        client = request("POST", "/orders", ("content-length", str(2**30)))
+        for _ in range(64):
+            client.say(bytes(65536), more=True)  # which is worth more than an hour
+        asked = made.begin(client)
+        await eventually(partial(taken, upstream.peers, 64 * 65536))
+        await eventually(lambda: all(one.upload.waits for one in made.pool._connections))
+        made.later(329)
+        assert not asked.done()
+        made.later(2)
+        assert problem_of(await asked) == (408, "upload_too_slow")
+
+
+async def test_an_answer_that_is_all_here_holds_no_connection_for_a_client_that_reads_slowly() -> None:
+    rest = asyncio.Event()
+
+    async def in_two(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(LENGTH_5)
+        await rest.wait()
+        await peer.send(b"hello")
+        await peer.until_gone()
+
+    async with world(in_two) as (made, _):
+        client = request()
+        asked = made.begin(client)
+        await eventually(lambda: len(client.messages) == 2)
+        client.gate.clear()
+        rest.set()
+        await eventually(lambda: made.pool.in_flight == 0)
+        assert len(made.pool) == 1
+        client.gate.set()
+        assert (await asked).body == b"hello"
+
+
+async def test_the_total_timeout_holds_for_a_client_that_does_not_read() -> None:
+    rest = asyncio.Event()
+
+    async def in_two(peer: Peer) -> None:
+        await peer.request()
+        await peer.send(LENGTH_5)
+        await rest.wait()
+        await peer.send(b"hello")
+        await peer.until_gone()
+
+    async with world(in_two, total_timeout=SECONDS[10]) as (made, _):
+        client = request()
+        client.gate.clear()
+        asked = made.begin(client)
+        await eventually(lambda: any(connection.answering for connection in made.pool._connections))
+        rest.set()
+        await eventually(lambda: any(connection.complete for connection in made.pool._connections))
+        assert made.pool.in_flight == 1  # it has not taken the head yet
+        made.later(11)
+        assert made.pool.in_flight == 0
+        client.gate.set()
+        with pytest.raises(AnswerBroken):
+            await asked
+        assert made.pool.endpoints.all[0].faults == 0
+
+
 async def test_the_upstream_s_slowness_with_a_body_is_not_the_client_s() -> None:
     never = asyncio.Event()
 
