@@ -15,13 +15,15 @@ _LONGEST_LAST_RUN = 5.0
 @dataclass(frozen=True, slots=True)
 class Job:
     """``run`` is awaited every ``interval`` seconds. A truthy result asks for the next run at once: there is more.
-    ``stop`` tells a run that may go on for long to come to its end.
+    ``stop`` tells a run that may go on for long to come to its end. ``cut_off``: a run writes nothing, so the end of
+    the process need not wait for it.
     """
 
     name: str
     interval: float
     run: Callable[[], Awaitable[object]]
     stop: Callable[[], None] | None = None
+    cut_off: bool = False
 
 
 class Jobs:
@@ -57,6 +59,9 @@ class Jobs:
                 job.stop()
         for task in self._resting:
             task.cancel()
+        for job, task in zip(self._jobs, self._tasks, strict=False):  # none, where it was not started
+            if job.cut_off:
+                task.cancel()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=self._last_run)
             for task in late:

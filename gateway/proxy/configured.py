@@ -34,9 +34,12 @@ def pool_jobs(pools: Iterable[UpstreamPool]) -> list[Job]:
     for pool in pools:
         upstream = pool.upstream
         if pool.names.any:
-            jobs.append(Job(f"names of {upstream.name}", upstream.resolve_every.total_seconds(), pool.look_up))
+            jobs.append(
+                Job(f"names of {upstream.name}", upstream.resolve_every.total_seconds(), pool.look_up, cut_off=True)
+            )
         if upstream.health is not None:
-            jobs.append(Job(f"health of {upstream.name}", upstream.health.interval.total_seconds(), pool.check_health))
+            interval = upstream.health.interval.total_seconds()
+            jobs.append(Job(f"health of {upstream.name}", interval, pool.check_health, cut_off=True))
     return jobs
 
 

@@ -35,7 +35,7 @@ class LookUpsInTurn:
 
     async def resolve(self, host: str, port: int) -> Sequence[str]:
         """As ``NameLookUp.resolve``; busy are only threads whose look-ups nobody waits for any longer."""
-        async with self._turns:
+        async with self._turns, asyncio.timeout(_LONGEST):
             return await self._look_up.resolve(host, port)
 
 
@@ -52,7 +52,8 @@ class Names:
         self._named: list[Target] = []
         self._failing: set[Target] = set()
         self._looked_up: float | None = None
-        self._one_at_a_time = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()  # an address is known, or nothing is being asked any longer
         for target in upstream.parsed:
             try:
                 address = ip_address(target.host)
@@ -70,27 +71,49 @@ class Names:
         return bool(self._named)
 
     async def look_up(self) -> None:
-        """Ask for all of them anew."""
-        async with self._one_at_a_time:
-            await self._look_up()
+        """Ask for all of them anew, at the same time."""
+        await self._ask_all()
 
     async def first_look_up(self) -> None:
-        """For a request that came before any answer. What has just failed is not asked for again."""
-        async with self._one_at_a_time:
-            lately = self._looked_up is not None and self._clock() - self._looked_up < _AFTER_A_FAILURE
-            if not self._endpoints.all and not lately:
-                await self._look_up()
+        """For a request that came before any answer: until the first address is there, or there is none. It goes on for
+        the others when that request's client leaves. What has just failed is not asked for again.
+        """
+        if self._endpoints.all:
+            return
+        lately = self._looked_up is not None and self._clock() - self._looked_up < _AFTER_A_FAILURE
+        if not lately or (self._asking is not None and not self._asking.done()):
+            self._ask_all()
+            await self._news.wait()
+
+    def close(self) -> None:
+        """Wait for no answer any more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    def _ask_all(self) -> asyncio.Task[None]:
+        if self._asking is None or self._asking.done():
+            self._news.clear()
+            self._asking = asyncio.get_running_loop().create_task(self._look_up())
+        return self._asking
 
     async def _look_up(self) -> None:
-        for target in self._named:
-            try:
-                async with asyncio.timeout(_LONGEST):
-                    found = await self._resolve(target.host, target.port)
-            except (OSError, LookUpsBusy) as error:  # TimeoutError is an OSError
-                self._say(target, f"{type(error).__name__} {error}".rstrip())
-            else:
-                self._endpoints.update(target, self._allowed(target, found))
-        self._looked_up = self._clock()
+        try:
+            async with asyncio.TaskGroup() as asked:
+                for target in self._named:
+                    asked.create_task(self._ask(target))
+        finally:
+            self._looked_up = self._clock()
+            self._news.set()
+
+    async def _ask(self, target: Target) -> None:
+        try:
+            found = await self._resolve(target.host, target.port)
+        except (OSError, LookUpsBusy) as error:  # TimeoutError is an OSError
+            self._say(target, f"{type(error).__name__} {error}".rstrip())
+        else:
+            self._endpoints.update(target, self._allowed(target, found))
+            if self._endpoints.all:
+                self._news.set()
 
     def _allowed(self, target: Target, found: Sequence[str]) -> list[str]:
         addresses = sorted(set(found))

@@ -131,6 +131,7 @@ class UpstreamPool:
 
     def close(self) -> None:
         """Close what is idle; what is busy ends its exchange first and is closed then."""
+        self.names.close()
         self.endpoints.close()
 
     def sweep(self) -> None:

@@ -196,3 +196,17 @@ async def test_jobs_that_rest_end_at_once(count: int) -> None:
         await asyncio.sleep(0)
     async with asyncio.timeout(1):
         await jobs.stop()
+
+
+async def test_a_run_that_writes_nothing_is_not_waited_for() -> None:
+    begun = asyncio.Event()
+
+    async def run() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    jobs = Jobs([Job("names", 1, run, cut_off=True)], last_run=3600)
+    jobs.start()
+    await begun.wait()
+    async with asyncio.timeout(1):
+        await jobs.stop()

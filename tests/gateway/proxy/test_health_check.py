@@ -130,7 +130,7 @@ async def test_jobs_are_for_those_who_need_them() -> None:
     plain = World(1).pool
     checked = World(1, health=HEALTH).pool
     named = World(targets=("http://orders.internal",), resolve_every=timedelta(seconds=7)).pool
-    assert [(job.name, job.interval) for job in pool_jobs([plain, checked, named])] == [
-        ("health of orders", 5.0),
-        ("names of orders", 7.0),
+    assert [(job.name, job.interval, job.cut_off) for job in pool_jobs([plain, checked, named])] == [
+        ("health of orders", 5.0, True),
+        ("names of orders", 7.0, True),
     ]

@@ -140,6 +140,56 @@ async def test_a_name_that_leads_elsewhere_is_not_connected_to() -> None:
         assert addresses(made) == []
 
 
+async def test_a_client_that_leaves_takes_no_look_up_with_it() -> None:
+    dns = Dns("127.0.0.1")
+    dns.gate.clear()
+    async with ScriptedUpstream(polite).running() as upstream:
+        made = named(dns, upstream.port)
+        for _ in range(20):
+            client = request()
+            asked = made.begin(client)
+            await eventually(lambda: dns.asked)
+            client.leave()
+            await asked
+        assert len(dns.asked) == 1
+        waiting = made.begin(request())
+        dns.gate.set()
+        assert (await waiting).status == 200
+        assert len(dns.asked) == 1
+        made.pool.close()
+
+
+async def test_names_are_looked_up_at_the_same_time_and_requests_go_on_with_the_first() -> None:
+    dead = asyncio.Event()
+
+    async def resolve(host: str, _: int) -> list[str]:
+        if host == "dead.internal":
+            await dead.wait()
+            raise socket.gaierror(socket.EAI_AGAIN, "later")
+        return ["127.0.0.1"]
+
+    async with ScriptedUpstream(polite).running() as upstream:
+        names = tuple(f"http://{name}.internal:{upstream.port}" for name in ("dead", "fine"))
+        made = World(targets=names, resolve=resolve)
+        assert (await made.ask(request())).status == 200
+        job = asyncio.create_task(made.pool.look_up())
+        assert (await made.ask(request())).status == 200
+        assert not job.done()
+        dead.set()
+        await job
+        made.pool.close()
+
+
+async def test_a_pool_that_closes_waits_for_no_name() -> None:
+    dns = Dns("127.0.0.1")
+    dns.gate.clear()
+    made = named(dns, connect_timeout=timedelta(seconds=60))
+    asked = made.begin(request())
+    await eventually(lambda: dns.asked)
+    made.pool.close()
+    assert problem_of(await asked) == (502, "upstream_unreachable")
+
+
 NEVER = [
     "169.254.169.254",
     "169.254.1.1",
