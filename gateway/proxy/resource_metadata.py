@@ -67,12 +67,12 @@ class Resources:
         cls, routes: Iterable[Route], audiences: Mapping[str, str | None], hosts: HostSet, issuer_of: IssuerOf
     ) -> "Resources":
         """Those that the routes lead to; ``audiences`` are the upstreams', by name. Anonymous routes need no token."""
-        of_audience: dict[str, list[Route]] = {}
+        of_audience: dict[str, list[tuple[Route, Route]]] = {}
         for route in routes:
             for each in by_upstream(route, audiences):
                 audience = audiences[each.upstream] if each.upstream else each.audience
                 if audience is not None and not route.anonymous:
-                    of_audience.setdefault(audience, []).append(each)
+                    of_audience.setdefault(audience, []).append((route, each))
         return cls((_resource(audience, found) for audience, found in of_audience.items()), hosts, issuer_of)
 
     def url(self, audience: str | None) -> str | None:
@@ -109,14 +109,19 @@ class Resources:
 NO_RESOURCES = Resources((), HostSet.of(()), lambda _: None)
 
 
-def _resource(audience: str, routes: list[Route]) -> Resource:
+def _resource(audience: str, found: list[tuple[Route, Route]]) -> Resource:
+    """``found`` are its routes, as they are written and as they lead there."""
+    routes = [route for _, route in found]
     bound = [route.tenants for route in routes]
     tenants = frozenset().union(*(slugs or () for slugs in bound))
+    # The names of upstreams say who has one, and that is no list to publish: only of its own tenant is told here.
+    unlisted = frozenset().union(*(route.tenants or () for written, route in found if written.tenants is None))
+    hidden = len(unlisted) > 1
     return Resource(
         audience,
-        min(route.upstream or route.name for route in routes),
+        min(named.upstream or named.name for named in (written if hidden else route for written, route in found)),
         tuple(sorted(frozenset().union(*(scopes_asked_for(route.rule) for route in routes)))),
-        None if None in bound else tuple(sorted(tenants)),
+        None if None in bound or hidden else tuple(sorted(tenants)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import Resources
@@ -131,6 +132,19 @@ async def test_each_audience_has_its_metadata_with_its_own_tenant_only(tenants: 
         assert client.status == 200
         assert f"https://auth/t/{tenant}".encode() in client.body
         assert client.body.count(b"https://auth/t/") == 1
+
+
+@pytest.mark.parametrize(("listed", "told"), [((), 0), (("acme", "globex"), 2)])
+async def test_an_audience_of_several_tenants_tells_of_those_that_a_route_lists(
+    listed: tuple[str, ...], told: int
+) -> None:
+    audiences = {"live-acme": audience("live"), "live-globex": audience("live"), "live-initech": audience("other")}
+    hosts = HostSet.of([HostPort(HOST)])
+    resources = Resources.of((route(*listed),), audiences, hosts, lambda slug: f"https://auth/t/{slug}")
+    answer = resources.answer("GET", HOST, "/.well-known/oauth-protected-resource/live", "")
+    assert isinstance(answer, OwnAnswer)
+    assert answer.body.count(b"https://auth/t/") == told
+    assert (b"acme" in answer.body) is bool(told)
 
 
 @pytest.mark.parametrize(
