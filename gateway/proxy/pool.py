@@ -1,6 +1,7 @@
 """Connections to one upstream: kept alive, last used first, bounded, swept by one timer for all deadlines."""
 
 import asyncio
+import errno
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +23,8 @@ from gateway.proxy.upstream import (
 )
 from gateway.write_batch import WriteBatch
 
+_MOST_TRIED = 4  # targets for one request: in an outage, each request that comes would ask all of them
+_OUR_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})  # nobody was asked
 SWEEP_EVERY = 0.1  # seconds; how exact the timeouts of an upstream are
 
 
@@ -83,7 +86,8 @@ class UpstreamPool:
 
     async def connect(self, subject: str | None = None, *, avoid: Endpoint | None = None) -> UpstreamConnection:
         """A new connection to the endpoint whose turn it is, or to the next one that answers, the one to ``avoid``
-        after all that are well. No other one is tried once two ``connect_timeout`` have gone by.
+        after all that are well. No other one is tried after ``_MOST_TRIED``, or once two ``connect_timeout`` have gone
+        by.
 
         Raises ``UpstreamUnreachable``, or ``UpstreamBusy`` when there are as many as there may be.
         """
@@ -97,7 +101,7 @@ class UpstreamPool:
         tried: list[Endpoint] = []
         problems: list[str] = []
         ends = loop.time() + 2 * self._connect_timeout
-        while not tried or loop.time() < ends:
+        while len(tried) < _MOST_TRIED and (not tried or loop.time() < ends):
             endpoint = self.endpoints.choose(subject, tried, avoid)
             if endpoint is None:
                 break
@@ -106,7 +110,8 @@ class UpstreamPool:
                 return await self._connect_to(endpoint)
             except OSError as error:  # TimeoutError is one, and what TLS finds
                 problems.append(f"{endpoint.label} {type(error).__name__} {error}".rstrip())
-                self.endpoints.failed(endpoint, self._now())
+                if error.errno not in _OUR_OWN:
+                    self.endpoints.failed(endpoint, self._now())
         if not tried:
             raise UpstreamBusy("every target has as many requests as it may have")
         raise UpstreamUnreachable("; ".join(problems))

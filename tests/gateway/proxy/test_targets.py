@@ -3,6 +3,7 @@ that need not be.
 """
 
 import asyncio
+import errno
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -489,6 +490,32 @@ async def test_a_black_hole_does_not_have_every_target_waited_for() -> None:
         made.pool._open = never  # type: ignore[assignment,method-assign]
         assert problem_of(await made.ask(request())) == (502, "upstream_unreachable")
         assert waits in (2, 3)  # each for connect_timeout, and none after twice that
+
+
+async def test_one_request_does_not_ask_every_target_of_a_large_outage() -> None:
+    made, asked = World(*range(1, 20)), 0
+
+    async def refuses(_: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    made.pool._open = refuses  # type: ignore[assignment,method-assign]
+    assert problem_of(await made.ask(request())) == (502, "upstream_unreachable")
+    assert asked == 4
+
+
+@pytest.mark.parametrize("own", ["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"])
+async def test_what_this_machine_lacks_is_no_fault_of_a_target(own: str) -> None:
+    made = World(1, 2)
+
+    async def lacks(_: object) -> None:
+        raise OSError(getattr(errno, own), "none left")
+
+    made.pool._open = lacks  # type: ignore[assignment,method-assign]
+    for _ in range(2 * FAULTS):
+        assert problem_of(await made.ask(request())) == (502, "upstream_unreachable")
+    assert [endpoint.faults for endpoint in made.pool.endpoints.all] == [0, 0]
 
 
 async def test_a_redirect_is_passed_on() -> None:
