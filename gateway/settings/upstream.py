@@ -135,6 +135,7 @@ def tls_context(tls: Tls | None) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
     except ssl.SSLError:
         raise TlsProblem("ca_file", "holds no certificate in PEM") from None
+    context.hostname_checks_common_name = False  # RFC 9525 section 2: a subject is no name to be known by
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     if tls.certificate_file is not None:

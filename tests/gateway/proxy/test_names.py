@@ -198,6 +198,12 @@ NEVER = [
     "fe80::1",
     "fe80::1%lo",
     "fd00:ec2::254",
+    "fd00:ec2::23",
+    "::169.254.169.254",
+    "::ffff:0:169.254.169.254",
+    "2002:a9fe:a9fe::1",
+    "64:ff9b:1::169.254.169.254",
+    "64:ff9b:1:7::169.254.169.254",
     "100.100.100.200",
     "192.0.0.192",
     "168.63.129.16",
@@ -220,12 +226,17 @@ async def test_metadata_and_the_like_are_never_connected_to_by_name(address: str
 
 @pytest.mark.parametrize("address", NEVER)
 def test_unless_they_are_listed(address: str) -> None:
-    listed = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/64", "fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
+    listed = tuple(map(ip_network, ("169.254.0.0/16", "fe80::/64", "fd00:ec2::/64", "100.100.100.200", "192.0.0.192")))
     listed += tuple(map(ip_network, ("168.63.129.16", "0.0.0.0", "::", "224.0.0.1", "ff02::/16", "255.255.255.255")))
+    listed += tuple(map(ip_network, ("::a9fe:0/112", "::ffff:0:a9fe:0/112", "2002:a9fe::/32", "64:ff9b:1::/48")))
     assert may_connect(ip_address(address), listed)
 
 
-@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "::1", "192.168.1.1", "8.8.8.8", "fd12::1", "172.17.0.1"])
+PRIVATE = ["10.0.0.1", "127.0.0.1", "::1", "192.168.1.1", "8.8.8.8", "fd12::1", "172.17.0.1"]
+TRANSLATED = ["64:ff9b:1::10.0.0.1", "2002:a00:1::1", "::10.0.0.1"]
+
+
+@pytest.mark.parametrize("address", PRIVATE + TRANSLATED)
 def test_other_private_addresses_are_the_operator_s_own_choice(address: str) -> None:
     assert may_connect(ip_address(address), ())
 

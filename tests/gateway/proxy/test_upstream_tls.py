@@ -94,6 +94,13 @@ async def test_who_is_not_trusted_gets_no_request(theirs: SelfMade, ours: SelfMa
             assert not upstream.heads
 
 
+async def test_the_subject_of_a_certificate_is_no_name(tmp_path: Path) -> None:
+    named = make(tmp_path, by_subject=True)
+    async with tls_world(polite, named.server(), Tls(ca_file=named.certificate)) as (made, upstream):
+        assert problem_of(await made.ask(request())) == (502, "upstream_unreachable")
+        assert not upstream.heads
+
+
 async def test_a_certificate_for_another_name_is_refused_and_server_name_says_which(theirs: SelfMade) -> None:
     trust = Tls(ca_file=theirs.certificate)
     for url, server_name, expected in (
