@@ -6,13 +6,13 @@ weighs. To choose changes nothing; who uses the choice adds ``stride`` to ``pass
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from hashlib import blake2b
 
-from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.endpoint import Endpoint, hash64
 from gateway.proxy.upstream import Balance
 
 Choose = Callable[[Sequence[Endpoint], str | None], Endpoint]
 _BITS = 52  # of a hash, so that no share of one is 0 or 1 as a float
+_64_BITS = (1 << 64) - 1
 
 
 def least_in_flight(among: Sequence[Endpoint], _: str | None = None) -> Endpoint:
@@ -37,12 +37,17 @@ def hash_subject(among: Sequence[Endpoint], subject: str | None) -> Endpoint:
     """
     if subject is None:
         return least_in_flight(among)
-    return max(among, key=lambda endpoint: _score(endpoint, subject))
+    hashed = hash64(subject)
+    return max(among, key=lambda endpoint: _score(endpoint, hashed))
 
 
-def _score(endpoint: Endpoint, subject: str) -> float:
-    digest = blake2b(f"{endpoint.label}\n{subject}".encode(), digest_size=8).digest()
-    share = ((int.from_bytes(digest) >> (64 - _BITS)) + 0.5) / (1 << _BITS)
+def _score(endpoint: Endpoint, hashed: int) -> float:
+    # The subject is hashed once; splitmix64's last step tells its hash apart for each endpoint.
+    mixed = hashed ^ endpoint.hashed
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9 & _64_BITS
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EB & _64_BITS
+    mixed ^= mixed >> 31
+    share = ((mixed >> (64 - _BITS)) + 0.5) / (1 << _BITS)
     return -endpoint.weight / math.log(share)
 
 

@@ -1,6 +1,7 @@
 """One address of a target: the connections to it, and what is known of how it does. Decides nothing itself."""
 
 import math
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from gateway.proxy.upstream import Target
@@ -26,6 +27,7 @@ class Endpoint:
         "ejected_until",
         "ejections",
         "faults",
+        "hashed",
         "idle",
         "keeps",
         "label",
@@ -47,6 +49,7 @@ class Endpoint:
         self.target = target
         self.address = address
         self.label = f"[{address}]:{target.port}" if ":" in address else f"{address}:{target.port}"
+        self.hashed = hash64(self.label)
         self.weight = target.weight
         self.stride = 1 / target.weight
         self.passed = 0.0  # how far its turns have come: the least has the next one
@@ -75,5 +78,11 @@ class Endpoint:
 
     def drop_idle(self) -> None:
         """Close the connections that wait."""
-        while self.idle:
-            self.idle.pop().close()
+        idle, self.idle = self.idle, []  # so that none that closes is looked for among all that still wait
+        for connection in idle:
+            connection.close()
+
+
+def hash64(text: str) -> int:
+    """The same number in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())

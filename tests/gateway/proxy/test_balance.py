@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from gateway.proxy.balance import hash_subject, least_in_flight, round_robin
-from gateway.proxy.endpoint import Endpoint
+from gateway.proxy.endpoint import Endpoint, hash64
 from gateway.proxy.endpoints import FAULTS, FIRST_EJECTION, LONGEST_EJECTION, Endpoints
 from gateway.proxy.upstream import Health, Target, Upstream
 
@@ -79,7 +79,33 @@ def test_subjects_are_shared_out_by_weight() -> None:
 
 def test_the_same_subject_has_the_same_target_in_every_process() -> None:
     chosen = [hash_subject(endpoints_of(1, 1, 1).all, subject).address for subject in SUBJECTS[:8]]
-    assert chosen == [f"10.0.0.{at}" for at in (1, 2, 2, 0, 2, 0, 2, 2)]
+    assert chosen == [f"10.0.0.{at}" for at in (0, 0, 0, 0, 2, 2, 2, 0)]
+
+
+def test_a_subject_is_hashed_once_for_all_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    many = endpoints_of(*[1] * 64).all
+
+    def counting(text: str) -> int:
+        hashed.append(text)
+        return hash64(text)
+
+    monkeypatch.setattr("gateway.proxy.balance.hash64", counting)
+    hash_subject(many, "acme alice")
+    assert hashed == ["acme alice"]
+
+
+def test_connections_that_are_dropped_are_looked_for_in_no_list() -> None:
+    (endpoint,) = endpoints_of(1).all
+    left: list[int] = []
+
+    class Waiting:
+        def close(self) -> None:
+            left.append(len(endpoint.idle))
+
+    endpoint.idle = [Waiting() for _ in range(3)]  # type: ignore[misc]
+    endpoint.drop_idle()
+    assert left == [0, 0, 0]
 
 
 def fail(endpoints: Endpoints, endpoint: Endpoint, times: int, now: float) -> None:
