@@ -24,6 +24,7 @@ class Quota:
     requests: int
     unit: str
     burst: int
+    name: str = field(init=False)
     interval: int = field(init=False)
     tolerance: int = field(init=False)
 
@@ -31,19 +32,21 @@ class Quota:
         """Raises ValueError for what would let nothing pass."""
         if self.requests < 1 or self.burst < 1:
             raise ValueError("a quota lets something pass")
+        # What it is called to clients. A route has one of each name.
+        object.__setattr__(self, "name", f"{self.per}-{self.unit}")
         # Rounded up, so that it is never more than was said; by 0.1 % at the worst, a million in a second.
         object.__setattr__(self, "interval", -(-UNITS[self.unit] * SECOND // self.requests))
         object.__setattr__(self, "tolerance", self.burst * self.interval)
 
     @property
-    def name(self) -> str:
-        """What it is called to clients. A route has one of each name."""
-        return f"{self.per}-{self.unit}"
-
-    @property
     def seconds(self) -> int:
         """Of its unit."""
         return UNITS[self.unit]
+
+    @property
+    def policy(self) -> str:
+        """As the ``RateLimit-Policy`` field has it."""
+        return f'"{self.name}";q={self.requests};w={self.seconds}'
 
 
 class _NeverTruthTested:

@@ -54,6 +54,7 @@ class Route:
     parsed: Pattern = field(init=False, repr=False, compare=False)
     anonymous: bool = field(init=False, repr=False, compare=False)
     per_tenant: bool = field(init=False, repr=False, compare=False)
+    quota_policy: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.hosts:
@@ -67,6 +68,7 @@ class Route:
         object.__setattr__(self, "parsed", Pattern.parse(self.pattern))
         object.__setattr__(self, "anonymous", isinstance(self.rule, Anonymous))
         object.__setattr__(self, "per_tenant", TENANT in self.upstream)
+        object.__setattr__(self, "quota_policy", ", ".join(quota.policy for quota in self.quotas).encode("ascii"))
 
     def upstream_of(self, tenant: str) -> str:
         """The name of the upstream for requests of this tenant."""

@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 from gateway.context import Address
 from gateway.proxy import refusal
 from gateway.proxy.own_answer import Fields
-from gateway.proxy.quota_table import Account, QuotaTable, Refused
+from gateway.proxy.quota_table import OPERATOR, Account, QuotaTable, Refused
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
 from policies.quota import SECOND, Quota, Spent, whole_seconds
@@ -28,7 +28,7 @@ class RouteLimits:
     def refusal(self, request: ProxiedRequest, route: Route) -> Refusal | None:
         """Count the request; None lets it through. What its answer says then stands in ``request.quota``."""
         spent = self._table.spend([_account(request, route, quota) for quota in route.quotas])
-        policy = b"ratelimit-policy", ", ".join(map(_policy, route.quotas)).encode("ascii")
+        policy = b"ratelimit-policy", route.quota_policy
         if isinstance(spent, Refused):
             request.quota = (policy, *_reached(spent))
             wait = max((one.retry_in for _, one in spent.exhausted), default=_FULL)
@@ -46,12 +46,12 @@ def _account(request: ProxiedRequest, route: Route, quota: Quota) -> Account:
         case "address":
             return (tenant, route.name, quota.name), network(request.origin.address), quota
         case "route":
-            return (None, route.name, quota.name), "", quota
+            return (OPERATOR, route.name, quota.name), "", quota
     if principal is None or tenant is None:
         raise AssertionError(f"route {route.name} counts callers, and has none")
     match quota.per:
         case "tenant":
-            return (None, route.name, quota.name), tenant, quota
+            return (OPERATOR, route.name, quota.name), tenant, quota
         case "subject":
             return (tenant, route.name, quota.name), principal.subject, quota
         case "client":
@@ -61,10 +61,6 @@ def _account(request: ProxiedRequest, route: Route, quota: Quota) -> Account:
 def network(address: Address) -> bytes:
     """What one client has to itself: an IPv4 address, an IPv6 /64."""
     return address.packed[:8] if isinstance(address, IPv6Address) else address.packed
-
-
-def _policy(quota: Quota) -> str:
-    return f'"{quota.name}";q={quota.requests};w={quota.seconds}'
 
 
 def _left(quota: Quota, spent: Spent) -> str:

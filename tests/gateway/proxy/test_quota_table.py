@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest
 
-from gateway.proxy.quota_table import QuotaTable, Refused, Scope
+from gateway.proxy.quota_scope import Who
+from gateway.proxy.quota_table import OPERATOR, QuotaTable, Refused, Scope
 from policies.quota import SECOND, Exhausted, Quota
 
 QUOTA = Quota("address", 60, "minute", 2)
@@ -18,7 +19,7 @@ class Table:
         self.now = 10**12
         self.table = QuotaTable(most, lambda: self.now)
 
-    def ask(self, who: str, scope: Scope = ONE, quota: Quota = QUOTA) -> str:
+    def ask(self, who: Who, scope: Scope = ONE, quota: Quota = QUOTA) -> str:
         outcome = self.table.spend([(scope, who, quota)])
         if not isinstance(outcome, Refused):
             return "spent"
@@ -67,17 +68,87 @@ def test_a_stranger_with_many_addresses_evicts_nobody_and_is_refused() -> None:
     made.ask("victim")
     made.ask("victim")
     outcomes = [made.ask(f"address-{n}") for n in range(1000)]
-    assert outcomes[:9] == ["spent"] * 9
-    assert set(outcomes[9:]) == {"full"}
+    assert outcomes[:4] == ["spent"] * 4
+    assert set(outcomes[4:]) == {"full"}
     assert made.ask("victim") == "exhausted"
-    assert len(made.table) == 10
+    assert len(made.table) == 5
+
+
+def public(number: int) -> Scope:
+    return (None, f"public-{number}", "address-minute")
 
 
 def test_the_crowd_of_one_limit_leaves_room_for_others() -> None:
-    made = Table(40)
+    made = Table(80)
     for n in range(1000):
-        made.ask(f"address-{n}")
-    assert [made.ask("a", tenant(n)) for n in range(20)] == ["spent"] * 20
+        made.ask(f"address-{n}", public(0))
+    assert [made.ask(f"b-{n}", public(1)) for n in range(10)] == ["spent"] * 10
+    assert [made.ask("a", tenant(n)) for n in range(40)] == ["spent"] * 40
+
+
+def test_strangers_at_all_routes_together_leave_room_for_tenants_and_a_tenant_for_the_others() -> None:
+    made = Table(80)
+    for n in range(1000):
+        made.ask(f"address-{n}", public(n % 9))
+        made.ask(f"address-{n}", (UUID(int=1), f"route-{n % 9}", "address-minute"))
+    assert len(made.table) == 40
+    assert made.ask("a", public(10)) == "full"
+    assert [made.ask("a", tenant(n)) for n in range(2, 42)] == ["spent"] * 40
+
+
+def test_a_request_with_several_limits_is_counted_by_all_of_them_against_its_owner() -> None:
+    made = Table(80)
+    limits = [Quota("address", 60, unit, 2) for unit in ("second", "minute", "hour", "day")]
+    for n in range(100):
+        made.table.spend([((None, "public", limit.name), f"address-{n}", limit) for limit in limits])
+    assert len(made.table) == 20
+
+
+def test_counts_of_tenants_and_of_routes_find_room_whatever_else_is_kept() -> None:
+    made = Table(16)
+    for n in range(1000):
+        made.ask(f"address-{n}", public(n % 9))
+        made.ask(f"address-{n}", tenant(n % 9))
+    assert len(made.table) == 16
+    route = (OPERATOR, "orders", "route-minute")
+    assert [made.ask("", route) for _ in range(3)] == ["spent", "spent", "exhausted"]
+    each = (OPERATOR, "orders", "tenant-minute")
+    assert [made.ask(UUID(int=n), each) for n in range(50)] == ["spent"] * 50
+    assert made.ask("a", tenant(1)) == "full"
+    made.now += 3600 * SECOND
+    assert [made.ask("a", tenant(n)) for n in range(16)] == ["spent"] * 16
+
+
+def test_what_is_over_at_another_route_makes_room_for_the_same_owner() -> None:
+    made = Table(80)
+    for n in range(1000):
+        made.ask(f"address-{n}", public(n % 2))
+    made.now += 60 * SECOND
+    assert [made.ask(f"b-{n}", public(2)) for n in range(10)] == ["spent"] * 10
+
+
+def network(site: int, number: int) -> bytes:
+    return site.to_bytes(6, "big") + number.to_bytes(2, "big")
+
+
+def test_a_site_of_ipv6_holds_a_small_share_and_its_further_networks_are_one() -> None:
+    made = Table(262_144)
+    outcomes = [made.ask(network(1, n)) for n in range(65_536)]
+    assert outcomes[:258] == ["spent"] * 258  # 256 networks, and two requests of all the others together
+    assert set(outcomes[258:]) == {"exhausted"}
+    assert len(made.table) == 257
+    assert made.ask(network(2, 0)) == made.ask(b"\xc0\x00\x02\x07") == "spent"
+    assert [made.ask(network(1, 0)) for _ in range(2)] == ["spent", "exhausted"]  # who was there keeps its own
+
+
+def test_what_is_over_gives_a_site_its_share_back() -> None:
+    made = Table(262_144)
+    for n in range(1000):
+        made.ask(network(1, n))
+    made.now += 60 * SECOND
+    for n in range(200):
+        made.ask(f"others-{n}")
+    assert [made.ask(network(1, n)) for n in range(2000, 2256)] == ["spent"] * 256
 
 
 def test_it_never_keeps_more_than_it_may() -> None:
@@ -97,7 +168,7 @@ def test_what_is_over_makes_room() -> None:
 
 
 def test_it_shrinks_while_others_come() -> None:
-    made = Table(10_000)
+    made = Table(20_000)
     for n in range(2000):
         made.ask(f"a-{n}")
     made.now += 60 * SECOND
@@ -119,7 +190,8 @@ def test_a_stranger_costs_the_same_however_many_there_are(scopes: int) -> None:
 
     for n in range(5000):
         made.ask(f"a-{n}", tenant(n % scopes))
-    for callers in made.table._scopes.values():
-        callers.update({who: Counted(until) for who, until in callers.items()})
+    for share in made.table._shares.values():
+        for callers in share.scopes.values():
+            callers._until.update({who: Counted(until) for who, until in callers._until.items()})
     made.ask("new", tenant(0))
     assert 0 < looked_at <= 70

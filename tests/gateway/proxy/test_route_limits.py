@@ -152,7 +152,7 @@ async def test_a_page_can_read_that_an_upstream_failed_and_what_is_left() -> Non
 
 
 async def test_where_there_is_no_room_a_stranger_is_refused_and_nobody_is_forgotten() -> None:
-    async with limited(Quota("address", 1, "day", 1), anonymous=True, counters=8) as (made, _):
+    async with limited(Quota("address", 1, "day", 1), anonymous=True, counters=16) as (made, _):
         peers = [f"192.0.2.{n}" for n in range(1, 6)]
         assert await statuses(made, *(request(token=None, peer=peer) for peer in peers)) == [200, 200, 429, 429, 429]
         crowded = await made.ask(request(token=None, peer="192.0.2.9"))
