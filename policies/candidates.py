@@ -21,7 +21,6 @@ ByMethod = dict[str, Route]
 Tie = tuple[str, str, Route, Route]
 Answers = dict[tuple["Candidates", str, str | None], Match]
 _NO_ROUTES: ByMethod = {}
-_NO_RULES = PageRulesOfSome(())
 
 
 class Shape:
@@ -34,7 +33,7 @@ class Shape:
         self.unbound: ByMethod = {}
         self.bound: dict[str, ByMethod] = {}
         self.bound_methods: set[str] = set()
-        self._page_rules: dict[str, PageRulesOfSome] = {}
+        self._page_rules: dict[tuple[str, bool], PageRulesOfSome] = {}
 
     def add(self, route: Route) -> Iterator[Route]:
         """Take a route in; yields those that it ties with."""
@@ -53,15 +52,19 @@ class Shape:
         """All are there. From now on the order of the file says nothing."""
         self.bound = dict(sorted(self.bound.items()))
 
-    def page_rules(self, method: str) -> PageRulesOfSome:
-        """What pages may by the rules of one or other route that answers the method. Found out when it is asked for."""
-        if method not in self.unbound and method not in self.bound_methods:
-            return _NO_RULES
-        known = self._page_rules.get(method)
+    def page_rules(self, method: str, *, unbound: bool) -> PageRulesOfSome | None:
+        """What pages may by the rules of one or other route that answers the method, of those for every tenant where
+        ``unbound`` says so; None where no route does. Found out when it is asked for.
+        """
+        among_unbound = unbound and method in self.unbound
+        if not among_unbound and method not in self.bound_methods:
+            return None
+        known = self._page_rules.get((method, among_unbound))
         if known is None:
-            answering = (held[method] for held in (self.unbound, *self.bound.values()) if method in held)
-            known = PageRulesOfSome(route.pages for route in answering if route.pages is not None)
-            self._page_rules[method] = known
+            tenants = self.bound.values()
+            holding = (self.unbound, *tenants) if among_unbound else tenants
+            known = PageRulesOfSome(held[method].pages for held in holding if method in held)
+            self._page_rules[method, among_unbound] = known
         return known
 
     def ties(self, other: "Shape") -> list[Tie]:
@@ -105,6 +108,14 @@ class Candidates:
                     self._answers.clear()
                 self._answers[key] = known
         return known
+
+    def page_rules(self, method: str) -> tuple[list[PageRulesOfSome], bool]:
+        """What pages may by routes that may answer; and whether no other host's routes are asked, since there is one
+        for every tenant here. Of those only the strictest answers: which of a tenant's own does is not looked at.
+        """
+        strictest = next((shape.specificity for shape in self.shapes if shape.unbound), None)
+        found = (shape.page_rules(method, unbound=shape.specificity == strictest) for shape in self.shapes)
+        return [rules for rules in found if rules is not None], strictest is not None
 
     def rivals(self) -> Iterator[tuple[Shape, Shape]]:
         """Two shapes each that are as specific as each other."""

@@ -2,7 +2,8 @@
 which route it is.
 
 A preflight has no token, so nobody knows whose route it asks about: it is told what any of those that may answer would
-allow to its origin. The answer to the request itself is then as strict as the route that was found.
+allow to its origin; and that it may send cookies only where each of them allows that. The answer to the request itself
+is then as strict as the route that was found.
 """
 
 from collections.abc import Iterable, Set
@@ -12,6 +13,7 @@ from functools import reduce
 from policies.web_origin import allowed, listed_as
 
 EVERY_PAGE = "*"
+_NOBODY: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,19 @@ class PageRules:
 
 
 class PageRulesOfSome:
-    """What one or other of several routes allows, by origin, so that there may be thousands of them."""
+    """What one or other of several routes allows, by origin, so that there may be thousands of them. ``None`` among
+    the rules is a route that has none.
 
-    __slots__ = ("_by_origin", "_every_page", "_registered", "any")
+    ``credentialed`` are the origins, as listed, to which each of the routes allows credentials.
+    """
 
-    def __init__(self, rules: Iterable[PageRules]) -> None:
-        distinct = tuple(dict.fromkeys(rules))
+    __slots__ = ("_by_origin", "_every_page", "_registered", "any", "credentialed")
+
+    def __init__(self, rules: Iterable[PageRules | None]) -> None:
+        given = tuple(dict.fromkeys(rules))
+        distinct = [one for one in given if one is not None]
         self.any = bool(distinct)
+        self.credentialed = _to_all(one.origins if one is not None and one.credentials else _NOBODY for one in given)
         by_origin: dict[str, list[PageRules]] = {}
         for one in distinct:
             for origin in one.origins:
@@ -66,22 +74,36 @@ class PageRulesOfSome:
             found.append(self._registered)
         if self._every_page is not None:
             found.append(self._every_page)
-        return reduce(_both, found) if found else None
+        return _for_any(found, origin, self.credentialed)
 
 
 class PageRulesOfAny:
     """What one or other of several such collections allows."""
 
-    __slots__ = ("_parts", "any")
+    __slots__ = ("_credentialed", "_parts", "any")
 
     def __init__(self, parts: Iterable[PageRulesOfSome]) -> None:
-        self._parts = tuple(part for part in parts if part.any)
+        given = tuple(parts)
+        self._credentialed = _to_all(part.credentialed for part in given)
+        self._parts = tuple(part for part in given if part.any)
         self.any = bool(self._parts)
 
     def find(self, origin: str, registered: Set[str]) -> PageRules | None:
         """The rules for a page of this origin; ``registered`` are the origins of all tenants' clients."""
         found = [one for part in self._parts if (one := part.find(origin, registered)) is not None]
-        return reduce(_both, found) if found else None
+        return _for_any(found, origin, self._credentialed)
+
+
+def _to_all(allowing: Iterable[frozenset[str]]) -> frozenset[str]:
+    found = tuple(allowing)
+    return found[0].intersection(*found[1:]) if found else _NOBODY
+
+
+def _for_any(found: list[PageRules], origin: str, credentialed: Set[str]) -> PageRules | None:
+    """A browser that is told yes sends its cookies whichever route then answers: so each has to allow that."""
+    if not found:
+        return None
+    return replace(reduce(_both, found), credentials=allowed(origin, credentialed))
 
 
 def _both(one: PageRules, other: PageRules) -> PageRules:
@@ -92,7 +114,7 @@ def _both(one: PageRules, other: PageRules) -> PageRules:
         origins=one.origins & other.origins,
         headers=None if open_headers else tuple(dict.fromkeys((*(one.headers or ()), *(other.headers or ())))),
         expose=tuple(dict.fromkeys((*one.expose, *other.expose))),
-        credentials=one.credentials or other.credentials,
+        credentials=one.credentials and other.credentials,
         max_age=min(one.max_age, other.max_age),
         registered=one.registered and other.registered,
     )

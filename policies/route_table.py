@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from policies.candidates import NOT_FOUND, Answers
-from policies.cross_origin import PageRulesOfAny
+from policies.cross_origin import PageRulesOfAny, PageRulesOfSome
 from policies.path import NotCanonical, canonical
 from policies.path_automaton import Node, PathAutomaton, Report
 from policies.pattern import BadPattern
@@ -83,11 +83,13 @@ class RouteTable:
 
     def page_rules(self, host: str, method: str, segments: tuple[str, ...]) -> PageRulesOfAny:
         """What pages may do here by the rules of one or other route that answers the method to somebody."""
-        return PageRulesOfAny(
-            shape.page_rules(method)
-            for root in self._tiers.get(host) or self._tiers_of(host)
-            for shape in root.find(segments).shapes
-        )
+        found: list[PageRulesOfSome] = []
+        for root in self._tiers.get(host) or self._tiers_of(host):
+            rules, ends_here = root.find(segments).page_rules(method)
+            found += rules
+            if ends_here:
+                break
+        return PageRulesOfAny(found)
 
     def segments(self, raw_path: bytes) -> tuple[str, ...]:
         """``canonical``, as lenient as the most lenient route; ``match`` then holds each path to its own route."""

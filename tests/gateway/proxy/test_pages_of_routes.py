@@ -155,7 +155,47 @@ class TestTheTenantDecides:
         async with with_rules(*self.routes) as (made, _):
             found = [cors_fields(await made.ask(preflight("/a/x", origin=origin))) for origin in (APP, SHOP, EVIL)]
         assert [one.get("access-control-allow-origin") for one in found] == [APP, SHOP, None]
-        assert ["access-control-allow-credentials" in one for one in found] == [True, False, False]
+        assert ["access-control-allow-credentials" in one for one in found] == [False, False, False]
+
+    @pytest.mark.parametrize(
+        ("other", "may"),
+        [
+            (listed(APP, credentials=True), True),
+            (listed(APP), False),
+            (listed(SHOP, credentials=True), False),
+            (None, False),
+        ],
+    )
+    async def test_a_page_may_send_cookies_where_each_route_lets_it(self, other: PageRules | None, may: bool) -> None:
+        """Else a browser would send them to the one that does not, which asks nobody for a token."""
+        routes = (self.routes[0], route("any", "/a/**", other, rule=Anonymous()))
+        async with with_rules(*routes) as (made, _):
+            told = cors_fields(await made.ask(preflight("/a/x", "DELETE", origin=APP)))
+        assert told["access-control-allow-origin"] == APP
+        assert ("access-control-allow-credentials" in told) is may
+
+    async def test_a_route_that_a_stricter_one_keeps_from_answering_says_nothing(self) -> None:
+        routes = (
+            route("strict", "/a/x", listed(APP, credentials=True)),
+            route("acme", "/a/**", listed(APP, credentials=True), tenants=frozenset({"acme"})),
+            route("loose", "/**", listed("*")),
+        )
+        elsewhere = replace(route("other", "/**", listed("*")), hosts=("*",))
+        async with with_rules(*routes, elsewhere) as (made, _):
+            found = [cors_fields(await made.ask(preflight("/a/x", origin=origin))) for origin in (APP, EVIL)]
+            refused = await made.ask(request("GET", "/a/x", ("origin", EVIL), token=None))
+        assert "access-control-allow-credentials" in found[0]
+        assert found[1] == {}
+        assert (refused.status, cors_fields(refused)) == (401, {})
+
+    async def test_where_each_route_of_a_host_is_a_tenants_own_those_of_any_host_answer_the_others(self) -> None:
+        routes = (
+            route("acme", "/a/**", listed(APP), tenants=frozenset({"acme"})),
+            replace(route("any", "/**", listed(SHOP)), hosts=("*",)),
+        )
+        async with with_rules(*routes) as (made, _):
+            found = [origin_of(await made.ask(preflight("/a/x", origin=origin))) for origin in (APP, SHOP, EVIL)]
+        assert found == [APP, SHOP, None]
 
     @pytest.mark.parametrize(
         ("token", "origin", "may"), [("alice", APP, True), ("alice", SHOP, False), ("carol", SHOP, True)]
