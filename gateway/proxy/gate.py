@@ -87,6 +87,8 @@ class Gate:
                 found = table.match(host, method, segments, request.principal.tenant)
             if request.principal is not None and request.principal.api_key_id is not None and not _takes_keys(found):
                 found, token_refused = for_strangers, refusal.invalid_token("api_key_not_allowed")
+                if isinstance(found, Matched) and found.route.anonymous:
+                    _forget_key(request)
         except NotCanonical as error:
             return Refusal(refusal.PATH_NOT_CANONICAL, error.reason)
         match found:
@@ -120,6 +122,12 @@ class Gate:
         length = request.inbound.length
         if length is not None and route.body is not None and int(length) > route.body:
             return refusal.body_too_large()
+        return None if route.signed_identity else self.count(request, route)
+
+    def count(self, request: ProxiedRequest, route: Route) -> Refusal | None:
+        """Whether the route's limits let it through. ``decide`` leaves that to be asked where there is an identity to
+        sign before.
+        """
         return self._limits.refusal(request, route) if route.quotas else None
 
     def _preflight(
@@ -177,6 +185,13 @@ class Gate:
                 return refusal.step_up(reason, acr_values, max_age, request.scheme)
             case _:
                 assert_never(decision)
+
+
+def _forget_key(request: ProxiedRequest) -> None:
+    """A route for strangers answers who sent a key that will not do: as a stranger, whatever becomes of the key."""
+    if request.principal is not None:
+        request.proved_tenant, request.api_key_id = request.principal.tenant_id, request.principal.api_key_id
+        request.principal = None
 
 
 def _takes_keys(found: Match) -> bool:

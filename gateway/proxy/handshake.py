@@ -11,6 +11,7 @@ from gateway.proxy.headers import Inbound
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest, Scope
 from policies import websocket
+from policies.cross_origin import PageRules
 from policies.route import Route
 from policies.websocket import Handshake, NoHandshake
 
@@ -55,16 +56,36 @@ def refused(request: ProxiedRequest, route: Route, registered: Registered) -> Re
     return None
 
 
+def takes_cookies(request: ProxiedRequest, route: Route, registered: Registered) -> bool:
+    """Whether what a browser sends along is meant for the API: no preflight comes before a handshake, and a browser
+    sends cookies with it whoever's page it is.
+    """
+    origins = _origins(request)
+    if not origins or _own(request, origins):
+        return True
+    rules = _rules(request, route, origins[0], registered)
+    return rules is not None and rules.credentials
+
+
 def _may_connect(request: ProxiedRequest, route: Route, registered: Registered) -> bool:
     """No browser leaves ``Origin`` out, and no page can change it. One of the API's own host is no foreign one."""
-    origins = [value for name, value in request.scope["headers"] if name == b"origin"]
+    origins = _origins(request)
     if not origins:
         return True
     if len(origins) > 1:
         return False
-    own = b"%b://%b" % (request.origin.proto, request.inbound.host.lower())
-    if origins[0] == own:
-        return True
+    return _own(request, origins) or _rules(request, route, origins[0], registered) is not None
+
+
+def _origins(request: ProxiedRequest) -> list[bytes]:
+    return [value for name, value in request.scope["headers"] if name == b"origin"]
+
+
+def _own(request: ProxiedRequest, origins: list[bytes]) -> bool:
+    return origins == [b"%b://%b" % (request.origin.proto, request.inbound.host.lower())]
+
+
+def _rules(request: ProxiedRequest, route: Route, origin: bytes, registered: Registered) -> PageRules | None:
     principal = request.principal
     of_clients = registered(None if principal is None else principal.tenant_id)
-    return route.pages is not None and route.pages.find(origins[0].decode("latin-1"), of_clients) is not None
+    return None if route.pages is None else route.pages.find(origin.decode("latin-1"), of_clients)

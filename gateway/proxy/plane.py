@@ -5,7 +5,7 @@ observes; it stores nothing.
 """
 
 import time
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Protocol
 from uuid import UUID
 
@@ -14,7 +14,7 @@ import structlog
 from gateway.audit import Observation
 from gateway.authn.dpop import Possession
 from gateway.context import Network
-from gateway.proxy import refusal
+from gateway.proxy import handshake, refusal
 from gateway.proxy.caller import Authenticate
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.cross_origin import Rules, permission, replaced
@@ -151,17 +151,17 @@ class DataPlane:
         request.permission = permission(rules, request.scope["headers"], registered)
 
     async def vouch(self, request: ProxiedRequest) -> Refusal | None:
-        """Write down who asks, for the API to verify."""
-        audience = None if request.matched is None else request.matched.route.audience
-        if request.pool is not None:
-            audience = request.pool.upstream.audience
-        if request.principal is None or audience is None:
+        """Write down who asks, for the API to verify, and then count it: what cannot be vouched for costs nothing."""
+        matched, pool = request.matched, request.pool
+        if matched is None:
             return None
-        try:
-            request.identity = await self._identities.line(request.principal, audience)
-        except Unsigned:
-            return refusal.retry_later(refusal.IDENTITY_UNSIGNED, "identity_unsigned", _NO_KEY_FOR)
-        return None
+        audience = matched.route.audience if pool is None else pool.upstream.audience
+        if request.principal is not None and audience is not None:
+            try:
+                request.identity = await self._identities.line(request.principal, audience)
+            except Unsigned:
+                return refusal.retry_later(refusal.IDENTITY_UNSIGNED, "identity_unsigned", _NO_KEY_FOR)
+        return self.gate.count(request, matched.route)
 
     async def _forward(
         self, request: ProxiedRequest, route: Route, pool: UpstreamPool, receive: Receive, send: Send
@@ -195,13 +195,14 @@ class DataPlane:
                 raise AnswerBroken(fault.code) from fault
             status = fault.status
             await _answer(_fault(fault), request, send)
-        except BodyTooLarge as cut:
-            if exchange.started:
-                raise AnswerBroken("body_too_large") from cut
+        except BodyTooLarge:
             refused = refusal.body_too_large()
             self._observe(observation(request, "refused", refused.reason, refused.problem.status))
             allowed = False
-            await _answer(refused, request, send)
+            if exchange.started:
+                await exchange.cut()
+            else:
+                await _answer(refused, request, send)
         except StreamEnded as stopped:
             allowed = exchange.started
             await self._stop(stopped.ended, exchange, route, send)
@@ -236,7 +237,10 @@ class DataPlane:
             pieces += (b"?", query)
         pieces += (b" HTTP/1.1\r\nhost: ", inbound.host, b"\r\n")
         pieces += inbound.kept
-        for cookies in inbound.cookies:
+        taken: Sequence[bytes] = inbound.cookies
+        if route.websocket and inbound.cookies and not handshake.takes_cookies(request, route, self._registered):
+            taken = ()
+        for cookies in taken:
             if left := without_our_cookies(cookies):
                 pieces += (b"cookie: ", left, b"\r\n")
         if inbound.coded:
@@ -272,7 +276,8 @@ def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> 
         headers = [field for field in headers if field[0] != b"dpop-nonce"]
         headers.append(nonce_field(request.nonce))
     headers.append((b"x-request-id", request.ids.request_id))
-    if request.quota:
+    if request.quota:  # of two words about limits a client could only follow one
+        headers = [field for field in headers if not field[0].startswith(b"ratelimit")]
         headers += request.quota
     return replaced(headers, request.permission) if request.permission else headers
 

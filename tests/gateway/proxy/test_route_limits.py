@@ -12,11 +12,13 @@ from policies.quota import Quota
 from policies.route import Route
 from policies.route_table import RouteTable
 from policies.rule import Anonymous
+from tenants.jose import SigningKey
 from tests.gateway.proxy.harness import (
     ALICE,
     HOST,
     READ,
     Client,
+    Peer,
     Script,
     ScriptedUpstream,
     World,
@@ -179,3 +181,39 @@ async def test_an_api_key_is_a_client_of_its_own() -> None:
         made.principals |= {b"key1": key(1), b"key2": key(2)}
         asked = [request(token=token) for token in ("key1", "key2", "alice", "key1")]
         assert await statuses(made, *asked) == [200, 200, 200, 429]
+
+
+async def test_what_nobody_can_vouch_for_at_present_does_not_count() -> None:
+    route = Route("vouched", (HOST,), "/vouched", READ, "orders", signed_identity=True, quotas=(TWO,))
+    async with world(polite) as (made, upstream):
+        made.plane.config = replace(made.plane.config, table=RouteTable.compile((route,)))
+        asked = [request("GET", "/vouched") for _ in range(6)]
+        assert await statuses(made, *asked[:3]) == [503, 503, 503]
+        assert asked[0].headers.keys().isdisjoint({"ratelimit", "ratelimit-policy"})
+        made.keys[ALICE.tenant_id] = SigningKey.generate()
+        assert await statuses(made, *asked[3:]) == [200, 200, 429]
+    assert len(upstream.heads) == 2
+
+
+async def test_what_an_upstream_says_of_limits_of_its_own_is_not_told_beside_ours() -> None:
+    async def limiting(peer: Peer) -> None:
+        fields = b'RateLimit: "own";r=0;t=9\r\nRateLimit-Policy: "own";q=5;w=1\r\nRateLimit-Remaining: 0\r\n'
+        while True:
+            await peer.answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Kept: 1\r\n" + fields + b"\r\nok")
+
+    def told(client: Client) -> list[tuple[bytes, bytes]]:
+        return [field for field in client.messages[0]["headers"] if field[0].startswith((b"ratelimit", b"x-kept"))]
+
+    async with limited(TWO, script=limiting) as (made, _):
+        assert told(await made.ask(request())) == [
+            (b"x-kept", b"1"),
+            (b"ratelimit-policy", b'"subject-minute";q=60;w=60'),
+            (b"ratelimit", b'"subject-minute";r=1;t=1'),
+        ]
+    async with limited(script=limiting) as (made, _):
+        assert [name for name, _ in told(await made.ask(request()))] == [
+            b"x-kept",
+            b"ratelimit",
+            b"ratelimit-policy",
+            b"ratelimit-remaining",
+        ]

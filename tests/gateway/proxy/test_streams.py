@@ -17,6 +17,7 @@ from gateway.proxy.streams import SWEEP_EVERY, Ended, Streams
 from policies.principal import Principal
 from policies.route import Matched, Route
 from policies.route_table import RouteTable
+from policies.rule import Anonymous
 from tests.frames_by_hand import CLOSE, closing, handshake
 from tests.gateway.proxy.harness import (
     ALICE,
@@ -111,6 +112,25 @@ async def test_it_ends_when_revocations_are_not_heard_for_long() -> None:
     async with opened() as (made, client):
         made.fresh = False
         assert await closed(made, client) == (1013, "revocations_stale")
+
+
+async def test_what_a_stranger_was_given_beside_an_api_key_that_will_not_do_goes_on() -> None:
+    """The key's tenant has a route of its own, which takes no keys: the one for strangers answers."""
+    routes = (
+        Route("any", (HOST,), "/any-ws", Anonymous(), "orders", methods=GET, websocket=True, audit_allow=True),
+        Route("own", (HOST,), "/any-ws", READ, "orders", methods=GET, websocket=True, tenants=frozenset({"acme"})),
+    )
+    async with sockets(speaks(listens)) as made:
+        made.principals[b"key"] = replace(ALICE, subject="key/k1", client_id=None, api_key_id="k1")
+        made.plane.config = config(made, *routes)
+        client = await Socket(made).open("/any-ws", token="key")
+        made.plane.streams.sweep()
+        made.plane.config = config(made, *routes)
+        await goes_on(made, client)
+        client.leave()
+        await eventually(lambda: made.seen)
+        [seen] = made.seen
+        assert (seen.route, seen.tenant_id, seen.subject, seen.api_key_id) == ("any", ALICE.tenant_id, None, "k1")
 
 
 async def test_what_nobodys_token_opened_needs_none_to_go_on() -> None:

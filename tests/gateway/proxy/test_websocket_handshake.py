@@ -10,9 +10,22 @@ from uuid import UUID
 import pytest
 import structlog
 
+from policies.cross_origin import PageRules
 from tests.frames_by_hand import ACCEPT, KEY, accept_of, closing, handshake
 from tests.gateway.proxy.harness import ALICE, HOST, Peer, Script, eventually
-from tests.gateway.proxy.sockets import SOCKETS, Answering, Socket, accept, answer, config, key_in, sockets, speaks
+from tests.gateway.proxy.sockets import (
+    LISTED,
+    OF_CLIENTS,
+    SOCKETS,
+    Answering,
+    Socket,
+    accept,
+    answer,
+    config,
+    key_in,
+    sockets,
+    speaks,
+)
 
 VECTORS: dict[str, list[dict[str, Any]]] = json.loads(
     (Path(__file__).parents[2] / "vectors" / "websocket.json").read_text(encoding="utf-8")
@@ -254,3 +267,31 @@ async def test_what_a_socket_was_let_through_by_is_observed_where_the_route_says
         client.leave()
         await eventually(lambda: made.seen)
         assert [(seen.outcome, seen.status, seen.route) for seen in made.seen] == [("allowed", 101, "ws")]
+
+
+COOKIES = (
+    ("", True),  # no browser
+    ("https://app.example.com", False),
+    ("https://client.example.com", False),
+    ("https://trusted.example.com", True),
+    (f"http://{HOST}", True),
+)
+
+
+@pytest.mark.parametrize(("origin", "sent"), COOKIES)
+async def test_cookies_go_along_from_its_own_pages_and_where_the_route_allows_credentials(
+    origin: str, sent: bool
+) -> None:
+    """The page of another origin that connects is not whose cookies the browser sends with that."""
+    heads: list[bytes] = []
+    trusting = PageRules(frozenset({"https://trusted.example.com"}), credentials=True)
+    rules = {"https://trusted.example.com": trusting, "https://client.example.com": OF_CLIENTS}.get(origin, LISTED)
+    async with sockets(accepting(heads)) as made:
+        made.registered = {ALICE.tenant_id: {"https://client.example.com"}}
+        made.plane.config = config(made, replace(SOCKETS[0], pages=rules))
+        client = Socket(made)
+        fields = (("Origin", origin),) if origin else ()
+        await client.open("/ws", ("Cookie", "session=victims; other=1"), ("Cookie", "third=2"), *fields)
+        client.leave()
+    assert (b"cookie: session=victims; other=1\r\ncookie: third=2\r\n" in heads[0]) is sent
+    assert (b"cookie" in heads[0]) is sent
