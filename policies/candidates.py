@@ -12,6 +12,8 @@ from policies.pattern import Specificity
 from policies.route import ANY_METHOD, Match, Matched, MethodNotAllowed, NotFound, Route
 
 NOT_FOUND = NotFound()
+SHADOWED = NotFound()
+"""Another path that this one may be taken for has a route: so no looser one answers, of this host or of any."""
 NOBODY = ""
 """A tenant that no route names: an empty text is no slug."""
 
@@ -26,9 +28,10 @@ _NO_ROUTES: ByMethod = {}
 class Shape:
     """All routes of a host with one pattern, whatever its parameters are called."""
 
-    __slots__ = ("_page_rules", "bound", "bound_methods", "specificity", "unbound")
+    __slots__ = ("_page_rules", "bound", "bound_methods", "pattern", "specificity", "unbound")
 
-    def __init__(self, specificity: Specificity) -> None:
+    def __init__(self, pattern: str, specificity: Specificity) -> None:
+        self.pattern = pattern  # as one of the routes writes it
         self.specificity = specificity
         self.unbound: ByMethod = {}
         self.bound: dict[str, ByMethod] = {}
@@ -86,12 +89,18 @@ def _alike(tenant: str, one: ByMethod, other: ByMethod) -> list[Tie]:
 
 
 class Candidates:
-    """The shapes that fit one kind of path. What was answered is remembered in ``answers``, which the table owns."""
+    """The shapes that fit one kind of path. What was answered is remembered in ``answers``, which the table owns.
 
-    __slots__ = ("_answers", "_bound_methods", "shapes")
+    ``shadows`` fit the paths that it may be taken for. They stand among the shapes, and where one would answer, nothing
+    is found.
+    """
 
-    def __init__(self, shapes: Iterable[Shape], answers: Answers) -> None:
-        self.shapes = tuple(sorted(shapes, key=lambda shape: shape.specificity, reverse=True))
+    __slots__ = ("_answers", "_bound_methods", "_shadows", "shapes")
+
+    def __init__(self, shapes: frozenset[Shape], shadows: frozenset[Shape], answers: Answers) -> None:
+        self._shadows = shadows
+        both = sorted(shapes | shadows, key=lambda shape: (shape.specificity, shape in shadows), reverse=True)
+        self.shapes = tuple(both)
         self._bound_methods = frozenset().union(*(shape.bound_methods for shape in self.shapes))
         self._answers = answers
 
@@ -114,7 +123,8 @@ class Candidates:
         for every tenant here. Of those only the strictest answers: which of a tenant's own does is not looked at.
         """
         strictest = next((shape.specificity for shape in self.shapes if shape.unbound), None)
-        found = (shape.page_rules(method, unbound=shape.specificity == strictest) for shape in self.shapes)
+        answering = (shape for shape in self.shapes if shape not in self._shadows)
+        found = (shape.page_rules(method, unbound=shape.specificity == strictest) for shape in answering)
         return [rules for rules in found if rules is not None], strictest is not None
 
     def rivals(self) -> Iterator[tuple[Shape, Shape]]:
@@ -133,20 +143,22 @@ class Candidates:
 
     def _for(self, method: str, tenant: str) -> Match:
         there = [
-            (shape.specificity, bound, shape.unbound)
-            for shape in self.shapes
-            if (bound := shape.bound.get(tenant, _NO_ROUTES)) or shape.unbound
+            (shape, bound) for shape in self.shapes if (bound := shape.bound.get(tenant, _NO_ROUTES)) or shape.unbound
         ]
         if not there:
             return NOT_FOUND
-        known_path = [held for specificity, *both in there if specificity == there[0][0] for held in both]
+        strictest = [(shape, bound) for shape, bound in there if shape.specificity == there[0][0].specificity]
+        known_path = [held for shape, bound in strictest for held in (bound, shape.unbound)]
         if not any(method in held for held in known_path):
             # Never a looser pattern instead: what a route does not answer must not be let in by a wider one.
+            if any(shape in self._shadows for shape, _ in strictest):
+                return SHADOWED
             return MethodNotAllowed(tuple(sorted(frozenset().union(*known_path))))
-        route = _strictest(method, ((specificity, bound) for specificity, bound, _ in there)) or _strictest(
-            method, ((specificity, unbound) for specificity, _, unbound in there)
-        )
-        return NOT_FOUND if route is None else Matched(route, tenant_decides=bool(self._bound_methods))
+        found = _strictest(method, there) or _strictest(method, ((shape, shape.unbound) for shape, _ in there))
+        if found is None:
+            return NOT_FOUND
+        shape, route = found
+        return SHADOWED if shape in self._shadows else Matched(route, tenant_decides=bool(self._bound_methods))
 
     def _for_a_stranger(self, method: str) -> Match:
         for_any = self._for(method, NOBODY)
@@ -164,13 +176,13 @@ class Candidates:
         return (tenant for shape in self.shapes for tenant in shape.bound)
 
 
-def _strictest(method: str, held: Iterable[tuple[Specificity, ByMethod]]) -> Route | None:
+def _strictest(method: str, held: Iterable[tuple[Shape, ByMethod]]) -> tuple[Shape, Route] | None:
     """The route of the strictest pattern that answers the method, and of those the one that names it most plainly."""
-    best: tuple[Specificity, Route] | None = None
-    for specificity, routes in held:
-        if best is not None and specificity != best[0]:
+    best: tuple[Shape, Route] | None = None
+    for shape, routes in held:
+        if best is not None and shape.specificity != best[0].specificity:
             break
         route = routes.get(method)
         if route is not None and (best is None or route.method_rank(method) > best[1].method_rank(method)):
-            best = specificity, route
-    return None if best is None else best[1]
+            best = shape, route
+    return best

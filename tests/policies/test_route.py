@@ -361,6 +361,36 @@ class TestEncodedSlash:
             self.routes.match(HOST, "GET", path.encode(), None)
 
 
+class TestTrailingSlash:
+    """Many servers read ``/a/`` as ``/a``: so nothing answers it that would not answer that."""
+
+    @pytest.mark.parametrize("strict", ["/admin/export", "/admin/{x}", "/{x}/export", "/admin/{x:slug}"])
+    def test_it_falls_to_no_looser_route(self, strict: str) -> None:
+        routes = table(route("strict", strict, "GET"), route("loose", "/admin/**"), route("all", "/**", hosts=("*",)))
+        for method in ("GET", "POST"):
+            for tenant in ("acme", None):
+                assert routes.match(HOST, method, b"/admin/export/", tenant) == NotFound()
+        assert ask(routes, "/admin/export") == "strict"
+        assert [ask(routes, path) for path in ("/admin/", "/admin/export/x", "/admin/export/x/")] == ["loose"] * 3
+
+    def test_one_that_is_configured_answers(self) -> None:
+        routes = table(route("bare", "/a/b"), route("slashed", "/a/b/", tenants={"acme"}), route("deep", "/a/**"))
+        assert [ask(routes, "/a/b/", tenant=tenant) for tenant in ("acme", "globex")] == ["slashed", None]
+
+    def test_where_nothing_ends_without_it_a_deep_route_takes_it(self) -> None:
+        routes = table(route("deep", "/a/**"), route("own", "/a/b", tenants={"globex"}))
+        assert [ask(routes, path) for path in ("/a/", "/a/b/")] == ["deep", "deep"]
+        assert ask(routes, "/a/b/", tenant="globex") is None
+
+    def test_a_tenants_own_catch_all_answers_both(self) -> None:
+        routes = table(route("own", "/a/**", tenants={"acme"}), route("bare", "/a/b"))
+        assert [ask(routes, path) for path in ("/a/b", "/a/b/")] == ["own", "own"]
+
+    def test_case_distinguishes(self) -> None:
+        routes = table(route("strict", "/a/b"), route("deep", "/a/**"))
+        assert ask(routes, "/a/B") == "deep"
+
+
 class TestKinds:
     """``{id:int}`` and the like: they take what they are named for, and go before ``{id}``."""
 
@@ -383,6 +413,45 @@ class TestKinds:
         assert [ask(routes, f"/a/{segment}") for segment in taken] == ["r"] * len(taken)
         raw = [segment.replace("{", "%7B").replace("}", "%7D") for segment in refused]
         assert [ask(routes, f"/a/{segment}") for segment in raw] == [None] * len(refused)
+
+    @pytest.mark.parametrize(
+        ("kind", "likes"),
+        [
+            ("int", ["+7", "-7", "1_0", "9" * 19, "%D9%A7", "7.0", "%207", "0" * 40]),
+            (
+                "uuid",
+                [
+                    UUID.upper(),
+                    UUID.replace("-", ""),
+                    "0" * 32,
+                    f"%7B{UUID}%7D",
+                    f"urn:uuid:{UUID}",
+                    f"URN:UUID:{UUID.upper()}",
+                    UUID[:-1] + "-" + UUID[-1],
+                ],
+            ),
+        ],
+    )
+    def test_what_an_api_may_read_as_one_falls_to_no_looser_route(self, kind: str, likes: list[str]) -> None:
+        strict = (route("one", f"/a/{{x:{kind}}}"), route("below", f"/b/{{x:{kind}}}/c"))
+        looser = (route("any", "/{x}/{y}"), route("deep", "/**"), route("slug", "/a/{x:slug}"))
+        routes = table(*strict, *looser, route("elsewhere", "/**", hosts=("*",)))
+        for like in likes:
+            for path in (f"/a/{like}", f"/b/{like}/c"):
+                assert routes.match(HOST, "GET", path.encode(), "acme") == NotFound()
+                assert routes.match(HOST, "GET", path.encode(), None) == NotFound()
+            assert (ask(routes, f"/b/{like}"), ask(routes, f"/b/{like}/d")) == ("any", "deep")
+            assert ask(table(route("strict", f"/a/{like}"), *strict, *looser), f"/a/{like}") == "strict"
+
+    def test_what_is_read_as_none_falls_to_the_next(self) -> None:
+        strict = route("int", "/a/{x:int}"), route("uuid", "/a/{x:uuid}")
+        routes = table(*strict, route("any", "/a/{x}"))
+        for segment in ("7a", "1__0", "_1", "7.5", "1e3", "0x7", self.UUID[:-1], self.UUID + "0", "+", "-"):
+            assert ask(routes, f"/a/{segment}") == "any"
+
+    def test_it_is_its_own_tenants_route_that_keeps_a_looser_one_from_answering(self) -> None:
+        routes = table(route("acme", "/a/{x:int}", tenants={"acme"}), route("any", "/a/{x}"))
+        assert [ask(routes, "/a/+7", tenant=tenant) for tenant in ("acme", "globex", None)] == [None, "any", "any"]
 
     def test_its_parameter_is_found(self) -> None:
         found = table(route("r", "/a/{x:int}/{y:slug}/{z}")).match(HOST, "GET", b"/a/7/b/C", None)
@@ -503,7 +572,8 @@ ROUTES = st.lists(
     min_size=1,
     max_size=5,
 )
-PATHS = [path for length in range(4) for path in itertools.product(["a", "7", "b", "B"], repeat=length)]
+PATHS = [path for length in range(4) for path in itertools.product(["a", "7", "b", "B", "+7"], repeat=length)]
+PATHS += [(*path, "") for path in PATHS if 0 < len(path) < 3]
 
 
 def named(pattern: str) -> str:
@@ -512,12 +582,27 @@ def named(pattern: str) -> str:
     return re.sub("%d", lambda _: next(names), pattern) or "/"
 
 
+def could_be_taken_for(pattern: str, segments: Sequence[str]) -> bool:
+    """Whether an API that is less strict may read the path as one that the pattern fits."""
+    if segments[-1:] == ("",) and not pattern.endswith("/**"):
+        segments = segments[:-1]
+    read = ["7" if kind_of(part) == "int" else one for part, one in zip(parts_of(pattern), segments, strict=False)]
+    plain = [one if seen == "+7" else seen for seen, one in zip(segments, read, strict=False)]
+    return fits(pattern, (*plain, *segments[len(plain) :]))
+
+
 def answers(routes: list[Route], method: str, segments: Sequence[str], tenant: str) -> set[str] | str:
     """What the rules say, read plainly: the routes that answer, more than one where they tie."""
-    eligible = [one for one in routes if fits(one.pattern, segments) and (one.tenants is None or tenant in one.tenants)]
+    known = [one for one in routes if one.tenants is None or tenant in one.tenants]
+    shadows = [one for one in known if could_be_taken_for(one.pattern, segments) and not fits(one.pattern, segments)]
+    eligible = [*shadows, *(one for one in known if fits(one.pattern, segments))]
     if not eligible:
         return "nothing"
     strictest = max(rank(one.pattern) for one in eligible)
+    if any(rank(one.pattern) == strictest for one in shadows) and not any(
+        one.method_rank(method) for one in eligible if rank(one.pattern) == strictest
+    ):
+        return "nothing"
     if not any(one.method_rank(method) for one in eligible if rank(one.pattern) == strictest):
         return "not allowed"
     ranks = {
@@ -525,7 +610,8 @@ def answers(routes: list[Route], method: str, segments: Sequence[str], tenant: s
         for one in eligible
         if one.method_rank(method)
     }
-    return {name for name in ranks if ranks[name] == max(ranks.values())}
+    found = {name for name in ranks if ranks[name] == max(ranks.values())}
+    return "nothing" if any(one.name in found for one in shadows) else found
 
 
 def tie_whatever_else_there_is(one: Route, other: Route) -> bool:
@@ -649,7 +735,7 @@ def test_ten_thousand_routes_of_ten_thousand_tenants_beside_each_other() -> None
 
 def test_patterns_that_cross_each_other_without_end_are_refused() -> None:
     crossing = [route(f"a{n}", f"/a{n}/{{x}}/**") for n in range(1500)]
-    with pytest.raises(Entangled):
+    with pytest.raises(Entangled, match=r"as by /a\d+/\{x\}/\*\* and /\{x\}/b\d+$"):
         table(*crossing, *(route(f"b{n}", f"/{{x}}/b{n}") for n in range(1500)))
 
 
