@@ -56,15 +56,15 @@ def refused(request: ProxiedRequest, route: Route, registered: Registered) -> Re
     return None
 
 
-def takes_cookies(request: ProxiedRequest, route: Route, registered: Registered) -> bool:
-    """Whether what a browser sends along is meant for the API: no preflight comes before a handshake, and a browser
-    sends cookies with it whoever's page it is.
+def cookies(request: ProxiedRequest, route: Route, registered: Registered) -> tuple[bytes, ...]:
+    """Those that go along. A browser sends them with every handshake, whoever's page asks for it, and no preflight
+    comes before: so from a foreign page only where the route allows credentials.
     """
-    origins = _origins(request)
-    if not origins or _own(request, origins):
-        return True
+    origins, sent = _origins(request), request.inbound.cookies
+    if not sent or not origins or _own(request, origins):
+        return sent
     rules = _rules(request, route, origins[0], registered)
-    return rules is not None and rules.credentials
+    return sent if rules is not None and rules.credentials else ()
 
 
 def _may_connect(request: ProxiedRequest, route: Route, registered: Registered) -> bool:

@@ -5,7 +5,7 @@ observes; it stores nothing.
 """
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Set
 from typing import Protocol
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from gateway.proxy.refusal import Refusal, nonce_field
 from gateway.proxy.registered_origins import nobody
 from gateway.proxy.request import ProxiedRequest, Scope
 from gateway.proxy.request_body import NO_BODY, RequestBody
-from gateway.proxy.route_limits import RouteLimits
+from gateway.proxy.route_limits import RouteLimits, in_place_of_theirs
 from gateway.proxy.streams import Ended, Standings, Streams
 from gateway.proxy.tenant_upstream import subject_key
 from gateway.proxy.upstream import BodyTooLarge, ClientGone, UpstreamFault
@@ -237,10 +237,7 @@ class DataPlane:
             pieces += (b"?", query)
         pieces += (b" HTTP/1.1\r\nhost: ", inbound.host, b"\r\n")
         pieces += inbound.kept
-        taken: Sequence[bytes] = inbound.cookies
-        if route.websocket and inbound.cookies and not handshake.takes_cookies(request, route, self._registered):
-            taken = ()
-        for cookies in taken:
+        for cookies in handshake.cookies(request, route, self._registered) if route.websocket else inbound.cookies:
             if left := without_our_cookies(cookies):
                 pieces += (b"cookie: ", left, b"\r\n")
         if inbound.coded:
@@ -276,9 +273,8 @@ def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> 
         headers = [field for field in headers if field[0] != b"dpop-nonce"]
         headers.append(nonce_field(request.nonce))
     headers.append((b"x-request-id", request.ids.request_id))
-    if request.quota:  # of two words about limits a client could only follow one
-        headers = [field for field in headers if not field[0].startswith(b"ratelimit")]
-        headers += request.quota
+    if request.quota:
+        headers = in_place_of_theirs(headers, request.quota)
     return replaced(headers, request.permission) if request.permission else headers
 
 

@@ -58,6 +58,11 @@ def _account(request: ProxiedRequest, route: Route, quota: Quota) -> Account:
             return (tenant, route.name, quota.name), principal.client_id or principal.subject, quota  # an API key's
 
 
+def in_place_of_theirs(fields: list[tuple[bytes, bytes]], quota: Fields) -> list[tuple[bytes, bytes]]:
+    """An upstream's header fields with what is said of our limits: of two words about limits a client can follow one."""
+    return [*(field for field in fields if not field[0].startswith(b"ratelimit")), *quota]
+
+
 def network(address: Address) -> bytes:
     """What one client has to itself: an IPv4 address, an IPv6 /64."""
     return address.packed[:8] if isinstance(address, IPv6Address) else address.packed

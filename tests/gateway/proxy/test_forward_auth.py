@@ -27,6 +27,7 @@ AUDIENCE_ALONE = "https://api.example.com/reports"
 ALONE = (
     Route("reports", (HOST,), "/reports/**", READ, "", audience=AUDIENCE_ALONE),
     Route("limited", (HOST,), "/limited/**", READ, "orders", quotas=(Quota("subject", 2, "minute", 2),)),
+    Route("both", (HOST,), "/both/**", READ, "orders", quotas=(Quota("subject", 1, "day", 1),), signed_identity=True),
     Route("signed", (HOST,), "/signed/**", READ, "", audience=AUDIENCE_ALONE, signed_identity=True),
     Route("reports-open", (HOST,), "/reports/open", Anonymous(), ""),
     Route("near", (HOST,), "/near/**", SourceIp((ip_network(CLIENT),)), "orders"),
@@ -172,6 +173,13 @@ async def test_what_is_asked_and_what_is_passed_on_count_together(asked: Asked, 
     over = await asked.ask(proxy("/limited/x"))
     assert (over.status, over.problem["code"]) == (403 if proxy is nginx else 429, "rate_limited")
     assert over.headers["retry-after"]
+
+
+@each_that_shows_refusals
+async def test_what_nobody_can_vouch_for_at_present_does_not_count(asked: Asked, proxy: Asks) -> None:
+    assert [(await asked.ask(proxy("/both/x"))).status for _ in range(3)] == [503, 503, 503]
+    asked.world.keys[ALICE.tenant_id] = SigningKey.generate()
+    assert [(await asked.ask(proxy("/both/x"))).status for _ in range(2)] == [200, 429]
 
 
 async def test_a_decision_is_of_the_configuration_of_now(asked: Asked) -> None:
