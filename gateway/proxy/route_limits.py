@@ -59,7 +59,7 @@ def _account(request: ProxiedRequest, route: Route, quota: Quota) -> Account:
 
 
 def in_place_of_theirs(fields: list[tuple[bytes, bytes]], quota: Fields) -> list[tuple[bytes, bytes]]:
-    """An upstream's header fields with what is said of our limits: of two words about limits a client can follow one."""
+    """An upstream's header fields with what is said of our limits: a client can follow one of two."""
     return [*(field for field in fields if not field[0].startswith(b"ratelimit")), *quota]
 
 
