@@ -77,7 +77,7 @@ class WriteLine:
 
     async def settled(self) -> None:
         """Return when nothing is being committed for somebody who did not wait for it."""
-        if self._committing is not None:
+        if self._committing is not None and not self._committing.done():
             await asyncio.wait([self._committing])
 
     async def _take(self, *, shares: bool) -> None:

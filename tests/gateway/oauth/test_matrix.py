@@ -15,6 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.oauth import grants
+from gateway.oauth.grants.browser_session import BROWSER_SESSION
 from tests.gateway.oauth.authorizing import first_party, openid
 from tests.gateway.oauth.matrix import ROWS, Row
 from tests.gateway.oauth.mishaps import COLUMNS, Held, Proof
@@ -190,6 +191,8 @@ async def test_every_grant_has_a_row(world: World) -> None:
         for kind in vars(import_module(f"{grants.__name__}.{module.name}")).values():
             if isinstance(kind, type) and is_dataclass(kind):
                 found |= {each.default for each in fields(kind) if each.name == "grant_type"} - {MISSING}
+    found.remove(BROWSER_SESSION)  # the gateway's own, without a client: tests/gateway/browser_sessions
+    assert (await world.post({"grant_type": BROWSER_SESSION})).json()["error"] == "unsupported_grant_type"
     assert found == {row.grant_type for row in ROWS.values()}
     for grant_type in found:
         assert (await world.post({"grant_type": grant_type})).json()["error"] != "unsupported_grant_type"
