@@ -45,6 +45,7 @@ class SwitchingUpstream(asyncio.Protocol):
         self._began = b""
         self._switched = False
         self._gone = False
+        self._full = False
         self._receiver: Receiver | None = None
         if self._transport is not None:
             self._transport.set_protocol(self)
@@ -53,12 +54,14 @@ class SwitchingUpstream(asyncio.Protocol):
         """Hand over what follows the 101, and read on."""
         self._receiver = receiver
         ahead, self._began = self._began, b""
+        if not self._gone:
+            self.resume_reading()
+        if self._full:
+            receiver.full()
         if ahead:
             receiver.received(ahead)
         if self._gone:
             receiver.gone()
-        else:
-            self.resume_reading()
 
     # What the receiver asks for.
 
@@ -122,10 +125,12 @@ class SwitchingUpstream(asyncio.Protocol):
         self._connection.connection_lost(exc)
 
     def pause_writing(self) -> None:
+        self._full = True
         if self._receiver is not None:
             self._receiver.full()
 
     def resume_writing(self) -> None:
+        self._full = False
         if self._receiver is not None:
             self._receiver.free()
 

@@ -56,9 +56,9 @@ class Upgraded(asyncio.Protocol):
         self._receiver.opened(self)
         if not stays:
             self._receiver.leave()
+        self._wire.resume_reading()
         if ahead:
             self._receiver.received(ahead)
-        self._wire.resume_reading()
 
     # What the receiver asks for.
 
