@@ -61,6 +61,7 @@ def upstream_of(name: str, configured: Configured) -> Upstream:
         total_timeout=configured.total_timeout,
         upload_timeout=configured.upload_timeout,
         max_in_flight=configured.max_in_flight,
+        max_connections=configured.max_connections,
         balance=configured.balance,
         health=None if health is None else _health(health),
         networks=configured.networks or (),

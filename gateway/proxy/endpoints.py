@@ -34,7 +34,7 @@ class Endpoints:
         self._of: dict[Target, list[Endpoint]] = {}
         self._upstream = upstream
         self._choose = BALANCES[upstream.balance]
-        self._keeps = upstream.max_idle
+        self._keeps = upstream.max_connections
 
     def update(self, target: Target, addresses: Sequence[str]) -> None:
         """What ``target`` is now. What stays keeps its connections; what goes ends its exchanges first."""

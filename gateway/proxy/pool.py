@@ -47,6 +47,7 @@ class UpstreamPool:
         self._probe = None if health is None else Probe(health, self.endpoints, self._open, self._now)
         self._connections: set[UpstreamConnection] = set()
         self._connecting = 0
+        self._upgrading: set[object] = set()
         self._answer_names = AnswerNames()
         self._batch = WriteBatch()
         self._clock = clock
@@ -133,6 +134,16 @@ class UpstreamPool:
     def answered(self, connection: UpstreamConnection) -> None:
         """Its endpoint did its part, after faults."""
         self.endpoints.answered(connection.endpoint, connection.started, connection.touched)
+
+    def begin_upgrade(self, exchange: object) -> None:
+        """Count one whose connection is to speak another protocol, until ``end_upgrade``. Raises ``UpstreamBusy``."""
+        if len(self._upgrading) >= self.upstream.max_upgraded and exchange not in self._upgrading:
+            raise UpstreamBusy(f"{self.upstream.max_upgraded} connections speak another protocol")
+        self._upgrading.add(exchange)
+
+    def end_upgrade(self, exchange: object) -> None:
+        """It needs its connection no longer."""
+        self._upgrading.discard(exchange)
 
     def close(self) -> None:
         """Close what is idle; what is busy ends its exchange first and is closed then."""

@@ -61,10 +61,9 @@ class Upstream:
     ``first_byte_timeout``, from the request to the head of its answer, and for ``idle_timeout``, between two bytes,
     where these are None. ``total_timeout`` bounds the whole exchange, ``upload_timeout`` what a client may have itself
     waited for beyond the time that its bytes take at 1 KiB a second. ``keep_alive`` is shorter than the five seconds
-    after which common servers close a silent connection, so that a request seldom meets the closing. Of ``max_idle``
-    there are as many as of connections: fewer would be closed and made anew at each turn of a busy hour. ``networks``
-    empty: any but those that no API is in. ``tls`` is for targets that want it; ``server_name`` stands in for their
-    hosts.
+    after which common servers close a silent connection, so that a request seldom meets the closing. All of
+    ``max_connections`` may be idle: fewer would be closed and made anew at each turn of a busy hour. ``networks`` empty:
+    any but those that no API is in. ``tls`` is for targets that want it; ``server_name`` stands in for their hosts.
     """
 
     name: str
@@ -77,7 +76,6 @@ class Upstream:
     total_timeout: timedelta | None = None
     upload_timeout: timedelta = timedelta(seconds=30)
     keep_alive: timedelta = timedelta(seconds=4)
-    max_idle: int = 1024
     max_connections: int = 1024
     max_in_flight: int | None = None
     balance: Balance = "least-in-flight"
@@ -92,6 +90,11 @@ class Upstream:
             raise ValueError(f"upstream {self.name} has no target")
         if self.tls is None and any(target.tls for target in self.parsed):
             raise ValueError(f"upstream {self.name} has a target that wants TLS, and no certificates to know it by")
+
+    @property
+    def max_upgraded(self) -> int:
+        """Connections that may speak another protocol at a time, since these last: the rest is for requests."""
+        return max(1, self.max_connections // 2)
 
     @property
     def parsed(self) -> tuple[Target, ...]:

@@ -66,6 +66,15 @@ class WebSocketExchange(Exchange):
             subject=subject,
         )
 
+    async def open(self) -> UpstreamConnection:
+        """As of any exchange, where there is room for one that may last."""
+        self._pool.begin_upgrade(self)
+        try:
+            return await super().open()
+        except BaseException:
+            self._pool.end_upgrade(self)
+            raise
+
     async def relay(self, connection: UpstreamConnection, headers: Fields) -> None:
         """Pass the answer on, or what follows a 101."""
         if connection.status == 101 and self._switching is not None:
@@ -79,8 +88,13 @@ class WebSocketExchange(Exchange):
             await super().cut()
 
     def _begin(self, connection: UpstreamConnection) -> None:
+        self._pool.begin_upgrade(self)  # again, where it is sent once more
         super()._begin(connection)
         self._switching = SwitchingUpstream(connection)
+
+    def _give_back(self) -> None:
+        super()._give_back()
+        self._pool.end_upgrade(self)
 
     async def _speak(self, upstream: SwitchingUpstream, headers: Fields) -> None:
         chosen = websocket.chosen(upstream.fields, self._key, self._asked.protocols)

@@ -109,6 +109,7 @@ class Upstream(Section):
     total_timeout: Timeout | None = None
     upload_timeout: Annotated[Duration, within("1s", "1d")] = timedelta(seconds=30)
     max_in_flight: Bound | None = None
+    max_connections: Bound = 1024
     networks: Annotated[tuple[Cidr, ...], Field(min_length=1)] | None = None
     resolve_every: Annotated[Duration, within("1s", "1h")] = timedelta(seconds=30)
     tls: Tls | None = None

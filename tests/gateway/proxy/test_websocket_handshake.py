@@ -23,6 +23,7 @@ from tests.gateway.proxy.sockets import (
     answer,
     config,
     key_in,
+    requests_running,
     sockets,
     speaks,
 )
@@ -258,6 +259,38 @@ async def test_more_than_there_may_be_connections_is_503() -> None:
         assert second.status == 503
         first.leave()
         second.leave()
+
+
+@pytest.mark.parametrize("ends", ["socket", "refused", "unreachable"])
+async def test_sockets_take_half_of_the_connections_and_requests_the_rest(ends: str) -> None:
+    async def refuses(peer: Peer) -> None:
+        await peer.answer(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno")
+        await peer.until_gone()
+
+    async def goes(peer: Peer) -> None:
+        await peer.head()
+        peer.close()
+
+    async def either(peer: Peer) -> None:
+        await peer.answer()
+        await peer.send(answer(await peer.head()))
+        await Answering(peer).until_gone()
+
+    get = f"GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
+    then = {"socket": speaks(accepts), "refused": refuses, "unreachable": goes}[ends]
+    async with sockets(speaks(accepts), then, either, max_connections=4) as made:
+        first, second = await Socket(made).open(), await Socket(made).ask(handshake("/ws", HOST, BEARER))
+        assert second.status == {"socket": 101, "refused": 403, "unreachable": 502}[ends]
+        if ends == "socket":
+            assert (await Socket(made).ask(handshake("/ws", HOST, BEARER))).status == 503
+        plain = await Socket(made).ask(get)
+        assert plain.status == 200
+        second.leave()
+        await eventually(lambda: len(requests_running()) == 1)
+        again = await Socket(made).open()
+        for client in (first, plain, again):
+            client.leave()
+        made.pool.close()
 
 
 async def test_what_a_socket_was_let_through_by_is_observed_where_the_route_says_so() -> None:
