@@ -51,7 +51,8 @@ class Side:
         self.waiting = 0  # bytes, by then
         self.held = False  # nothing is read of it
         self.heard = 0.0
-        self.asked: bytes | None = None  # in a Ping of ours, that it has not answered
+        self.asks = b""  # what is in our Pings to it
+        self.asked_at: float | None = None  # when it was sent one, if nothing was heard of it since
         self.told_close = False
         self.said_close = False
         self._relay = relay
@@ -79,6 +80,10 @@ class Side:
     def leave(self) -> None:
         """The server stops."""
         self._relay.end(GOING_AWAY, "the server stops")
+
+    def heard_at(self, now: float) -> None:
+        """It is there; or its time begins anew."""
+        self.heard, self.asked_at = now, None
 
     @property
     def done(self) -> bool:
@@ -122,7 +127,7 @@ class Relay:
     def received(self, side: Side, data: bytes) -> None:
         """Bytes of one side: for the other."""
         reader, other = side.reader, self.other(side)
-        side.heard = self._clock()
+        side.heard_at(self._clock())
         if reader.ended:
             return
         quiet = other.told_close  # nothing may follow a Close, so the rest is only looked through for its answer
@@ -141,8 +146,7 @@ class Relay:
     def control(self, side: Side, opcode: int, payload: bytes) -> bool:
         """A whole control frame; whether the other side is to see it."""
         other = self.other(side)
-        if opcode == PONG and payload == side.asked:
-            side.asked = None
+        if opcode == PONG and payload and payload == side.asks:
             return False
         if opcode != CLOSE:
             return True
@@ -160,6 +164,7 @@ class Relay:
     def free(self, side: Side) -> None:
         """It is below the low-water mark."""
         side.blocked = False
+        side.heard_at(self._clock())
         self._regulate(self.other(side))
 
     def gone(self, side: Side) -> None:
@@ -197,10 +202,11 @@ class Relay:
             if (
                 now - side.heard >= PING_AFTER
                 and not (side.held or side.blocked or self.other(side).reader.inside)
-                and side.asked is None
+                and side.asked_at is None
             ):
-                side.asked = self._keys.draw() + self._keys.draw()
-                side.write(frame(PING, side.asked, side.key()))
+                side.asks = side.asks or self._keys.draw() + self._keys.draw()
+                side.asked_at = now
+                side.write(frame(PING, side.asks, side.key()))
 
     def abort(self) -> None:
         """Whatever is left of both connections ends now."""
@@ -216,7 +222,7 @@ class Relay:
         held = self.other(side).blocked or bool(side.reader.rest)
         if held is not side.held and side.end is not None:
             side.held = held
-            side.heard = self._clock()
+            side.heard_at(self._clock())
             if held:
                 side.end.pause_reading()
             else:
@@ -234,7 +240,12 @@ class Relay:
             if waiting != side.waiting:
                 side.waiting, side.moved = waiting, now
             return now - side.moved >= GONE_AFTER
-        return not side.held and now - side.heard >= GONE_AFTER
+        if side.held:
+            return False
+        if side.reader.inside:  # it owes the rest, and could not answer
+            return now - side.heard >= GONE_AFTER
+        # Who is sent a long frame cannot be asked, and may have nothing to say.
+        return side.asked_at is not None and now - side.asked_at >= GONE_AFTER - PING_AFTER
 
     def _drop(self, side: Side) -> None:
         if side.here and side.end is not None:

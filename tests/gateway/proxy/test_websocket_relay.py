@@ -9,7 +9,7 @@ import pytest
 
 from gateway.proxy.relay import CLOSE_TIME, GONE_AFTER, PING_AFTER, Relay
 from gateway.server.frames import MaskKeys
-from tests.frames_by_hand import BINARY, CLOSE, PING, PONG, TEXT, closing, frames, handshake, written
+from tests.frames_by_hand import BINARY, CLOSE, MASK, PING, PONG, TEXT, closing, frames, handshake, written
 from tests.gateway.proxy.harness import HOST, Clock, Peer, World, eventually
 from tests.gateway.proxy.sockets import Answering, Socket, accept, answer, echoes, requests_running, sockets, speaks
 
@@ -334,6 +334,67 @@ async def test_a_side_that_is_silent_for_long_is_gone(silent: str, code: int) ->
     lost, other = (pair.client, pair.upstream) if silent == "client" else (pair.upstream, pair.client)
     assert lost.calls == ["abort"]
     assert (frames(other.taken)[-1].opcode, frames(other.taken)[-1].code) == (CLOSE, code)
+
+
+@pytest.mark.parametrize("sends", ["client", "upstream"])
+async def test_who_is_sent_a_long_frame_may_be_silent_and_is_asked_behind_it(sends: str) -> None:
+    pair = Pair()
+    sender, listener = pair.relay.client, pair.relay.upstream
+    end: End = pair.upstream
+    key: bytes | None = MASK
+    if sends == "upstream":
+        sender, listener, end, key = listener, sender, pair.client, None
+    long = written(BINARY, b"z" * 300, key=key)
+    for at in range(len(long) - 1):
+        sender.received(long[at : at + 1])
+        pair.later(1)
+    assert pair.client.calls == pair.upstream.calls == []
+    sender.received(long[-1:])
+    pair.later(1)
+    assert [one.opcode for one in frames(end.taken)] == [BINARY, PING]
+    pair.later(GONE_AFTER - PING_AFTER - 1)
+    sender.received(written(PONG, key=key))
+    assert end.calls == []
+    pair.later(1)
+    assert end.calls == ["abort"]
+    assert not listener.here
+
+
+async def test_who_stays_in_the_middle_of_a_frame_is_gone_though_nobody_can_be_asked() -> None:
+    pair = Pair()
+    pair.relay.client.received(written(BINARY, b"z" * 300)[:-1])
+    pair.relay.upstream.received(written(BINARY, b"z" * 300, key=None)[:-1])
+    pair.later(GONE_AFTER - 1)
+    assert pair.client.calls == pair.upstream.calls == []
+    pair.later(1)
+    assert "abort" in pair.client.calls + pair.upstream.calls
+
+
+async def test_who_sends_messages_in_place_of_an_answer_is_asked_again() -> None:
+    pair = Pair()
+    pair.later(PING_AFTER)
+    for _ in range(2):
+        pair.relay.client.received(written(TEXT, b"here"))
+        pair.relay.upstream.received(written(TEXT, b"here", key=None))
+        pair.later(PING_AFTER)
+    asked = [one for one in frames(pair.client.taken) if one.opcode == PING]
+    assert len(asked) == 3
+    pair.relay.client.received(written(PONG, asked[0].payload))
+    assert PONG not in [one.opcode for one in frames(pair.upstream.taken)]
+
+
+async def test_a_side_that_takes_again_what_it_was_sent_has_its_time_anew() -> None:
+    pair = Pair()
+    pair.later(PING_AFTER)
+    pair.client.unwritten = 5000
+    pair.relay.client.full()
+    for left in range(4999, 4900, -1):
+        pair.client.unwritten = left
+        pair.relay.upstream.received(b"")
+        pair.later(1)
+    pair.relay.client.free()
+    pair.later(PING_AFTER - 1)
+    assert pair.client.calls == []
 
 
 @pytest.mark.parametrize("blocked", ["client", "upstream"])
