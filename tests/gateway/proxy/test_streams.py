@@ -283,6 +283,24 @@ async def test_who_waits_for_an_answer_gets_it_though_the_token_expires_meanwhil
         await goes_on_answering(made, client)
 
 
+async def test_an_upload_ends_when_the_token_expires() -> None:
+    async with answering(NOTHING_YET, method="POST") as (made, client):
+        made.day += EXPIRED - 1
+        await goes_on_answering(made, client)
+        await client.send(b"5\r\nhello\r\n")
+        made.day += 1
+        made.plane.streams.sweep()
+        await eventually(lambda: b"\r\n\r\n" in client.wire.output)
+        assert client.status == 401
+
+
+async def test_an_upload_that_is_complete_has_its_answer_though_the_token_expires() -> None:
+    async with answering(NOTHING_YET, method="POST") as (made, client):
+        await client.send(b"5\r\nhello\r\n0\r\n\r\n")
+        made.day += EXPIRED
+        await goes_on_answering(made, client)
+
+
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_who_waits_for_an_answer_is_refused_when_the_token_is_revoked(method: str) -> None:
     async with answering(NOTHING_YET, method=method) as (made, client):
