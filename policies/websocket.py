@@ -69,8 +69,8 @@ def read(method: str, http_version: str, fields: Fields) -> Handshake | NoHandsh
         or protocols is None
     ):
         return NoHandshake("malformed")
-    tokens = tuple(each.removeprefix(_BEARER) for each in protocols if each.startswith(_BEARER))
-    return Handshake(key, tuple(each for each in protocols if not each.startswith(_BEARER)), tokens)
+    tokens = tuple(each[len(_BEARER) :] for each in protocols if _is_token(each))
+    return Handshake(key, tuple(each for each in protocols if not _is_token(each)), tokens)
 
 
 def accept_value(key: bytes) -> bytes:
@@ -121,6 +121,11 @@ def _protocols(found: dict[bytes, list[bytes]]) -> list[bytes] | None:
     listed = [each.strip(b" \t") for value in values for each in value.split(b",")]
     sound = len(listed) <= _MOST_PROTOCOLS and all(_TOKEN.fullmatch(each) for each in listed)
     return listed if sound and len(set(listed)) == len(listed) else None
+
+
+def _is_token(protocol: bytes) -> bool:
+    """Subprotocols tell upper case from lower case, but what anybody may have meant as a token goes to no API."""
+    return protocol[: len(_BEARER)].lower() == _BEARER
 
 
 def _is_nonce(key: bytes) -> bool:
