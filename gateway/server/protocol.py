@@ -66,6 +66,7 @@ class HttpProtocol(asyncio.Protocol):
         self._cycle: Cycle | None = None
         self._held = b""  # what came behind a request that is not answered yet
         self._drained = 0
+        self._stops = False  # the server does
 
     # The transport's side.
 
@@ -233,8 +234,8 @@ class HttpProtocol(asyncio.Protocol):
 
     def upgrade(self, head: bytes, receiver: Receiver) -> None:
         """Be done with this connection: it speaks no HTTP any more."""
-        cycle, held, self._cycle, self._held = cast(Cycle, self._cycle), self._held, None, b""
-        Upgraded(self, self._wire, self._server_state.connections, receiver).begin(head, held, stays=cycle.keep_alive)
+        held, self._cycle, self._held = self._held, None, b""
+        Upgraded(self, self._wire, self._server_state.connections, receiver).begin(head, held, stops=self._stops)
 
     def forget(self, task: "asyncio.Task[None]") -> None:
         """The application's task ends."""
@@ -252,6 +253,7 @@ class HttpProtocol(asyncio.Protocol):
         if self._cycle is None:
             self._close()
         else:
+            self._stops = True
             self._cycle.keep_alive = False
 
     def _overdue(self) -> None:

@@ -47,14 +47,14 @@ class Upgraded(asyncio.Protocol):
         self._receiver = receiver
         self._gone = False
 
-    def begin(self, head: bytes, ahead: bytes, *, stays: bool) -> None:
-        """Write the 101. ``ahead`` is what came behind the request; not ``stays``: the server stops already."""
+    def begin(self, head: bytes, ahead: bytes, *, stops: bool) -> None:
+        """Write the 101. ``ahead`` is what came behind the request; ``stops``: the server does, already."""
         self._connections.discard(self._http)
         self._connections.add(self)
         self._wire.hand_to(self)
         self._wire.write(head)
         self._receiver.opened(self)
-        if not stays:
+        if stops:
             self._receiver.leave()
         self._wire.resume_reading()
         if ahead:
@@ -109,6 +109,7 @@ class Upgraded(asyncio.Protocol):
 
     def eof_received(self) -> None:
         self._lost()  # as for a request: who closed its side is taken for gone
+        self.close()  # what waits for it has the time that the end of any connection has
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.discard(self)

@@ -81,7 +81,7 @@ async def test_who_takes_nothing_behind_the_handshake_holds_the_client_up() -> N
     wire = Wire(transport, ServerLimits(), lambda: 0.0, lambda: None, WriteBatch())
     wire.pause_reading()
     taker = Taker()
-    Upgraded(asyncio.Protocol(), wire, set(), taker).begin(b"101", b".", stays=True)
+    Upgraded(asyncio.Protocol(), wire, set(), taker).begin(b"101", b".", stops=False)
     assert taker.calls == ["received"]
     assert not transport.reading
 

@@ -188,6 +188,28 @@ async def test_a_server_that_stops_during_the_handshake_says_so_after_it() -> No
         client.leave()
 
 
+async def test_a_client_that_says_it_will_close_is_not_told_that_the_server_stops() -> None:
+    async with sockets(speaks(echoes)) as made:
+        client = await Socket(made).open("/ws", ("Connection", "close, Upgrade"))
+        await client.send(written(TEXT, b"hello"))
+        assert [one.payload for one in await client.receives(1)] == [b"hello"]
+        client.leave()
+
+
+async def test_a_client_that_closes_its_side_and_takes_nothing_keeps_no_place() -> None:
+    async with sockets(speaks(echoes)) as made:
+        client = await Socket(made).open()
+        client.wire.transport.stalled = True
+        await client.send(written(BINARY, b"z" * 20_000))
+        await eventually(lambda: client.wire.transport.unwritten)
+        client.wire.hang_up()
+        await eventually(lambda: not requests_running())
+        await client.wire.after(6)
+        await client.wire.after(6)
+        assert client.wire.transport.aborted
+        assert not client.wire.state.connections
+
+
 async def test_a_connection_counts_until_it_ends() -> None:
     async with sockets(speaks(echoes)) as made:
         client = await Socket(made).open()
