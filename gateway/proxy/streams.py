@@ -1,12 +1,12 @@
 """All that goes on after it was allowed: WebSockets, server-sent events, any long answer. It ends with what allowed it.
 
 One sweep, every quarter of a second while there are any, asks of each whether its token has expired, and only where the
-feed brought a change of its tenant whether that token still stands; where the configuration was replaced, whether the
-same route would still answer. Owns when a stream ends; not how (websocket.py, long_answer.py).
+feed brought a change of its tenant whether that token still stands; where the configuration was replaced, or the
+origins of its tenant's clients, whether the same route would still answer. Not all in one turn of the event loop. Owns when a stream ends; not how (websocket.py, long_answer.py).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -23,6 +23,7 @@ from policies.principal import Principal
 from policies.route import Matched, Route
 
 SWEEP_EVERY = 0.25  # seconds
+JUDGED_AT_ONCE = 200  # in one turn of the event loop
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,15 @@ class Standings(Protocol):
 class _Live:
     stream: Stream
     route: Route
-    standing: Standing | None  # None where nobody's token was needed
+    principal: Principal | None  # None where nobody's token was needed
     expires_at: float
+    standing: Standing | None = None  # once it was judged
+    config: PlaneConfig | None = None  # in which its route was found to answer
+    origins: Set[str] | None = None  # the same; only WebSockets depend on them
+
+    @property
+    def ends_at(self) -> float:
+        return self.expires_at if self.standing is None else min(self.expires_at, self.standing.until)
 
 
 @dataclass(slots=True)
@@ -105,7 +113,9 @@ class Streams:
         self._clock = clock
         self._judged: PlaneConfig | None = None
         self._live: dict[Stream, _Live] = {}
-        self._doubtful: set[_Live] = set()  # to be judged at the next sweep
+        self._doubtful: set[_Live] = set()  # to be judged
+        self._queue: list[_Live] = []  # of these, whose turn is next
+        self._next: asyncio.Handle | None = None
         self._of_tenant: dict[UUID, _OfTenant] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -124,13 +134,12 @@ class Streams:
         if request.matched is None:
             raise AssertionError("only what a route answers goes on")
         route, principal = request.matched.route, request.principal
-        standing, expires_at = None, inf
-        if principal is not None and not route.anonymous:
-            standing = self._standings.begin(principal, _token(request))
-            expires_at = inf if route.outlives_token else float(principal.expires_at)
-        live = self._live[stream] = _Live(stream, route, standing, expires_at)
-        if standing is not None:
-            tenant_id = standing.principal.tenant_id
+        if route.anonymous:
+            principal = None
+        expires_at = inf if principal is None or route.outlives_token else float(principal.expires_at)
+        live = self._live[stream] = _Live(stream, route, principal, expires_at)
+        if principal is not None:
+            tenant_id = principal.tenant_id
             if tenant_id not in self._of_tenant:
                 self._of_tenant[tenant_id] = _OfTenant(self._standings.version_of(tenant_id))
             self._of_tenant[tenant_id].live.add(live)
@@ -144,8 +153,8 @@ class Streams:
         if live is None:
             return
         self._doubtful.discard(live)
-        if live.standing is not None:
-            tenant_id = live.standing.principal.tenant_id
+        if live.principal is not None:
+            tenant_id = live.principal.tenant_id
             of_tenant = self._of_tenant[tenant_id]
             of_tenant.live.discard(live)
             if not of_tenant.live:
@@ -154,18 +163,12 @@ class Streams:
     def sweep(self) -> None:
         """End what may not go on."""
         self._doubt()
-        for live in tuple(self._doubtful):
-            ended = self._judge(live)
-            if ended is None:
-                self._doubtful.discard(live)
-            else:  # asked again, as long as it is there
-                live.stream.end(ended)
+        self._judge_some()
         now, monotonic, fresh = self._now(), self.clock(), self._feed_fresh()
         for live in tuple(self._live.values()):
-            standing = live.standing
-            if standing is not None and (live.expires_at <= now or standing.until <= now):
+            if live.ends_at <= now:
                 live.stream.end(EXPIRED)
-            elif standing is not None and not fresh:
+            elif live.principal is not None and not fresh:
                 live.stream.end(STALE)
             live.stream.sweep(monotonic)
 
@@ -181,10 +184,41 @@ class Streams:
                 of_tenant.version = version
                 self._doubtful.update(of_tenant.live)
 
+        if not self._queue:
+            self._queue = list(self._doubtful)
+
+    def _judge_some(self) -> None:
+        """The rest has its turn after whoever else waits for one: a change may concern all streams there are."""
+        self._queue, some = self._queue[:-JUDGED_AT_ONCE], self._queue[-JUDGED_AT_ONCE:]
+        for live in some:
+            if live not in self._doubtful:
+                continue  # it has ended
+            ended = self._judge(live)
+            if ended is None:
+                self._doubtful.discard(live)
+            else:  # asked again, as long as it is there
+                live.stream.end(ended)
+        if self._queue and self._next is None:
+            self._next = asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._next = None
+        self._judge_some()
+
     def _judge(self, live: _Live) -> Ended | None:
-        if not _stands(live.stream.request, live.route, self._config(), self._registered):
-            return ROUTE_CHANGED
-        reason = None if live.standing is None else self._standings.refused(live.standing)
+        request, principal = live.stream.request, live.principal
+        config, origins = self._config(), None
+        if live.route.websocket and principal is not None:
+            origins = self._registered(principal.tenant_id)
+        if config is not live.config or origins != live.origins:
+            if not _stands(request, live.route, config, self._registered):
+                return ROUTE_CHANGED
+            live.config, live.origins = config, origins
+        if principal is None:
+            return None
+        if live.standing is None:
+            live.standing = self._standings.begin(principal, _token(request))
+        reason = self._standings.refused(live.standing)
         return None if reason is None else refused(reason)
 
     def _tick(self) -> None:

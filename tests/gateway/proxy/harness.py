@@ -264,12 +264,13 @@ class FakeStandings:
         self.versions: dict[UUID, int] = {}
         self.reasons: dict[str, str] = {}  # by subject
         self.until: dict[str, float] = {}
-        self.asked = 0
+        self.asked = self.begun = 0
 
     def version_of(self, tenant_id: UUID) -> int:
         return self.versions.get(tenant_id, 0)
 
     def begin(self, principal: Principal, token: bytes) -> Standing:
+        self.begun += 1
         return Standing(principal, "issuer", token.decode())
 
     def refused(self, standing: Standing) -> str | None:

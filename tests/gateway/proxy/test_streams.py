@@ -13,7 +13,7 @@ from gateway.proxy.identity import RequestIds
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.registered_origins import nobody
 from gateway.proxy.request import ProxiedRequest
-from gateway.proxy.streams import SWEEP_EVERY, Ended, Streams
+from gateway.proxy.streams import JUDGED_AT_ONCE, SWEEP_EVERY, Ended, Streams
 from policies.principal import Principal
 from policies.route import Matched, Route
 from policies.route_table import RouteTable
@@ -402,32 +402,69 @@ async def test_with_two_thousand_streams_a_change_asks_about_those_of_its_tenant
         all_of_them = [of(caller, made) for caller in callers]
         for stream in all_of_them:
             streams.add(stream)
-        streams.sweep()
-        assert standings.asked == 2000
+        assert standings.begun == 0  # a long answer may be over before the first sweep
+        await swept(streams)
+        assert standings.asked == standings.begun == 2000
 
         standings.asked = CountedTable.matches = 0
         for _ in range(10):
-            streams.sweep()
+            await swept(streams)
         assert standings.asked == CountedTable.matches == 0
 
         standings.revoke(callers[42])
-        streams.sweep()
+        await swept(streams)
         assert standings.asked == 100
-        assert CountedTable.matches == 100
+        assert CountedTable.matches == 0  # their route is the same
         assert [stream.ended for stream in all_of_them if stream.ended] == [["token_revoked"]]
 
-        streams.sweep()  # it is there still, and asked again; the others are not
+        await swept(streams)  # it is there still, and asked again; the others are not
         assert standings.asked == 101
         streams.discard(all_of_them[42])
-        streams.sweep()
+        await swept(streams)
         assert standings.asked == 101
 
         current = PlaneConfig(CountedTable.compile((ROUTE,)), {"orders": made.pool})
-        streams.sweep()
+        await swept(streams)
         assert standings.asked == 101 + 1999
+        assert CountedTable.matches > 0
+        assert standings.begun == 2000
         for stream in all_of_them:
             streams.discard(stream)
         assert len(streams) == 0
+
+
+async def swept(streams: Streams) -> None:
+    """And all judged that had to be."""
+    streams.sweep()
+    await eventually(lambda: streams._next is None)
+
+
+async def test_no_turn_judges_more_than_some_and_each_has_its_turn() -> None:
+    async with world(polite) as (made, _):
+        standings = FakeStandings()
+        current = PlaneConfig(RouteTable.compile((ROUTE,)), {"orders": made.pool})
+        streams = Streams(
+            standings, config=lambda: current, registered=nobody, feed_fresh=lambda: True, now=lambda: NOW
+        )
+        all_of_them = [of(replace(ALICE, subject=f"user-{number}"), made) for number in range(4 * JUDGED_AT_ONCE)]
+        for stream in all_of_them:
+            streams.add(stream)
+        await swept(streams)
+        standings.asked = 0
+        standings.reasons = {f"user-{number}": "token_revoked" for number in range(len(all_of_them))}
+        standings.versions[ALICE.tenant_id] = 5
+        streams.sweep()
+        assert standings.asked == JUDGED_AT_ONCE
+        gone = next(stream for stream in all_of_them if not stream.ended)
+        streams.discard(gone)
+        before = standings.asked
+        while standings.asked < len(all_of_them) - 1:
+            await asyncio.sleep(0)
+            assert before < standings.asked <= before + JUDGED_AT_ONCE
+            before = standings.asked
+        assert [stream for stream in all_of_them if stream.ended != ["token_revoked"]] == [gone]
+        for stream in all_of_them:
+            streams.discard(stream)
 
 
 def test_a_stream_ends_within_a_second() -> None:
