@@ -87,8 +87,6 @@ def chosen(fields: Fields, key: bytes, offered: tuple[bytes, ...]) -> bytes | No
         return NotAccepted("its Sec-WebSocket-Accept does not belong to the key")
     if b"sec-websocket-extensions" in found:
         return NotAccepted("it chose an extension, and none was offered")
-    if b"content-length" in found or b"transfer-encoding" in found:
-        return NotAccepted("its 101 announces a body")
     if b"sec-websocket-protocol" not in found:
         return None
     protocol = _only(found, b"sec-websocket-protocol")

@@ -15,6 +15,7 @@ from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.upstream import RequestNotSent, UpstreamMalformed
 
 _END = b"\r\n\r\n"
+_FRAMING = (b"content-length", b"transfer-encoding")  # RFC 9110 section 8.6, RFC 9112 section 6.1
 _STATUS = re.compile(rb"HTTP/1\.1 (1[0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*")
 
@@ -43,6 +44,7 @@ class SwitchingUpstream(asyncio.Protocol):
         self._connection = connection
         self._transport = connection._transport
         self._began = b""
+        self._passed = 0  # bytes of interim answers
         self._switched = False
         self._gone = False
         self._full = False
@@ -117,10 +119,12 @@ class SwitchingUpstream(asyncio.Protocol):
         if self._switched:
             self._lost()
         else:
+            self._cut_off()
             self._connection.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost()
+        self._cut_off()
         self._transport = None
         self._connection.connection_lost(exc)
 
@@ -140,10 +144,21 @@ class SwitchingUpstream(asyncio.Protocol):
             if self._receiver is not None:
                 self._receiver.gone()
 
+    def _cut_off(self) -> None:
+        """Whoever has begun to answer has had the request, which is not to be sent once more."""
+        if not self._switched and (self._began or self._passed):
+            self._connection.fail(UpstreamMalformed("the connection ended before the answer did"))
+
     def _read_head(self) -> None:
         """Interim answers (RFC 9110 section 15.2) may come before."""
-        while (end := self._began.find(_END)) >= 0 or len(self._began) > MAX_HEAD:
-            first, *lines = self._began[: max(end, 0)].split(b"\r\n")
+        while True:
+            end = self._began.find(_END)
+            if self._passed + (len(self._began) if end < 0 else end + len(_END)) > MAX_HEAD:
+                self._connection.fail(UpstreamMalformed("a head, with what came before it, over 64 KiB"))
+                return
+            if end < 0:
+                return
+            first, *lines = self._began[:end].split(b"\r\n")
             status = _STATUS.fullmatch(first)
             if status is None:
                 self._hand_back()
@@ -152,6 +167,7 @@ class SwitchingUpstream(asyncio.Protocol):
                 self._switch(lines, end + len(_END))
                 return
             self._began = self._began[end + len(_END) :]
+            self._passed += end + len(_END)
             self._connection.touch()
 
     def _hand_back(self) -> None:
@@ -170,7 +186,11 @@ class SwitchingUpstream(asyncio.Protocol):
             if field is None:
                 connection.fail(UpstreamMalformed("a field of its 101 is malformed"))
                 return
-            self.fields.append((field[1].lower(), field[2]))
+            name = field[1].lower()
+            if name in _FRAMING:
+                connection.fail(UpstreamMalformed("its 101 announces a body"))
+                return
+            self.fields.append((name, field[2]))
         self.pause_reading()
         head = connection.head = AnswerHead()
         head.read(self.fields, AnswerNames())

@@ -252,6 +252,59 @@ async def test_a_head_without_end_is_502() -> None:
         client.leave()
 
 
+@pytest.mark.parametrize(
+    "begins",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nContent-Length: abc\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 101 Swi",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("how", ["close", "reset"])
+async def test_a_handshake_whose_answer_has_begun_is_not_sent_again(begins: bytes, how: str) -> None:
+    seen: list[bytes] = []
+
+    async def script(peer: Peer) -> None:
+        await peer.answer()
+        seen.append(await peer.head())
+        await peer.send(begins)
+        await (eventually(lambda: sent_on) if how == "reset" else peer.writer.drain())
+        peer.close() if how == "close" else peer.reset()
+
+    async def accepting_then(side: Answering) -> None:
+        seen.append(b"again")
+        await side.until_gone()
+
+    sent_on: list[bool] = []
+    async with sockets(script, speaks(accepting_then)) as made:
+        client = await Socket(made).ask(f"GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        assert client.status == 200
+        client.leave()
+        client = Socket(made)
+        await client.send(handshake("/ws", HOST, BEARER))
+        await eventually(lambda: seen)
+        await client.wire.settle()
+        sent_on.append(True)
+        await eventually(lambda: b"\r\n\r\n" in client.wire.output)
+        assert client.status == 502
+        assert len(seen) == 1
+        client.leave()
+
+
+async def test_interim_answers_without_end_are_502() -> None:
+    async def script(peer: Peer) -> None:
+        await peer.head()
+        for _ in range(1000):
+            await peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 100 + b"\r\n\r\n")
+        await peer.until_gone()
+
+    async with sockets(script) as made:
+        client = await Socket(made).ask(handshake("/ws", HOST, BEARER))
+        assert client.status == 502
+        client.leave()
+
+
 async def test_more_than_there_may_be_connections_is_503() -> None:
     async with sockets(speaks(accepts), max_connections=1) as made:
         first = await Socket(made).open()
