@@ -17,6 +17,7 @@ from typing import Any, Final, cast
 import structlog
 from uvicorn import Config, Server
 
+from gateway.server import server_name
 from gateway.server.certificates import Certificates
 from gateway.server.listener import Bound, CannotListen, Listener, bound, open_socket
 from gateway.server.protocol import HttpProtocol
@@ -75,7 +76,7 @@ async def serve(
     listeners. At the signal no connection is accepted any more, open requests may finish within ``drain`` (a second
     signal cuts that short), the lifespan is left, and the coroutine returns.
     """
-    with _sockets(listeners) as opened, _stop_at_signals() as stop:
+    with _sockets(listeners) as opened, _stop_at_signals() as stop, server_name.not_printed():
         async with lifespan():
             if stop.asked.is_set():
                 return

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from gateway.server.certificates import Certificates
 from gateway.server.configured import http_protocol
@@ -239,3 +241,41 @@ async def test_a_client_that_leaves_in_its_handshake_leaves_nothing(tmp_path: Pa
                 client.send(b"\x16\x03\x01\x02\x00\x01\x00")
             await asyncio.sleep(0.01)
         await _until_there_is_room(server)
+
+
+def hello(name: bytes) -> bytes:
+    """The first message of a client that asks for this name, of six bytes."""
+    came, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(came, sent, server_hostname="a.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    written = sent.read()
+    assert written.count(b"a.test") == 1
+    return written.replace(b"a.test", name)
+
+
+class Fails:
+    """What cannot be raised when it is freed."""
+
+    def __del__(self) -> None:
+        b"\xff".decode("ascii")
+
+
+async def test_a_name_that_can_be_none_fails_the_handshake_and_prints_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: printed.append(unraisable.exc_value))
+    async with served(tmp_path, Recorder()) as listener:
+        with structlog.testing.capture_logs() as logs:
+            client = await listener.plain()
+            client.writer.write(hello(b"\xff.test"))
+            await client.reader.read()
+            await client.close()
+        assert [(seen["event"], seen["log_level"]) for seen in logs] == [("tls_handshake_failed", "debug")]
+        assert printed == []
+        Fails()
+        assert len(printed) == 1
+        assert (await (await listener.connect()).ask(CLOSE)).status == 200
+    Fails()
+    assert len(printed) == 2
