@@ -149,7 +149,7 @@ class Exchange:
             await stop(watcher)
 
     def end(self, ended: Ended) -> None:
-        """It may not go on. What was sent and waits for its answer was allowed while its token counted, and may have it."""
+        """It may not go on. What was sent while its token counted, and waits for its answer, may have it."""
         if self._connection is not None and (self.started or not ended.waits or not self._body.ended):
             self._connection.fail(StreamEnded(ended))
 

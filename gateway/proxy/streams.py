@@ -2,7 +2,8 @@
 
 One sweep, every quarter of a second while there are any, asks of each whether its token has expired, and only where the
 feed brought a change of its tenant whether that token still stands; where the configuration was replaced, or the
-origins of its tenant's clients, whether the same route would still answer. Not all in one turn of the event loop. Owns when a stream ends; not how (websocket.py, long_answer.py).
+origins of its tenant's clients, whether the same route would still answer. Owns when a stream ends; not how
+(websocket.py, long_answer.py).
 """
 
 import asyncio

@@ -62,8 +62,9 @@ class Upstream:
     where these are None. ``total_timeout`` bounds the whole exchange, ``upload_timeout`` what a client may have itself
     waited for beyond the time that its bytes take at 1 KiB a second. ``keep_alive`` is shorter than the five seconds
     after which common servers close a silent connection, so that a request seldom meets the closing. All of
-    ``max_connections`` may be idle: fewer would be closed and made anew at each turn of a busy hour. ``networks`` empty:
-    any but those that no API is in. ``tls`` is for targets that want it; ``server_name`` stands in for their hosts.
+    ``max_connections`` may be idle: fewer would be closed and made anew at each turn of a busy hour. Where ``networks``
+    is empty, any but those that no API is in. ``tls`` is for targets that want it; ``server_name`` stands in for their
+    hosts.
     """
 
     name: str

@@ -134,5 +134,3 @@ async def test_a_client_that_reads_nothing_behind_its_101_holds_the_upstream_up(
         await eventually(lambda: client.body and frames(client.body))
         assert len(client.frames[0].payload) == 20_000_000
         client.leave()
-
-
