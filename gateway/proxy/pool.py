@@ -137,7 +137,7 @@ class UpstreamPool:
 
     def begin_upgrade(self, exchange: object) -> None:
         """Count one whose connection is to speak another protocol, until ``end_upgrade``. Raises ``UpstreamBusy``."""
-        if len(self._upgrading) >= self.upstream.max_upgraded and exchange not in self._upgrading:
+        if len(self._upgrading) >= self.upstream.max_upgraded:
             raise UpstreamBusy(f"{self.upstream.max_upgraded} connections speak another protocol")
         self._upgrading.add(exchange)
 

@@ -35,7 +35,7 @@ Fields = list[tuple[bytes, bytes]]
 class WebSocketExchange(Exchange):
     """An exchange like any other until the upstream's answer is 101, which is why it is made of one."""
 
-    __slots__ = ("_asked", "_key", "_switching")
+    __slots__ = ("_asked", "_key", "_opened", "_switching")
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class WebSocketExchange(Exchange):
         self._asked = asked
         self._key = b64encode(os.urandom(16))
         self._switching: SwitchingUpstream | None = None
+        self._opened = False
         super().__init__(
             pool,
             head.removesuffix(b"\r\n") + _lines(asked, self._key),
@@ -70,10 +71,12 @@ class WebSocketExchange(Exchange):
         """As of any exchange, where there is room for one that may last."""
         self._pool.begin_upgrade(self)
         try:
-            return await super().open()
+            connection = await super().open()
         except BaseException:
             self._pool.end_upgrade(self)
             raise
+        self._opened = True
+        return connection
 
     async def relay(self, connection: UpstreamConnection, headers: Fields) -> None:
         """Pass the answer on, or what follows a 101."""
@@ -88,13 +91,13 @@ class WebSocketExchange(Exchange):
             await super().cut()
 
     def _begin(self, connection: UpstreamConnection) -> None:
-        self._pool.begin_upgrade(self)  # again, where it is sent once more
         super()._begin(connection)
         self._switching = SwitchingUpstream(connection)
 
     def _give_back(self) -> None:
         super()._give_back()
-        self._pool.end_upgrade(self)
+        if self._opened:  # else it is sent once more, on another connection
+            self._pool.end_upgrade(self)
 
     async def _speak(self, upstream: SwitchingUpstream, headers: Fields) -> None:
         chosen = websocket.chosen(upstream.fields, self._key, self._asked.protocols)

@@ -181,6 +181,7 @@ async def sockets(*scripts: Script, **options: Any) -> AsyncIterator[World]:
         yield made
         await eventually(lambda: not (len(made.pool) or requests_running()))
         assert len(made.plane.streams) == 0
+        assert not made.pool._upgrading
 
 
 def requests_running() -> list[Any]:

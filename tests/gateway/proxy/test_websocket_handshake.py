@@ -222,6 +222,22 @@ async def test_a_connection_that_had_been_closed_meanwhile_costs_no_handshake() 
         (await Socket(made).open()).leave()
 
 
+async def test_a_handshake_that_is_sent_once_more_keeps_its_place() -> None:
+    async def closes(peer: Peer) -> None:
+        await peer.answer()
+        await peer.head()
+        others.append(await Socket(made).ask(handshake("/ws", HOST, BEARER)))
+        peer.close()
+
+    others: list[Socket] = []
+    async with sockets(closes, speaks(accepts), max_connections=2) as made:
+        client = await Socket(made).ask(f"GET /public/x HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        again = await Socket(made).open()
+        assert [other.status for other in others] == [503]
+        for each in (client, again, *others):
+            each.leave()
+
+
 @pytest.mark.parametrize("begins", [b"", b"HTTP/1.1 101 Switching Protocols\r\nConnection: "])
 async def test_an_upstream_that_does_not_answer_in_time_is_504(begins: bytes) -> None:
     async def script(peer: Peer) -> None:
