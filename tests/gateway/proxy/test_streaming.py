@@ -162,10 +162,12 @@ async def test_the_last_used_connection_is_used_first_and_silent_ones_are_closed
         assert len(upstream.peers) == 3
 
 
-async def test_only_so_many_wait() -> None:
-    async with world(polite, max_idle=2) as (made, _):
-        await asyncio.gather(*(made.ask(request()) for _ in range(5)))
-        assert len(made.pool) == 2
+async def test_as_many_wait_as_there_may_be() -> None:
+    async with world(polite, max_connections=5) as (made, _):
+        for _ in range(2):
+            asked = await asyncio.gather(*(made.ask(request()) for _ in range(5)))
+            assert [client.status for client in asked] == [200] * 5
+            assert len(made.pool) == 5
 
 
 async def test_a_closed_pool_lets_what_runs_end_and_keeps_nothing() -> None:
