@@ -18,7 +18,8 @@ _TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0
 _COOKIE_NAME = re.compile(rb"\s*(?:__host-)?yett-", re.IGNORECASE)
 _API_KEY = re.compile(rb"(?<![A-Za-z0-9._~+/-])" + PREFIX.encode("ascii"))  # not in the middle of a token (RFC 7235)
 _NO_NAMES: frozenset[bytes] = frozenset()
-_IDENTITY = b"x-yett-"
+_IDENTITY, _ORIGINAL = b"x-yett-", b"x-original-"
+_ASKED_WITH = frozenset({b"x-original-uri", b"x-original-method"})  # nginx's, about which request it asks
 
 
 class Kind(IntEnum):
@@ -98,7 +99,7 @@ RULES: dict[bytes, Kind] = {
 }
 FAMILIES: tuple[tuple[bytes, Kind], ...] = (
     (_IDENTITY, Kind.DROP),
-    (b"x-original-", Kind.DROP),
+    (_ORIGINAL, Kind.DROP),
     (b"x-forwarded-", Kind.VOUCHED),
     (b"proxy-", Kind.DROP),
     (b"sec-websocket-", Kind.DROP),  # of a handshake, which the gateway makes anew
@@ -116,11 +117,17 @@ def classify(name: bytes) -> Kind:
 
 @lru_cache(maxsize=_REMEMBERED)
 def misleads(name: bytes) -> bool:
-    """Whether an API could take this lower-case field for the gateway's word on who calls, or for another request than
-    was decided about. It goes to no upstream; what another proxy is to pass on must not have it.
+    """Whether an API could take this lower-case field for the gateway's word on who calls or where from, or for another
+    request than was decided about. It goes to no upstream; what another proxy is to pass on must not have it.
+
+    Of the names in the table every spelling but their own: such a one passes by what a proxy sets or takes out.
     """
     reading = _OTHER_SIGNS.sub(b"-", name).strip(b"-")
-    return reading in _MISLEADING or reading.startswith(_IDENTITY)
+    if reading in _MISLEADING or reading.startswith(_IDENTITY):
+        return True
+    if reading.startswith(_ORIGINAL) and name not in _ASKED_WITH:
+        return True
+    return reading != name and classify(name) is not Kind.KEEP
 
 
 class Inbound:

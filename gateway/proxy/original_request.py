@@ -16,17 +16,16 @@ from policies.route import ANY_METHOD
 PATH = "/forward-auth"
 """Where proxies ask that say it in header fields. Below it are the paths of those that ask with the request's own."""
 
-Unclear = Literal[
-    "original_missing", "original_ambiguous", "original_method", "original_host", "original_scheme", "original_address"
-]
+Unclear = Literal["original_missing", "original_ambiguous", "original_method", "original_host", "original_scheme"]
 
 _ORIGINAL_METHOD, _FORWARDED_METHOD = b"x-original-method", b"x-forwarded-method"
 _ORIGINAL_URI, _ORIGINAL_URL, _FORWARDED_URI = b"x-original-uri", b"x-original-url", b"x-forwarded-uri"
 _PROTO, _HOST_FIELD, _FORWARDED_HOST = b"x-forwarded-proto", b"host", b"x-forwarded-host"
+# No way of ours is X-Original-URL, which nginx as the ingress controller of Kubernetes sets: the host in it is the
+# client's Host field, and a request line with an address of its own has nginx choose another.
 _SAYS_WHICH = frozenset({_ORIGINAL_URI, _ORIGINAL_URL, _FORWARDED_URI, _ORIGINAL_METHOD, _FORWARDED_METHOD})
 _READ = _SAYS_WHICH | {_PROTO, _HOST_FIELD, _FORWARDED_HOST}
 _SCHEMES = (b"http", b"https")
-_URL = re.compile(rb"(https?)://([^/?#]+)(/.*)", re.DOTALL)
 _HOST = re.compile(rb"[A-Za-z0-9._:\[\]-]{1,259}")
 
 
@@ -51,20 +50,15 @@ def original_request(scope: Scope) -> OriginalRequest | Unclear:
     below = scope["raw_path"][len(PATH) :]
     if below:
         return _of_path(scope, fields, below)
-    ways = [name for name in (_ORIGINAL_URI, _ORIGINAL_URL, _FORWARDED_URI) if name in fields]
+    ways = [name for name in (_ORIGINAL_URI, _FORWARDED_URI) if name in fields]
     if not ways:
         return "original_missing"
-    if len(ways) > 1 or len(fields[ways[0]]) > 1:
+    if len(ways) > 1 or len(fields[ways[0]]) > 1 or _ORIGINAL_URL in fields:
         return "original_ambiguous"
     said = fields[ways[0]][0]
     if ways[0] == _FORWARDED_URI:  # Traefik, Caddy
         return _made(fields, _FORWARDED_METHOD, _one(fields, _PROTO), _one(fields, _FORWARDED_HOST), said)
-    if ways[0] == _ORIGINAL_URI:  # nginx
-        return _made(fields, _ORIGINAL_METHOD, _one(fields, _PROTO), _one(fields, _HOST_FIELD), said)
-    parts = _URL.fullmatch(said)  # nginx as the ingress controller of Kubernetes sets it up
-    if parts is None:
-        return "original_address"
-    return _made(fields, _ORIGINAL_METHOD, parts[1], parts[2], parts[3])
+    return _made(fields, _ORIGINAL_METHOD, _one(fields, _PROTO), _one(fields, _HOST_FIELD), said)  # nginx
 
 
 def _of_path(scope: Scope, fields: Mapping[bytes, list[bytes]], path: bytes) -> OriginalRequest | Unclear:

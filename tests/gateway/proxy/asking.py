@@ -19,12 +19,6 @@ def nginx(uri: str = "/orders/7", *more: Header, method: str = "GET", token: str
     )
 
 
-def ingress(url: str = f"https://{HOST}/orders/7", *more: Header, method: str = "GET") -> Client:
-    """The ingress controller of Kubernetes: ``nginx.ingress.kubernetes.io/auth-url``."""
-    fields = ("x-original-method", method), ("x-original-url", url), ("x-forwarded-for", CLIENT)
-    return request("GET", "/forward-auth", *fields, *more, host="yett:8082", peer=PROXY)
-
-
 def traefik(
     uri: str = "/orders/7", *more: Header, method: str = "GET", host: str = HOST, token: str | None = "alice"
 ) -> Client:
