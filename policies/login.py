@@ -149,6 +149,10 @@ def may_go_on(facts: SessionFacts, now: datetime) -> Allow | Deny:
     return Allow()
 
 
+METHODS = frozenset({"pwd", "otp", "recovery", "mfa"})
+"""All that ``achieved`` has to say: every ``amr`` of a token."""
+
+
 def achieved(proved: Set[str]) -> tuple[str, frozenset[str]]:
     """The context class and the ``amr`` of a login that proved these methods. ``mfa`` stands for what was proved now.
 

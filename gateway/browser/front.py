@@ -77,9 +77,16 @@ class BrowserFront:
         """Of a refusal on a route for browsers: the way to a login, where that would help and somebody would see it."""
         app = request.browser_app
         tenant = None if app is None else self._tenant_of(app.tenant)
-        if app is None or tenant is None or refused.problem.status != 401 or not _sent(request).navigates:
+        status = refused.problem.status
+        if app is None or tenant is None or not (status == 401 or refused.scope) or not _sent(request).navigates:
             return refused
-        return await self._login.begin(request, app, tenant, refused.wanted)
+        cookie = self._cookie(request, app)
+        held = None if cookie is None else self._sessions.opened(cookie, tenant, host_of(request))
+        if status != 401:
+            missing = set(refused.scope.split())
+            if held is None or not missing <= app.scopes or not missing.isdisjoint(held.scopes):
+                return refused  # what was granted and is gone, and what no login asks for, does not come of one
+        return await self._login.begin(request, app, tenant, refused, held)
 
     async def _present(self, request: ProxiedRequest, app: BrowserApp) -> Refusal | None:
         """Let the session's token stand in for one that was sent."""

@@ -26,7 +26,6 @@ from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
 from policies import pkce
 from policies.browser_request import return_address
-from policies.decision import Challenge
 from policies.scope import canonical
 from tenants.database import DATABASE_ERRORS
 from tenants.snapshot import TenantFacts
@@ -36,6 +35,8 @@ CALLBACK: Final = "/.yett/callback"
 LONGEST_STATE: Final = 2000
 _NO_STORE = (b"cache-control", b"no-store")
 _NO_REFERRER = (b"referrer-policy", b"no-referrer")  # the address has a code in it
+_AT_ONCE: Final = 60  # seconds after a login in which the same refusal again says that it did not help
+_SHORT: Final = 16  # characters of a digest that need only differ from another challenge's
 _SAID_NO = frozenset({"access_denied", "consent_required", "login_required", "unmet_authentication_requirements"})
 
 
@@ -48,9 +49,23 @@ class BrowserLogin:
         self._now = now
 
     async def begin(
-        self, request: ProxiedRequest, app: BrowserApp, tenant: TenantFacts, wanted: Challenge | None
+        self,
+        request: ProxiedRequest,
+        app: BrowserApp,
+        tenant: TenantFacts,
+        refused: Refusal,
+        held: SessionCookie | None,
     ) -> OwnAnswer | Refusal:
-        """Send the browser to log in; ``wanted`` is what more the route asks for (RFC 9470)."""
+        """Send the browser to log in, with what more the route asks for (RFC 9470). ``refused`` itself, where the login
+        that ``held`` is of has just been for that: another would end there too.
+        """
+        wanted, digest = refused.wanted, _digest(f"{refused.wanted}\n{refused.scope}".encode())[:_SHORT]
+        times = 0
+        if held is not None and held.wanted == digest and 0 <= self._now() - held.at <= _AT_ONCE:
+            times = held.times
+        # A session that ends right after a login is no loop: there it may be tried again.
+        if times >= (1 if wanted is not None or refused.scope else 2):
+            return refused
         host, secure = host_of(request), is_secure(request)
         address = f"{origin_of(request)}{CALLBACK}"
         fault = await self._client.fault(tenant, app.client_id, address, app.audiences)
@@ -64,7 +79,15 @@ class BrowserLogin:
         state = b""
         for address_kept in (goes_to, goes_to.partition("?")[0], "/"):
             begun = LoginState(
-                tenant.issuer, app.client_id, nonce, verifier, _digest(binding), address_kept, int(self._now())
+                issuer=tenant.issuer,
+                client_id=app.client_id,
+                nonce=nonce,
+                verifier=verifier,
+                binding=_digest(binding),
+                goes_to=address_kept,
+                at=int(self._now()),
+                wanted=digest,
+                times=times + 1,
             )
             state = self._seals.login(begun, tenant_id=tenant.id, host=host)
             if len(state) <= LONGEST_STATE:
@@ -117,7 +140,7 @@ class BrowserLogin:
             return _failed(error.reason)
         except DATABASE_ERRORS:
             return refusal.retry_later(refusal.BROWSER_UNAVAILABLE, "database_unavailable")
-        session = _session(answer, begun)
+        session = _session(answer, begun, int(self._now()))
         if session is None or not set(app.audiences) <= set(session.audiences):
             return _failed("id_token_mismatch" if session is None else "audience_mismatch")
         value = self._seals.session(session, tenant_id=tenant.id, host=host_of(request))
@@ -160,7 +183,7 @@ def origin_of(request: ProxiedRequest) -> str:
     return f"{scheme}://{host.removesuffix(':443' if scheme == 'https' else ':80')}"
 
 
-def _session(answer: TokenResponse, begun: LoginState) -> SessionCookie | None:
+def _session(answer: TokenResponse, begun: LoginState, at: int) -> SessionCookie | None:
     """What the tokens say, which this process has just signed; None where they are of another login."""
     told = parse_unverified((answer.id_token or "").encode())
     access = parse_unverified(answer.access_token.encode())
@@ -171,7 +194,15 @@ def _session(answer: TokenResponse, begun: LoginState) -> SessionCookie | None:
         return None
     audience = access.claims.get("aud")
     audiences = (audience,) if isinstance(audience, str) else tuple(audience or ())
-    return SessionCookie(str(access.claims["sid"]), begun.client_id, tuple(answer.scope.split()), audiences)
+    return SessionCookie(
+        session_id=str(access.claims["sid"]),
+        client_id=begun.client_id,
+        scopes=tuple(answer.scope.split()),
+        audiences=audiences,
+        wanted=begun.wanted,
+        times=begun.times,
+        at=at,
+    )
 
 
 def _digest(binding: bytes) -> str:

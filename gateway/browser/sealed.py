@@ -18,18 +18,25 @@ _TABLE = "browser"
 
 @dataclass(frozen=True, slots=True)
 class SessionCookie:
-    """A session of the tenant's, and what was granted in it. Tokens are made of it, and none is in it."""
+    """A session of the tenant's, and what was granted in it. Tokens are made of it, and none is in it.
+
+    ``wanted`` is the digest of what the login was for, ``times`` how often in a row it was made for that, ``at`` the
+    epoch second of the last time.
+    """
 
     session_id: str
     client_id: str
     scopes: tuple[str, ...]
     audiences: tuple[str, ...]
+    wanted: str
+    times: int
+    at: int
 
 
 @dataclass(frozen=True, slots=True)
 class LoginState:
     """The parameter ``state``: one login of one browser. ``binding`` is the digest of its cookie, ``at`` epoch
-    seconds, ``issuer`` who was asked.
+    seconds, ``issuer`` who was asked, ``wanted`` and ``times`` as in the cookie that comes of it.
     """
 
     issuer: str
@@ -39,6 +46,8 @@ class LoginState:
     binding: str
     goes_to: str
     at: int
+    wanted: str
+    times: int
 
 
 class Seals:

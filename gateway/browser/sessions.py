@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from gateway.browser.own_client import OwnClient
-from gateway.browser.sealed import Seals
+from gateway.browser.sealed import Seals, SessionCookie
 from gateway.errors import OAuthError
 from gateway.oauth.grants.browser_session import BROWSER_SESSION
 from gateway.proxy.request import ProxiedRequest
@@ -63,13 +63,17 @@ class BrowserSessions:
                 known = self._remembered(key) or await self._ask(key, cookie, tenant, host, request)
         return known.token
 
+    def opened(self, cookie: bytes, tenant: TenantFacts, host: str) -> SessionCookie | None:
+        """What the cookie says, if it is ours; not whether its session lives."""
+        return self._seals.opened_session(cookie, tenant_id=tenant.id, host=host)
+
     def _remembered(self, key: bytes) -> _Known | None:
         known = self._known.get(key)
         return known if known is not None and self._now() < known.until else None
 
     async def _ask(self, key: bytes, cookie: bytes, tenant: TenantFacts, host: str, request: ProxiedRequest) -> _Known:
         now = self._now()
-        session = self._seals.opened_session(cookie, tenant_id=tenant.id, host=host)
+        session = self.opened(cookie, tenant, host)
         if session is None:
             return _Known(None, now)  # not remembered: strangers decide how many there are
         form = {

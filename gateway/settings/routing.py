@@ -11,6 +11,7 @@ from gateway.settings.route_limit import BodySize, Limit, OneOrSeveral
 from gateway.settings.section import Section
 from gateway.settings.units import Duration, Flag, Name, is_slug, within
 from policies import acr
+from policies.login import METHODS
 
 ANY_TENANT = "*"
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -30,7 +31,7 @@ def _tenant(value: object) -> str:
 
 
 def _word(value: object) -> str:
-    """A scope token, a client id, an ``amr`` or ``acr`` value: RFC 6749 section 3.3's characters, no space."""
+    """A scope token or a client id: RFC 6749 section 3.3's characters, no space."""
     legal = isinstance(value, str) and all("!" <= sign <= "~" and sign not in '"\\' for sign in value)
     if isinstance(value, str) and legal and 1 <= len(value) <= _MAX_WORD:
         return value
@@ -43,6 +44,12 @@ def _acr(value: object) -> str:
     raise ValueError(f"must be {' or '.join(acr.ORDER)}")
 
 
+def _amr(value: object) -> str:
+    if isinstance(value, str) and value in METHODS:
+        return value
+    raise ValueError(f"must be one of {', '.join(sorted(METHODS))}")
+
+
 def _claim_value(value: object) -> str | int | bool:
     if isinstance(value, str | int | bool):
         return value
@@ -52,6 +59,7 @@ def _claim_value(value: object) -> str | int | bool:
 Method = Annotated[str, BeforeValidator(_method)]
 TenantName = Annotated[str, BeforeValidator(_tenant)]
 Word = Annotated[str, BeforeValidator(_word)]
+AmrValue = Annotated[str, BeforeValidator(_amr)]
 AcrValue = Annotated[str, BeforeValidator(_acr)]
 MaxAge = Annotated[Duration, within("1s", "365d")]
 ClaimValue = Annotated[str | int | bool, BeforeValidator(_claim_value)]
@@ -73,7 +81,7 @@ class Requirement(Section):
     not_: "Requirement | None" = Field(default=None, alias="not")
     scopes: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     claims: Annotated[dict[str, ClaimValue], Field(min_length=1)] | None = None
-    amr: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    amr: Annotated[tuple[AmrValue, ...], Field(min_length=1)] | None = None
     acr: AcrValue | None = None
     max_age: MaxAge | None = None
     client: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None

@@ -11,8 +11,13 @@ from tenants.sealing import MasterKey, MasterKeys
 ACME, GLOBEX = UUID(int=1), UUID(int=2)
 HOST = "app.example.com"
 OLD, NEW = MasterKey("old", bytes(32)), MasterKey("new", bytes(range(32)))
-SESSION = SessionCookie("5c9f7a0e-0000-4000-8000-000000000000", "site", ("openid", "orders:read"), ("https://a",))
-LOGIN = LoginState("https://auth.example.com/t/acme", "site", "nonce", "verifier", "binding", "/x?y", 1_800_000_000)
+NOW = 1_800_000_000
+SESSION = SessionCookie(
+    "5c9f7a0e-0000-4000-8000-000000000000", "site", ("openid", "orders:read"), ("https://a",), "wanted", 1, NOW
+)
+LOGIN = LoginState(
+    "https://auth.example.com/t/acme", "site", "nonce", "verifier", "binding", "/x?y", NOW, "wanted", times=1
+)
 
 
 def test_what_was_sealed_is_opened() -> None:

@@ -12,6 +12,7 @@ from tests.gateway.browser_sessions.house import (
     CALLBACK,
     HOST,
     PENDING,
+    ROUTES,
     SITE,
     House,
     Tab,
@@ -19,6 +20,7 @@ from tests.gateway.browser_sessions.house import (
     query_of,
 )
 from tests.gateway.conftest import OpenWorld
+from tests.gateway.login.people import enrol, recovery_codes
 from tests.gateway.oauth.authorizing import change_client, change_options
 from tests.gateway.world import ORDERS
 
@@ -218,6 +220,66 @@ async def test_a_stronger_login_is_asked_for_as_the_challenge_says(open_world: O
         here.world.clock.advance(minutes=20)
         asked = query_of(await tab.go("/strict/x"))
         assert (asked["acr_values"], asked["max_age"]) == (["urn:yett:acr:mfa"], ["900"])
+
+
+OTP = {
+    "name": "otp",
+    "match": {"path": "/otp/**"},
+    "tenants": ["acme"],
+    "require": {"amr": ["otp"]},
+    "session": "cookie",
+    "upstream": "orders",
+}
+
+
+async def test_a_login_that_did_not_help_is_not_asked_for_again_at_once(open_world: OpenWorld) -> None:
+    """A recovery code is a second factor and no ``otp``: the issuer takes the session for good enough, each time."""
+    async with house(open_world, routes=[*ROUTES, OTP]) as here, here.tab() as tab:
+        await enrol(here.world)
+        (one, *_) = await recovery_codes(here.world)
+        await tab.issuer.log_in()
+        await tab.issuer.get("/login/recovery")
+        await tab.issuer.submit(recovery_code=one)
+        await tab.log_in("/otp/x")
+        await tab.log_in("/otp/x")  # the first one was for no more than a session
+        for _ in range(2):
+            refused = await tab.go("/otp/x")
+            assert (refused.status_code, refused.json()["code"]) == (401, "insufficient_user_authentication")
+        assert (await tab.go("/app/x")).status_code == 200
+        assert (await tab.go("/strict/x")).status_code == 200
+        here.world.clock.advance(seconds=61)
+        assert (await tab.go("/otp/x")).status_code == 303
+
+
+async def test_a_session_that_ends_after_each_login_is_no_endless_round(open_world: OpenWorld) -> None:
+    async with house(open_world) as here, here.tab() as tab:
+        for _ in range(2):
+            await tab.log_in()
+            await _end(here)
+            await tab.issuer.log_in()
+        refused = await tab.go("/app/x")
+        assert (refused.status_code, refused.json()["code"]) == (401, "token_missing")
+        here.world.clock.advance(seconds=61)
+        assert (await tab.go("/app/x")).status_code == 303
+
+
+async def test_a_right_that_came_later_is_logged_in_for_once(open_world: OpenWorld) -> None:
+    async with house(open_world) as here, here.tab() as tab:
+        alice = here.world.acme.users["alice"]
+        async with here.world.store() as store:
+            await store.roles.withdraw(alice, "writer")
+            await store.roles.assign(alice, "reader")
+        await tab.log_in()
+        assert (await tab.fetch("/writers")).status_code == 403
+        await tab.log_in("/writers")
+        refused = await tab.go("/writers")
+        assert (refused.status_code, refused.json()["code"]) == (403, "insufficient_scope")
+        assert (await tab.go("/app/x")).status_code == 200
+        async with here.world.store() as store:
+            await store.roles.assign(alice, "writer")
+        here.world.clock.advance(seconds=61)
+        await tab.log_in("/writers")
+        assert (await tab.go("/writers")).status_code == 200
 
 
 async def test_who_says_no_is_told_so_and_not_sent_round(open_world: OpenWorld) -> None:
