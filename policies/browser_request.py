@@ -12,6 +12,7 @@ from policies.decision import Allow, Deny
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _OWN_SITES = (("same-origin",), ("none",))
+_UNNAMED = ("null",)
 _TARGET = re.compile(r"/[!-~]{0,899}")  # what a header field can hold; a fragment never reaches us
 _DROPPED = frozenset('"<>\\^`{|}')
 
@@ -47,7 +48,8 @@ def may_use_cookie(sent: Sent) -> Allow | Deny:
             return Allow()
         own = sent.sites in _OWN_SITES if sent.sites else sent.origins in ((), (sent.origin,))
         return Allow() if own else Deny("site_foreign")
-    if sent.origins:
+    # Under ``Referrer-Policy: no-referrer`` a page's own form says ``null``; an opaque origin is never ``same-origin``.
+    if sent.origins and not (sent.origins == _UNNAMED and sent.sites):
         return Allow() if sent.origins == (sent.origin,) else Deny("origin_foreign")
     if sent.sites:
         return Allow() if sent.sites == ("same-origin",) else Deny("origin_foreign")

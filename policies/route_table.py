@@ -8,14 +8,14 @@ are an error when the table is compiled.
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from policies.candidates import NOT_FOUND, Answers
+from policies.candidates import NOT_FOUND, Answers, Candidates
 from policies.cross_origin import PageRulesOfAny, PageRulesOfSome
 from policies.path import NotCanonical, canonical
 from policies.path_automaton import Node, PathAutomaton, Report
 from policies.pattern import BadPattern
-from policies.route import ANY_HOST, DelimiterRefused, Match, Matched, Route
+from policies.route import ANY_HOST, ANY_METHOD, DelimiterRefused, Match, Matched, Route
 
-_REMEMBERED = 4096  # host headers
+_REMEMBERED = 4096  # host headers; places and methods that browsers came to
 
 
 class Ambiguous(ValueError):
@@ -37,6 +37,7 @@ class RouteTable:
         self.keeps_encoded_slash = any(route.encoded_slash for route in routes)
         self._roots = roots
         self._tiers: dict[str, tuple[Node, ...]] = {}
+        self._browsers: dict[tuple[tuple[Candidates, ...], str], str | None] = {}
 
     @classmethod
     def compile(cls, routes: Iterable[Route]) -> "RouteTable":
@@ -81,6 +82,20 @@ class RouteTable:
             return Matched(found.route, params, found.tenant_decides)
         return found
 
+    def browser_tenant(self, host: str, method: str, segments: tuple[str, ...]) -> str | None:
+        """The one tenant whose route for browsers answers; None where there is none, or several."""
+        if method not in ANY_METHOD:
+            return None
+        places = tuple(root.find(segments) for root in self._tiers.get(host) or self._tiers_of(host))
+        key = places, method
+        if key not in self._browsers:
+            bound = frozenset().union(*(shape.bound.keys() for place in places for shape in place.shapes))
+            found = [tenant for tenant in bound if _takes_sessions(places, method, tenant)]
+            if len(self._browsers) >= _REMEMBERED:
+                self._browsers.clear()
+            self._browsers[key] = found[0] if len(found) == 1 else None
+        return self._browsers[key]
+
     def page_rules(self, host: str, method: str, segments: tuple[str, ...]) -> PageRulesOfAny:
         """What pages may do here by the rules of one or other route that answers the method to somebody."""
         found: list[PageRulesOfSome] = []
@@ -123,6 +138,11 @@ def _told(ties: Ties, host: str) -> Report:
         ties.setdefault((one.name, other.name), Ambiguous(one.name, other.name, host))
 
     return tell
+
+
+def _takes_sessions(places: tuple[Candidates, ...], method: str, tenant: str) -> bool:
+    found = next((answer for place in places if (answer := place.answer(method, tenant)) is not NOT_FOUND), NOT_FOUND)
+    return isinstance(found, Matched) and found.route.browser
 
 
 def _takes_delimiters(segments: tuple[str, ...], found: Match) -> bool:

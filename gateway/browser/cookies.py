@@ -21,6 +21,17 @@ def name(slug: str, kind: Kind, *, secure: bool) -> bytes:
     return f"{'__Host-' if secure else ''}yett-{slug}-{kind}".encode("ascii")
 
 
+def tenants(cookies: Sequence[bytes], *, secure: bool) -> frozenset[str]:
+    """The slugs of those whose sessions are shown, or seem to be: whoever sends them says what they are."""
+    before, after = b"__Host-yett-" if secure else b"yett-", b"-app"
+    names = (pair.partition(b"=")[0].strip(b" \t") for header in cookies for pair in header.split(b";"))
+    return frozenset(
+        known[len(before) : -len(after)].decode("latin-1")
+        for known in names
+        if len(known) > len(before) + len(after) and known.startswith(before) and known.endswith(after)
+    )
+
+
 def read(cookies: Sequence[bytes], wanted: bytes) -> bytes | None:
     """The value; None where there is none, more than one (nobody says which is ours), or one that is none of ours."""
     found = []

@@ -24,7 +24,7 @@ from gateway.proxy.request import ProxiedRequest
 from policies.browser_request import Sent, may_use_cookie
 from policies.decision import Allow, Deny
 from policies.path import NotCanonical
-from policies.route import Matched
+from policies.route import Match, Matched
 from tenants.snapshot import TenantFacts
 
 _CALLBACK = CALLBACK.encode()
@@ -62,25 +62,34 @@ class BrowserFront:
         try:
             segments = config.table.segments(path)
             method = request.scope["method"]
-            found = {slug: config.table.match(host, method, segments, slug) for slug in apps}
+            slugs = cookies.tenants(request.inbound.cookies, secure=is_secure(request))
+            shown = [apps[slug] for slug in sorted(slugs & apps.keys())]
+            held = [
+                app for app in shown if self._fits(request, app, config.table.match(host, method, segments, app.tenant))
+            ]
         except NotCanonical:
             return None  # the gate says so
-        fitting = [apps[slug] for slug, match in found.items() if isinstance(match, Matched) and match.route.browser]
-        held = [app for app in fitting if self._cookie(request, app) is not None]
-        if len(held or fitting) != 1:  # nobody says which tenant's
+        if len(held) > 1:  # nobody says which tenant's
             return None
-        (app,) = held or fitting
-        request.browser_app = app
-        return await self._present(request, app) if held else None
+        if not held:
+            only = config.table.browser_tenant(host, method, segments)
+            request.browser_app = None if only is None else apps.get(only)
+            return None
+        (request.browser_app,) = held
+        return await self._present(request, held[0])
 
     async def instead(self, request: ProxiedRequest, refused: Refusal) -> OwnAnswer | Refusal:
         """Of a refusal on a route for browsers: the way to a login, where that would help and somebody would see it."""
         app = request.browser_app
         tenant = None if app is None else self._tenant_of(app.tenant)
         status = refused.problem.status
-        if app is None or tenant is None or not (status == 401 or refused.scope) or not _sent(request).navigates:
+        if app is None or tenant is None:
             return refused
         cookie = self._cookie(request, app)
+        if cookie is not None and refused.problem is refusal.INVALID_TOKEN:
+            self._sessions.refused(cookie, tenant, host_of(request))
+        if not (status == 401 or refused.scope) or not _sent(request).navigates:
+            return refused
         held = None if cookie is None else self._sessions.opened(cookie, tenant, host_of(request))
         if status != 401:
             missing = set(refused.scope.split())
@@ -107,6 +116,9 @@ class BrowserFront:
         if token is not None:
             request.inbound.authorization, request.inbound.authorizations = b"Bearer " + token, 1
         return None
+
+    def _fits(self, request: ProxiedRequest, app: BrowserApp, found: Match) -> bool:
+        return isinstance(found, Matched) and found.route.browser and self._cookie(request, app) is not None
 
     def _cookie(self, request: ProxiedRequest, app: BrowserApp) -> bytes | None:
         return cookies.read(request.inbound.cookies, cookies.name(app.tenant, "app", secure=is_secure(request)))

@@ -5,6 +5,7 @@ Owns what such a call looks like, and what is wrong with a client that cannot be
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import structlog
 
@@ -52,6 +53,11 @@ class OwnClient:
             )
         )
 
+    async def session_idle(self, tenant: TenantFacts) -> timedelta | None:
+        """How long a session of this tenant's may go unused; None where the tenant is not there any more."""
+        issuer = await self._issuers.get(tenant.id, under=tenant.issuer)
+        return None if issuer is None else issuer.tenant.lifetimes.session_idle
+
     async def fault(self, tenant: TenantFacts, client_id: str, address: str, audiences: Sequence[str]) -> str | None:
         """Why nobody can log in by this client, for the operator; None where they can. It is logged, too."""
         issuer = await self._issuers.get(tenant.id, under=tenant.issuer)
@@ -69,6 +75,10 @@ class OwnClient:
             reason = "redirect_uri_unregistered"
         elif not set(audiences) <= set(client.audiences):
             reason = "resource_not_allowed"
+        elif client.options.dpop_bound_access_tokens:
+            reason = "dpop_bound_access_tokens"
+        elif client.options.require_pushed_authorization_requests:
+            reason = "require_pushed_authorization_requests"
         else:
             return None
         _log.warning(

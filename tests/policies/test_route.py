@@ -794,3 +794,30 @@ def test_rules_of_pages_are_kept_once_for_each_pattern_however_many_paths_are_as
         assert not routes.page_rules(HOST, f"WORD{n}", ("a", f"own{n}")).any
     shapes = {shape for n in range(500) for shape in routes._roots[HOST].find(("a", f"own{n}")).shapes}
     assert sum(len(shape._page_rules) for shape in shapes) <= 501
+
+
+def test_the_one_tenant_that_a_browser_may_log_in_at() -> None:
+    routes = table(
+        route("acme", "/app/**", tenants={"acme"}, browser=True),
+        route("acme-plain", "/app/plain", tenants={"acme"}),
+        route("acme-both", "/both", tenants={"acme"}, browser=True),
+        route("globex-both", "/both", tenants={"globex"}, browser=True),
+        route("globex-elsewhere", "/app/**", tenants={"globex"}, hosts=("*",), browser=True),
+        route("acme-post", "/form", "POST", tenants={"acme"}, browser=True),
+        route("anybody", "/any"),
+        route("acme-any", "/any", tenants={"acme"}, browser=True),
+    )
+
+    def at(path: str, method: str = "GET", host: str = HOST) -> str | None:
+        return routes.browser_tenant(host, method, routes.segments(path.encode()))
+
+    for _ in range(2):
+        assert at("/app/x") is None  # of two hosts' routes, each answers its tenant
+        assert at("/app/x", host="other.example.com") == "globex"
+        assert at("/app/plain") == "globex"
+        assert at("/both") is None
+        assert at("/form", "POST") == "acme"
+        assert at("/form") is None
+        assert at("/form", "PROPFIND") is None
+        assert at("/any") == "acme"
+        assert at("/nowhere") is None

@@ -86,3 +86,18 @@ def test_a_cookie_is_read_once_and_whole(headers: list[bytes], found: bytes | No
 def test_a_cookies_name_is_bound_to_its_host_where_there_is_tls() -> None:
     assert cookies.name("acme", "app", secure=True) == b"__Host-yett-acme-app"
     assert cookies.name("acme", "app-login", secure=False) == b"yett-acme-app-login"
+
+
+@pytest.mark.parametrize(
+    ("headers", "secure", "found"),
+    [
+        ([b"a=b; yett-acme-app=x", b"yett-globex-app=y"], False, {"acme", "globex"}),
+        ([b"__Host-yett-acme-app=x; yett-globex-app=y"], True, {"acme"}),
+        ([b"__Host-yett-acme-app=x"], False, set()),
+        ([b"yett-acme-app-login=x; yett-acme=y; yett-app=z; xyett-acme-app=a"], False, set()),
+        ([b"yett-a-app-app=x"], False, {"a-app"}),
+        ([], True, set()),
+    ],
+)
+def test_cookies_say_whose_sessions_they_may_be(headers: list[bytes], secure: bool, found: set[str]) -> None:
+    assert cookies.tenants(headers, secure=secure) == found

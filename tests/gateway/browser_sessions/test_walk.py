@@ -1,12 +1,15 @@
 """A browser at an API host: led to log in, let through by its cookie, refused to other sites, and out again."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 
 from policies import pkce
+from policies.route import Match
+from policies.route_table import RouteTable
 from tests.gateway.browser_sessions.house import (
     APP,
     CALLBACK,
@@ -105,13 +108,16 @@ async def test_a_cookie_speaks_for_pages_of_its_own_site_only(open_world: OpenWo
         assert (await tab.fetch("/app/x")).status_code == 200
         assert (await tab.fetch("/app/x", "POST")).status_code == 200
         assert (await tab.go("/app/x", **{"Sec-Fetch-Site": "cross-site"})).status_code == 200  # a link of another site
+        own_form = {"Origin": "null", "Sec-Fetch-Site": "same-origin"}  # of a page with Referrer-Policy: no-referrer
+        assert (await tab.client.post("/app/x", headers=own_form)).status_code == 200
         before = len(here.upstream.heads)
         for headers in (
             {"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"},
             {"Origin": "https://sub.api.example.com", "Sec-Fetch-Site": "same-site"},
             {"Origin": f"{SITE}:8443", "Sec-Fetch-Site": "same-site"},
             {"Origin": "http://api.example.com", "Sec-Fetch-Site": "same-site"},
-            {"Origin": "null", "Sec-Fetch-Site": "same-origin"},
+            {"Origin": "null", "Sec-Fetch-Site": "cross-site"},
+            {"Origin": "null"},
             {"Sec-Fetch-Site": "same-site"},
             {"Sec-Fetch-Site": "none"},
             {},
@@ -390,6 +396,59 @@ async def test_a_path_of_two_tenants_takes_the_session_that_there_is(open_world:
         assert (await tab.go("/both")).status_code == 200
 
 
+class Counting(RouteTable):
+    """Counts its look-ups."""
+
+    looked = 0
+
+    def match(self, host: str, method: str, path: bytes | tuple[str, ...], tenant: str | None) -> Match:
+        self.looked += 1
+        return super().match(host, method, path, tenant)
+
+
+@pytest.mark.parametrize("tenants", [1, 40])
+async def test_a_request_costs_the_same_at_a_host_of_many_tenants(open_world: OpenWorld, tenants: int) -> None:
+    others = [
+        {**ROUTES[0], "name": f"tenant-{number}", "match": {"path": f"/{number}/**"}, "tenants": [f"tenant-{number}"]}
+        for number in range(tenants)
+    ]
+    async with house(open_world, routes=[*ROUTES, *others]) as here, here.tab() as tab:
+        table = Counting.compile(here.plane.config.table.routes)
+        assert isinstance(table, Counting)
+        here.plane.config = replace(here.plane.config, table=table)
+        assert (await tab.fetch("/app/x")).status_code == 401
+        assert table.looked == 1  # the gate's own
+        await tab.log_in()
+        tab.client.cookies.set("__Host-yett-nobody-app", "x", domain=HOST)
+        table.looked = 0
+        assert (await tab.fetch("/app/x")).status_code == 200
+        assert table.looked <= 3  # for the cookie, for a stranger, for the token
+
+
+@pytest.mark.parametrize(
+    ("fields", "control"),
+    [
+        (b"", ["private"]),
+        (b"Cache-Control: public, max-age=60\r\n", ["public, max-age=60"]),
+        (b"Vary: Accept\r\n", ["private"]),
+    ],
+)
+async def test_what_a_session_is_shown_is_no_answer_for_others(
+    open_world: OpenWorld, fields: bytes, control: list[str]
+) -> None:
+    async def answering(peer: Any) -> None:
+        while True:
+            await peer.answer(b"HTTP/1.1 200 OK\r\n" + fields + b"Content-Length: 2\r\n\r\nok")
+
+    async with house(open_world) as here, here.tab() as tab:
+        here.upstream.scripts = (answering,)
+        await tab.log_in()
+        answer = await tab.fetch("/app/x")
+        assert answer.headers.get_list("cache-control") == control
+        assert answer.headers.get_list("vary")[-1] == "Cookie"
+        assert (b"Vary: Accept" in fields) == ("Accept" in answer.headers.get_list("vary"))
+
+
 async def test_logging_out_ends_the_session_here_and_there(open_world: OpenWorld) -> None:
     async with house(open_world) as here, here.tab() as tab:
         await tab.log_in()
@@ -421,6 +480,8 @@ async def test_logging_out_ends_the_session_here_and_there(open_world: OpenWorld
         ({"grant_types": frozenset({"password"})}, "grant_type_not_allowed"),
         ({"redirect_uris": ("https://api.example.com/callback",)}, "redirect_uri_unregistered"),
         ({"audiences": ("https://api.example.com/other",)}, "resource_not_allowed"),
+        ({"options": {"dpop_bound_access_tokens": True}}, "dpop_bound_access_tokens"),
+        ({"options": {"require_pushed_authorization_requests": True}}, "require_pushed_authorization_requests"),
     ],
 )
 async def test_a_client_that_will_not_do_is_told_at_once(
@@ -430,6 +491,8 @@ async def test_a_client_that_will_not_do_is_told_at_once(
         if "active" in changes:
             async with here.world.store() as store:
                 await store.clients.set_active("site", False)
+        elif "options" in changes:
+            await change_options(here.world, "site", **changes["options"])
         else:
             await change_client(here.world, "site", **changes)
         answer = await tab.go("/app/x")
