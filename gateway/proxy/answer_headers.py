@@ -11,6 +11,7 @@ _LONGEST_NAME = 256  # what our own server sends at most
 _REMEMBERED = 2048
 _STRANGE_CODING = "a transfer coding other than chunked"
 _KEEP_ALIVE = (b"keep-alive",)  # what most servers say, and nothing follows from it
+_BY_COOKIE, _PRIVATE = (b"vary", b"Cookie"), (b"cache-control", b"private")
 _OTHER_SIGNS = re.compile(rb"[^a-z0-9]+")
 
 
@@ -146,3 +147,11 @@ class AnswerHead:
     def forget_length(self) -> None:
         """For an answer that has no body whatever its length says (204, 304)."""
         self.fields = [field for field in self.fields if field[0] != b"content-length"]
+
+
+def of_a_session(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """With what keeps a shared cache from showing one person's page to another: a cookie, unlike ``Authorization``, does
+    not by itself (RFC 9111 section 3.5). What the upstream says of caching counts.
+    """
+    silent = all(name != b"cache-control" for name, _ in fields)
+    return [*fields, _BY_COOKIE, _PRIVATE] if silent else [*fields, _BY_COOKIE]

@@ -9,7 +9,7 @@ could ask through them. Owns who may ask and what is answered; not how a request
 from collections.abc import Callable
 
 from gateway.audit import Observation
-from gateway.context import Network, client_address, is_trusted
+from gateway.context import Network, client_address, is_trusted, vouched_hops
 from gateway.errors import NotFound, encode
 from gateway.proxy import refusal
 from gateway.proxy.forward import Receive, Send
@@ -26,6 +26,7 @@ from gateway.settings import HostSet
 _PATH = PATH.encode()
 _NO_STORE = (b"cache-control", b"no-store")
 _EMPTY = (b"content-length", b"0")
+_NOBODYS = Refusal(refusal.ORIGINAL_UNCLEAR, "original_source")
 _UNDERSTOOD = (401, 403)
 
 
@@ -48,7 +49,8 @@ class ForwardAuth:
         self._api_hosts = api_hosts
         self._observe = observe
         self._headers = HeaderReader()
-        self._origins = Origins((*trusted_proxies, *peers))
+        self._proxies = (*trusted_proxies, *peers)
+        self._origins = Origins(self._proxies)
         self._identity = IdentityLines()
         self._ids = IdSource()
 
@@ -65,7 +67,8 @@ class ForwardAuth:
         asked = original_request(scope)
         request = self._request(scope, peer, ids, asked if isinstance(asked, OriginalRequest) else None)
         if isinstance(asked, OriginalRequest):
-            outcome, plain = await self._decide(request), asked.only_401_and_403
+            outcome = await self._decide(request) if self._says_who(request, peer) else _NOBODYS
+            plain = asked.only_401_and_403
         else:
             outcome, plain = Refusal(refusal.ORIGINAL_UNCLEAR, asked), False
         if outcome is None:
@@ -88,6 +91,15 @@ class ForwardAuth:
                 "headers": scope["headers"],
             }
         return ProxiedRequest(scope, inbound, self._origins.of(peer, scope["scheme"], inbound), ids)
+
+    def _says_who(self, request: ProxiedRequest, peer: str) -> bool:
+        """Whether the proxy says where the request came from: else its own address would stand for every client's."""
+        if not is_trusted(request.origin.address, self._proxies):
+            return True
+        said = [value.decode("latin-1") for value in request.inbound.forwarded_for]
+        hops = vouched_hops(peer, said, self._proxies)
+        client, proxy, count = hops[0], hops[-1], sum(value.count(",") + 1 for value in said)
+        return 0 < count < len(hops) and (client != proxy or client.is_loopback)  # one machine may be both
 
     async def _decide(self, request: ProxiedRequest) -> Refusal | None:
         if any(misleads(name) for name, _ in request.scope["headers"]):

@@ -15,6 +15,7 @@ from gateway.audit import Observation
 from gateway.authn.dpop import Possession
 from gateway.context import Network
 from gateway.proxy import handshake, refusal
+from gateway.proxy.answer_headers import of_a_session
 from gateway.proxy.caller import Authenticate
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.cross_origin import Rules, permission, replaced
@@ -43,7 +44,6 @@ from policies.route import Route
 log = structlog.get_logger("yett.proxy")
 _NO_KEY_FOR = 30  # seconds: somebody has to promote a key
 _CLOSE = ((b"connection", b"close"),)  # nobody waits for the rest of that body (RFC 9110 section 15.5.9)
-_BY_COOKIE, _PRIVATE = (b"vary", b"Cookie"), (b"cache-control", b"private")
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 
 
@@ -276,10 +276,8 @@ def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> 
     headers.append((b"x-request-id", request.ids.request_id))
     if request.quota:
         headers = in_place_of_theirs(headers, request.quota)
-    if request.browser_app is not None:  # of this person's session
-        headers.append(_BY_COOKIE)
-        if all(name != b"cache-control" for name, _ in headers):
-            headers.append(_PRIVATE)
+    if request.browser_app is not None:
+        headers = of_a_session(headers)
     return replaced(headers, request.permission) if request.permission else headers
 
 

@@ -224,6 +224,7 @@ async def test_there_is_forward_auth_where_it_has_a_listener(settings: Settings)
     async with open_installation(changed) as installation, running(installation) as service:
         assert service.forward_auth is not None
         said = {"X-Original-Method": "GET", "X-Original-URI": "/open", "X-Forwarded-Proto": "https"}
+        said["X-Forwarded-For"] = "192.0.2.1"
         for address, status in (("203.0.113.7", 200), ("198.51.100.7", 404)):
             transport = httpx.ASGITransport(service.forward_auth, client=(address, 1))
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:

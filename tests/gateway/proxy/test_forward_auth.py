@@ -430,6 +430,30 @@ async def test_a_hop_of_a_trusted_proxy_before_the_one_that_asks_counts(asked: A
     assert (await asked.ask(came_by(f"{CLIENT}, 198.51.100.1"))).status == 403
 
 
+@each
+@pytest.mark.parametrize(
+    "hops", [None, "", "unknown", f"{CLIENT}, unknown", f"{CLIENT}, ", PROXY, f"{PROXY}, {PROXY}", f"unknown, {PROXY}"]
+)
+async def test_a_proxy_that_does_not_say_who_asks_is_not_taken_for_the_client(
+    asked: Asked, proxy: Asks, hops: str | None
+) -> None:
+    client = proxy("/public/x", token=None)
+    kept = [field for field in client.scope["headers"] if field[0] != b"x-forwarded-for"]
+    client.scope["headers"] = kept if hops is None else [*kept, (b"x-forwarded-for", hops.encode())]
+    answer = await asked.ask(client)
+    assert (answer.status, answer.problem["code"]) == (403, "original_request_unclear")
+    assert asked.world.seen[-1].reason == "original_source"
+
+
+async def test_a_client_beside_the_proxy_is_one(asked: Asked) -> None:
+    for peer, hops in ((PROXY, "10.0.0.77"), (PROXY, f"10.0.0.77, {PROXY}"), (PROXY, "10.1.0.7")):
+        client = traefik("/public/x", token=None)
+        kept = [field for field in client.scope["headers"] if field[0] != b"x-forwarded-for"]
+        client.scope["headers"] = [*kept, (b"x-forwarded-for", hops.encode())]
+        client.scope["client"] = (peer, 4711)
+        assert (await asked.ask(client)).status == 200
+
+
 # -- DPoP --------------------------------------------------------------------------------------------------------------
 
 
