@@ -150,8 +150,8 @@ class AnswerHead:
 
 
 def of_a_session(fields: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """With what keeps a shared cache from showing one person's page to another: a cookie, unlike ``Authorization``, does
-    not by itself (RFC 9111 section 3.5). What the upstream says of caching counts.
+    """With what keeps a shared cache from showing one person's page to another: a cookie, unlike ``Authorization``,
+    does not by itself (RFC 9111 section 3.5). What the upstream says of caching counts.
     """
     silent = all(name != b"cache-control" for name, _ in fields)
     return [*fields, _BY_COOKIE, _PRIVATE] if silent else [*fields, _BY_COOKIE]

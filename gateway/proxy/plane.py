@@ -269,15 +269,13 @@ def _body(inbound: Inbound, most: int | None) -> RequestBody:
 
 
 def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> list[tuple[bytes, bytes]]:
-    headers = connection.head.fields
+    headers = connection.head.fields if request.browser_app is None else of_a_session(connection.head.fields)
     if request.nonce is not None:  # one of the upstream's own is none that we would take
         headers = [field for field in headers if field[0] != b"dpop-nonce"]
         headers.append(nonce_field(request.nonce))
     headers.append((b"x-request-id", request.ids.request_id))
     if request.quota:
         headers = in_place_of_theirs(headers, request.quota)
-    if request.browser_app is not None:
-        headers = of_a_session(headers)
     return replaced(headers, request.permission) if request.permission else headers
 
 
