@@ -1,14 +1,13 @@
 """The composition root: what a serving process is made of, wired here and nowhere else."""
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import structlog
-from starlette.types import ASGIApp
 
 from gateway import urls
+from gateway.access_log_file import AccessLogFile
 from gateway.account.router import account_router
 from gateway.audit import Recorder
 from gateway.authn.bearer import Bearer
@@ -20,7 +19,7 @@ from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
 from gateway.breach import Breaches
 from gateway.browser.composed import browser_front
-from gateway.data_plane import data_plane, forward_auth
+from gateway.data_plane import access_log_of, access_log_to_nowhere, data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
 from gateway.health import health_router
@@ -29,6 +28,7 @@ from gateway.installation import Installation, hashing_pool
 from gateway.jobs import Job, Jobs
 from gateway.journal import Journal
 from gateway.limits import AddressLimit
+from gateway.live import Limits, Live, Service, Staleness, tell_collisions
 from gateway.login.router import login_router
 from gateway.mail.configured import configured_mailer
 from gateway.management import ManagementGuard
@@ -57,13 +57,13 @@ from gateway.oauth.revocation import Revocation
 from gateway.oauth.userinfo import UserInfo
 from gateway.oauth.verified_token import PresentedTokens
 from gateway.over_tls import OverTls
-from gateway.own_hosts import OwnHosts, collisions, configured
+from gateway.own_hosts import OwnHosts, configured
 from gateway.pages.assets import assets_router
 from gateway.pages.renderer import Renderer
 from gateway.pages.site import Site
 from gateway.place import Places
-from gateway.proxy.configured import pool_jobs, running_pools
-from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.configured import running_pools
+from gateway.proxy.pools import Pools
 from gateway.web import CanonicalPath, application, nowhere
 from tenants import api_key_uses, audit_log, changes
 from tenants.api_key_uses import ApiKeyUses
@@ -81,15 +81,6 @@ _NOTICES_INTERVAL = 0.5
 _HOUSEKEEPING_INTERVAL = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """The applications of a serving process, one for each of its listeners. ``forward_auth`` where it is set up."""
-
-    public: ASGIApp
-    management: ASGIApp
-    forward_auth: ASGIApp | None = None
-
-
 @asynccontextmanager
 async def running(installation: Installation) -> AsyncIterator[Service]:
     """Everything a process needs to serve, from before the first request until after the last.
@@ -104,14 +95,17 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     await snapshot.load()
     if platform.issuer != urls.issuer(settings.public_url, platform.slug):
         _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
-    for tenant, where in collisions(snapshot.all(), settings):
-        _log.error("own_host_not_served", tenant=tenant.slug, issuer=tenant.issuer, configured_as=where)
-    async with hashing_pool(settings) as hashing, running_pools(settings) as upstreams:
-        uses = ApiKeyUses(installation.database)
-        jobs = Jobs([*_jobs(installation, snapshot, recorder, places, uses), *pool_jobs(upstreams.values())])
+    tell_collisions(snapshot, settings)
+    async with (
+        hashing_pool(settings) as hashing,
+        running_pools(settings) as upstreams,
+        access_log_of(settings) as access_log,
+    ):
+        uses, breaches = ApiKeyUses(installation.database), Breaches.of(settings)
+        jobs = Jobs(_jobs(installation, snapshot, recorder, places, uses))
         jobs.start()
         try:
-            yield compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places, uses)
+            yield compose(installation, snapshot, recorder, hashing, upstreams, breaches, places, uses, access_log)
         finally:
             await jobs.stop()
             await _write_what_is_left(installation, recorder, uses)
@@ -132,18 +126,18 @@ def compose(
     snapshot: Snapshot,
     recorder: Recorder,
     hashing: HashingPool,
-    upstreams: Mapping[str, UpstreamPool],
+    upstreams: Pools,
     breaches: Breaches,
     places: Places,
     uses: ApiKeyUses,
+    access_log: AccessLogFile | None = None,
 ) -> Service:
     """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
     settings = installation.settings
-    staleness = settings.revocation_staleness.total_seconds()
-
-    def feed_fresh() -> bool:
-        return snapshot.silent_for() <= staleness
-
+    access_log = access_log or access_log_to_nowhere()
+    staleness = Staleness(snapshot.silent_for, settings.revocation_staleness)
+    feed_fresh = staleness.feed_fresh
+    limits = Limits.of(settings)
     check = PasswordCheck(hashing)
     issuers = Issuers(installation.store, snapshot)
     client_jwks = ClientJwks.of(settings, installation.clock)
@@ -171,9 +165,9 @@ def compose(
     )
     hints = IdTokenHints(snapshot)
     passwords = NewPasswords(hashing, breaches, common_passwords())
-    site = _site(installation, snapshot, issuers, recorder)
+    site = _site(installation, snapshot, issuers, recorder, limits.pages[0])
     mail = settings.mail.configured
-    shared = Endpoints(snapshot, AddressLimit(settings.limits.token), recorder.observe, proofs.nonce)
+    shared = Endpoints(snapshot, limits.token, recorder.observe, proofs.nonce)
     endpoints = oauth_endpoints(
         shared,
         pipeline,
@@ -189,37 +183,54 @@ def compose(
         authorize_router(AuthorizePages(site, issuers, objects, hints)),
         login_router(site, check, passwords, places, hints, mail=mail),
         account_router(site, check, passwords, places, mail=mail),
-        assets_router(site.tenant_of, installation.store, AddressLimit(settings.limits.pages)),
+        assets_router(site.tenant_of, installation.store, limits.pages[1]),
     )
     plane = data_plane(
         installation,
         snapshot,
         upstreams,
         uses,
+        access_log.writer,
         possession=possession,
         feed_fresh=feed_fresh,
         observe=recorder.observe,
-        browsers=browser_front(installation, snapshot, issuers, clients, dpop),
+        browsers=browser_front(installation, snapshot, issuers, clients, dpop, limits.pages[2]),
     )
+    own_hosts = OwnHosts(snapshot, configured(settings))
+    identity = WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies)
     elsewhere = WithContext(nowhere, settings.trusted_proxies)
-    edge: ASGIApp = Edge(
-        identity=WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies),
+    edge = Edge(
+        identity=identity,
         data_plane=plane,
         nowhere=elsewhere,
         identity_hosts=settings.identity_host_set(),
         api_hosts=settings.api_host_set(),
-        own_hosts=OwnHosts(snapshot, configured(settings)),
+        own_hosts=own_hosts,
     )
-    if settings.tls.certificates:
-        hsts = int(settings.tls.hsts.total_seconds())
-        edge = OverTls(edge, nowhere=elsewhere, hsts=hsts, trusted_proxies=settings.trusted_proxies)
-    management = ManagementGuard(
+    over_tls = OverTls.of(settings, edge, nowhere=elsewhere)
+    guard = ManagementGuard(
         application(health_router({"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)})),
         hosts=settings.management_host_set(),
-        limit=AddressLimit(settings.limits.management),
+        limit=limits.management,
     )
+    management = WithContext(guard, settings.trusted_proxies)
     asked = forward_auth(settings, plane, recorder.observe)
-    return Service(edge, WithContext(management, settings.trusted_proxies), asked)
+    live = Live(
+        settings=settings,
+        plane=plane,
+        upstreams=upstreams,
+        snapshot=snapshot,
+        edge=edge,
+        over_tls=over_tls,
+        forward_auth=asked,
+        own_hosts=own_hosts,
+        guard=guard,
+        contexts=(identity, elsewhere, management),
+        limits=limits,
+        staleness=staleness,
+        access_log=access_log,
+    )
+    return Service(over_tls or edge, management, live, asked)
 
 
 def _proof_check(installation: Installation) -> ProofCheck:
@@ -229,14 +240,16 @@ def _proof_check(installation: Installation) -> ProofCheck:
     return ProofCheck(DpopNonces(installation.master_keys.derived("dpop nonce"), seconds), seconds)
 
 
-def _site(installation: Installation, snapshot: Snapshot, issuers: Issuers, recorder: Recorder) -> Site:
+def _site(
+    installation: Installation, snapshot: Snapshot, issuers: Issuers, recorder: Recorder, limit: AddressLimit
+) -> Site:
     settings = installation.settings
     return Site(
         snapshot=snapshot,
         store=installation.store,
         issuers=issuers,
         renderer=Renderer(),
-        limit=AddressLimit(settings.limits.pages),
+        limit=limit,
         observe=recorder.observe,
         clock=installation.clock,
         public_url=settings.public_url,

@@ -8,7 +8,7 @@ What did not fit is an event itself (``audit.gap``).
 """
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
@@ -23,18 +23,21 @@ _MAX_ALLOWED = 8_000
 _MAX_WINDOWS = 200
 _BUDGET_PER_WINDOW = 1_000
 _OTHER_NETWORKS = ""
-_Kind = tuple[UUID | None, str, str | None, str, str | None, str]
+_Kind = tuple[UUID | None, str, str | None, str, str | None, str | None, str]
+_OUTCOMES: Mapping[str, Literal["success", "refused"]] = {"allowed": "success", "refused": "refused"}
 
+Outcome = Literal["refused", "allowed", "would_challenge", "would_deny", "would_refuse"]
 Write = Callable[[Sequence[tuple[UUID, datetime, Event]]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """One decision that changed nothing. ``path`` is without its query, which may carry a secret. ``api_key_id`` is of
-    an API key that is known and did not count: whoever sent it was not recognised as its ``subject``.
+    an API key that is known and did not count: whoever sent it was not recognised as its ``subject``. ``config`` is the
+    digest of the configuration that decided.
     """
 
-    outcome: Literal["refused", "allowed"]
+    outcome: Outcome
     reason: str
     status: int
     route: str | None
@@ -47,6 +50,7 @@ class Observation:
     client_id: str | None = None
     event: str = "request"
     api_key_id: str | None = None
+    config: str | None = None
 
 
 @dataclass(slots=True)
@@ -85,7 +89,13 @@ class Recorder:
         if self._within_budget(observation, now):
             self._tell(observation, now)
             return
-        kind = (observation.tenant_id, observation.event, observation.route, observation.reason)
+        kind = (
+            observation.tenant_id,
+            f"{observation.event}.{observation.outcome}",
+            observation.route,
+            observation.reason,
+            observation.config,
+        )
         api_key_id, network = observation.api_key_id, _network(observation.address)
         if (*kind, api_key_id, network) not in self._windows and len(self._windows) >= _MAX_WINDOWS:
             api_key_id, network = None, _OTHER_NETWORKS
@@ -140,7 +150,7 @@ class Recorder:
             return
         event = Event(
             type=f"{observation.event}.{observation.outcome}",
-            outcome="success" if observation.outcome == "allowed" else "refused",
+            outcome=_OUTCOMES.get(observation.outcome, "notice"),
             reason=observation.reason,
             subject=observation.subject,
             client_id=observation.client_id,
@@ -152,6 +162,7 @@ class Recorder:
             status=observation.status,
             count=count,
             details={} if observation.api_key_id is None else {"api_key": observation.api_key_id},
+            config=observation.config,
         )
         self._pending.append((observation.tenant_id or self._platform_id, now, event))
 

@@ -1,9 +1,12 @@
 """The composition of the data plane: what the APIs' half of a serving process is made of."""
 
+import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from uuid import UUID
 
+from gateway.access_log_file import AccessLogFile
 from gateway.audit import Observation
 from gateway.authn.api_key import ApiKeys
 from gateway.authn.bearer import Bearer
@@ -11,25 +14,35 @@ from gateway.authn.dpop import Possession
 from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.installation import Installation
+from gateway.log_writer import LogWriter
+from gateway.proxy.access_line import gap, line
 from gateway.proxy.browser_app import BrowserApps
+from gateway.proxy.browsers import Browsers
+from gateway.proxy.configured import upstreams_of
+from gateway.proxy.configured_access_log import configured_access_log
 from gateway.proxy.forward_auth import ForwardAuth
 from gateway.proxy.identity_token import IdentityTokens
-from gateway.proxy.plane import Browsers, DataPlane
+from gateway.proxy.plane import DataPlane
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.pools import Pools
 from gateway.proxy.registered_origins import RegisteredOrigins
 from gateway.proxy.resource_metadata import Resources
 from gateway.settings import Settings, compile_routes
+from policies.route_table import RouteTable
 from tenants.active_keys import ActiveKeys
 from tenants.api_key_uses import ApiKeyUses
 from tenants.snapshot import Snapshot
+
+_LAST_LINES = 5.0  # seconds that the access log's disk may take at the end
 
 
 def data_plane(
     installation: Installation,
     snapshot: Snapshot,
-    upstreams: Mapping[str, UpstreamPool],
+    upstreams: Pools,
     uses: ApiKeyUses,
+    writer: LogWriter,
     *,
     possession: Possession,
     feed_fresh: Callable[[], bool],
@@ -45,7 +58,7 @@ def data_plane(
 
     api_keys = ApiKeys(snapshot, lambda: installation.clock().timestamp(), uses.note)
     return DataPlane(
-        plane_config(settings, upstreams, snapshot),
+        plane_config(settings, upstreams.current, snapshot, writer=writer),
         authenticate=Bearer(snapshot, TokenTable(), time.time, api_keys=api_keys.authenticate).authenticate,
         possession=possession,
         feed_fresh=feed_fresh,
@@ -72,16 +85,64 @@ def forward_auth(settings: Settings, plane: DataPlane, observe: Callable[[Observ
     )
 
 
-def plane_config(settings: Settings, upstreams: Mapping[str, UpstreamPool], snapshot: Snapshot) -> PlaneConfig:
-    """The routes of the configuration, before these upstreams."""
+def next_config(
+    plane: DataPlane, pools: Pools, writer: LogWriter, snapshot: Snapshot, settings: Settings
+) -> Callable[[], None]:
+    """What takes another configuration. Its routes are compiled here, which may take its time."""
+    table = compile_routes(settings)
+    wanted = upstreams_of(settings)
+
+    def take() -> None:
+        upstreams = pools.prepared(wanted)
+        plane.config = plane_config(settings, upstreams, snapshot, table=table, writer=writer)
+        pools.take(upstreams)
+
+    return take
+
+
+def plane_config(
+    settings: Settings,
+    upstreams: Mapping[str, UpstreamPool],
+    snapshot: Snapshot | None,
+    *,
+    table: RouteTable | None = None,
+    writer: LogWriter | None = None,
+) -> PlaneConfig:
+    """The routes of the configuration, before these upstreams. ``table``: as they were compiled already. Without a
+    ``writer`` there is no access log, without a ``snapshot`` no tenant is known.
+    """
 
     def issuer_of(slug: str) -> str | None:
-        tenant = snapshot.by_slug(slug)
+        tenant = None if snapshot is None else snapshot.by_slug(slug)
         return tenant.issuer if tenant is not None and tenant.active else None
 
-    table = compile_routes(settings)
+    table = table or compile_routes(settings)
     audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
     resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
     client_id, hosts = settings.browser_sessions.client, settings.api_host_set()
     browser = None if client_id is None else BrowserApps.of(table.routes, audiences, hosts, client_id)
-    return PlaneConfig(table, upstreams, resources, settings.cors.rules, browser)
+    access_log = None if writer is None else configured_access_log(settings, table, writer.put)
+    return PlaneConfig(
+        table, upstreams, resources, settings.cors.rules, browser, digest=settings.digest, access_log=access_log
+    )
+
+
+def access_log_to_nowhere() -> AccessLogFile:
+    """One that nothing was opened for yet."""
+    return AccessLogFile(LogWriter(line, gap))
+
+
+@asynccontextmanager
+async def access_log_of(settings: Settings) -> AsyncIterator[AccessLogFile]:
+    """The file that the access log goes to. What waits is written at the end of the block.
+
+    Raises:
+        ConfigError: it cannot be opened.
+    """
+    file = settings.access_log.file
+    made = access_log_to_nowhere()
+    made.take(file, await asyncio.to_thread(made.prepared, file))
+    try:
+        yield made
+    finally:
+        await asyncio.to_thread(made.writer.close, _LAST_LINES)

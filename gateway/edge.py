@@ -37,6 +37,11 @@ class Edge:
         self._own_hosts = own_hosts
         self._known: dict[bytes, tuple[ASGIApp, bool]] = {}
 
+    def serve(self, identity_hosts: HostSet, api_hosts: HostSet) -> None:
+        """These hosts from here on."""
+        self._identity_hosts, self._api_hosts = identity_hosts, api_hosts
+        self._known.clear()
+
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """An ASGI application. Not a coroutine itself: it hands over the chosen one's."""
         host = b""

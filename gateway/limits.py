@@ -29,7 +29,14 @@ class AddressLimit:
 
     def __init__(self, rate: str, *, max_networks: int = 10_000) -> None:
         self._max_networks = max_networks
+        self._rate = rate
         self._windows = [_Window.of(each) for each in parse_many(rate)]
+
+    def change(self, rate: str) -> None:
+        """Another rate from here on; what was counted under the former one is forgotten."""
+        if rate != self._rate:
+            self._rate = rate
+            self._windows = [_Window.of(each) for each in parse_many(rate)]
 
     def refused_for(self, address: Address) -> int | None:
         """Count a request: None where it is admitted, else the seconds until the next one will be.

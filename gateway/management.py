@@ -23,6 +23,10 @@ class ManagementGuard:
         self._hosts = hosts
         self._limit = limit
 
+    def answer_to(self, hosts: HostSet) -> None:
+        """These from here on."""
+        self._hosts = hosts
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         if scope["type"] == "http" and scope["path"] not in _PROBES:

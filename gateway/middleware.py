@@ -29,6 +29,10 @@ class WithContext:
         self._app = app
         self._trusted = trusted_proxies
 
+    def trust(self, proxies: tuple[Network, ...]) -> None:
+        """These from here on."""
+        self._trusted = proxies
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
         context = self._context(scope)

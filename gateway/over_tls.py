@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.context import Network, is_trusted, normalised
 from gateway.server.certificates import covers
 from gateway.server.tls import NAMES
+from gateway.settings import Settings
 
 _REMEMBERED = 1024
 _LONGEST = 300
@@ -24,9 +25,24 @@ class OverTls:
     def __init__(self, app: ASGIApp, *, nowhere: ASGIApp, hsts: int, trusted_proxies: tuple[Network, ...]) -> None:
         self._app = app
         self._nowhere = nowhere
-        self._line = (_FIELD, b"max-age=%d" % hsts) if hsts else None
-        self._trusted = trusted_proxies
         self._known: dict[tuple[frozenset[str], bytes], tuple[bool, bool]] = {}
+        self.tell(hsts)
+        self.trust(trusted_proxies)
+
+    @classmethod
+    def of(cls, settings: Settings, app: ASGIApp, *, nowhere: ASGIApp) -> "OverTls | None":
+        """As it is configured; None where something else ends TLS."""
+        if not settings.tls.certificates:
+            return None
+        return cls(app, nowhere=nowhere, hsts=settings.tls.hsts_seconds, trusted_proxies=settings.trusted_proxies)
+
+    def tell(self, hsts: int) -> None:
+        """How long browsers are to come by https, from here on."""
+        self._line = (_FIELD, b"max-age=%d" % hsts) if hsts else None
+
+    def trust(self, proxies: tuple[Network, ...]) -> None:
+        """These proxies' words count from here on."""
+        self._trusted = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""

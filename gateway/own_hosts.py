@@ -25,6 +25,10 @@ class OwnHosts:
         self._snapshot = snapshot
         self._taken = taken
 
+    def leave(self, taken: Container[str]) -> None:
+        """These names are the configuration's from here on."""
+        self._taken = taken
+
     def find(self, host: str) -> TenantFacts | None:
         """The tenant that has this (lower-case) ``Host`` to itself, suspended or not."""
         if _without_port(host) in self._taken:

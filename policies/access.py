@@ -34,7 +34,8 @@ _CLOCK_LEEWAY = 60  # seconds by which another process's clock may run ahead
 
 _ALLOW = Allow()
 _TOKEN_MISSING = Challenge("token_missing")
-_STEP_UP = "insufficient_user_authentication"
+STEP_UP = "insufficient_user_authentication"
+"""The reason of every challenge to log in anew (RFC 9470)."""
 _LOGIN_MISSING = "login_missing"
 
 
@@ -157,7 +158,7 @@ def _max_age(seconds: int, principal: Principal, now: int) -> Decision:
 def _step_up(principal: Principal, *acr_values: str, max_age: int | None = None) -> Decision:
     if principal.api_key_id is not None:
         return Deny(_LOGIN_MISSING)  # to ask a machine for a person's login would have it try for ever
-    return Challenge(_STEP_UP, acr_values, max_age)
+    return Challenge(STEP_UP, acr_values, max_age)
 
 
 def _acr_for(methods: frozenset[str]) -> str:

@@ -25,6 +25,7 @@ class Route:
     ``upstream`` is a name, or one with ``{tenant}`` in it, which stands for the slug of whose token it is; empty where
     another proxy passes the request on, and ``audience`` is what a token must be for.
     ``api_keys``: an API key will do in place of an access token; ``browser``: a session in a cookie, of its one tenant.
+    ``shadow`` lets everybody through and only notes who would have been refused.
     ``rewrite`` is what the upstream is asked for, None the path as it came; ``body`` the bytes that a request's body
     may have, None any number; ``pages`` what pages of other origins may, None whatever the upstream says.
     ``websocket``: it answers handshakes (RFC 6455), which are GETs, and nothing else. ``outlives_token``: what it let
@@ -43,6 +44,7 @@ class Route:
     audit_allow: bool = False
     signed_identity: bool = False
     api_keys: bool = False
+    shadow: bool = False
     rewrite: Rewrite | None = None
     body: int | None = None
     quotas: tuple[Quota, ...] = ()

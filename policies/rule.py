@@ -209,6 +209,19 @@ def _knowable_of_api_keys(rule: Rule) -> bool:
             return open_to_api_keys(rule)
 
 
+def claims_read(rule: Rule) -> frozenset[str]:
+    """The names of the claims that a decision about it may look at."""
+    match rule:
+        case Claims(required):
+            return frozenset(name for name, _ in required)
+        case All(rules) | Any(rules):
+            return frozenset().union(*map(claims_read, rules))
+        case Not(inner):
+            return claims_read(inner)
+        case _:
+            return frozenset()
+
+
 def _refuse_empty(name: str, values: object) -> None:
     if not values:
         raise ValueError(f"{name} must not be empty: it would say nothing")

@@ -24,7 +24,8 @@ class Event(NamedTuple):  # of many fields, and made for each request: a frozen 
     """What happened, by whom, why. Never a secret: no token, code, password, header or query.
 
     ``type`` is dotted (``login.succeeded``); ``reason`` a snake_case code; ``count`` how many alike are told by this
-    one event; ``actor`` who administered, where it is not the subject.
+    one event; ``actor`` who administered, where it is not the subject; ``config`` the digest of the configuration that
+    decided.
     """
 
     type: str
@@ -42,6 +43,7 @@ class Event(NamedTuple):  # of many fields, and made for each request: a frozen 
     path: str | None = None
     status: int | None = None
     count: int | None = None  # type: ignore[assignment]  # in place of a tuple's own, which nobody asks an event for
+    config: str | None = None
     details: Mapping[str, Detail] = NO_DETAILS
 
 

@@ -164,7 +164,8 @@ def test_every_code_is_documented_and_no_other(heading: str, codes: set[tuple[in
 
 def event_types() -> set[str]:
     """What the code names like the type of an audit event, and what ``gateway.audit`` makes of observations."""
-    found = {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
+    shadow = {f"request.would_{decision}" for decision in ("challenge", "deny", "refuse")}
+    found = shadow | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
     for package in ("gateway", "tenants"):
         for path in (ROOT / package).rglob("*.py"):
             for node in ast.walk(ast.parse(text_of(path))):

@@ -19,7 +19,12 @@ from tenants.snapshot import Snapshot, TenantFacts
 
 
 def browser_front(
-    installation: Installation, snapshot: Snapshot, issuers: Issuers, clients: ClientAuth, dpop: DpopProofs
+    installation: Installation,
+    snapshot: Snapshot,
+    issuers: Issuers,
+    clients: ClientAuth,
+    dpop: DpopProofs,
+    limit: AddressLimit,
 ) -> BrowserFront:
     """A pipeline of its own: the grant of a session is to be had at no endpoint."""
     journal = Journal(installation.audit_log.append, installation.clock)
@@ -39,5 +44,5 @@ def browser_front(
         BrowserLogin(client, seals, now),
         BrowserLogout(installation.store, seals, tenant_of),
         tenant_of,
-        AddressLimit(installation.settings.limits.pages),
+        limit,
     )

@@ -215,4 +215,4 @@ def _failed(reason: str) -> Refusal:
 
 def _to(address: str, *fields: tuple[bytes, bytes]) -> OwnAnswer:
     headers = ((b"location", address.encode("ascii")), (b"content-length", b"0"), _NO_STORE, _NO_REFERRER, *fields)
-    return OwnAnswer(303, headers)
+    return OwnAnswer(303, "browser_login", headers)

@@ -95,4 +95,4 @@ class BrowserLogout:
 
 
 def _page(body: bytes, *fields: tuple[bytes, bytes]) -> OwnAnswer:
-    return OwnAnswer(200, (*_HEADERS, (b"content-length", b"%d" % len(body)), *fields), body)
+    return OwnAnswer(200, "browser_logout", (*_HEADERS, (b"content-length", b"%d" % len(body)), *fields), body)

@@ -46,6 +46,10 @@ class Refused(Exception):
     """A command's own "no"; its text is a sentence for the person who asked."""
 
 
+class SaidNo(Exception):
+    """The command has done its work and printed its result, and that is a "no": nothing more is to be told."""
+
+
 @contextmanager
 def reported(as_json: bool) -> Iterator[None]:
     """Turn what is expected to go wrong into a sentence on standard error and an exit code."""
@@ -53,6 +57,8 @@ def reported(as_json: bool) -> Iterator[None]:
         yield
     except (Refused, StoreError) as error:
         _fail("refused", str(error), REFUSED, as_json)
+    except SaidNo:
+        sys.exit(REFUSED)
     except ConfigError as error:
         _fail("configuration", str(error), CONFIGURATION, as_json)
     except _INSTALLATION as error:

@@ -12,6 +12,9 @@ from gateway.cli.init import init
 from gateway.cli.key import key
 from gateway.cli.migrate import migrate
 from gateway.cli.policy import policy
+from gateway.cli.policy_diff import diff
+from gateway.cli.policy_explain import explain
+from gateway.cli.policy_test import test
 from gateway.cli.registration_token import registration_token
 from gateway.cli.role import role
 from gateway.cli.serve import serve
@@ -45,6 +48,8 @@ def main(context: click.Context) -> None:
 
 for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, policy):
     main.add_command(_command)
+for _command in (explain, test, diff):
+    policy.add_command(_command)
 tenant.add_command(configure)
 tenant.add_command(change_issuer)
 client.add_command(registration_token)

@@ -1,31 +1,37 @@
 """The pools that the configuration describes, and what has to be done for them beside requests."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-from gateway.jobs import Job
+from gateway.jobs import Job, Jobs
 from gateway.proxy.names import LookUpsInTurn
 from gateway.proxy.pool import UpstreamPool
+from gateway.proxy.pools import Pools
 from gateway.proxy.upstream import Health, Target, Upstream
+from gateway.reload.fingerprint import fingerprint
 from gateway.settings import Settings
 from gateway.settings import Upstream as Configured
 from gateway.settings.upstream import Health as ConfiguredHealth
-from gateway.settings.upstream import tls_context
+from gateway.settings.upstream import Tls, tls_context
 
 
 @asynccontextmanager
-async def running_pools(settings: Settings) -> AsyncIterator[Mapping[str, UpstreamPool]]:
-    """A pool for each upstream, by name. Look-ups of names wait for each other."""
+async def running_pools(settings: Settings) -> AsyncIterator[Pools]:
+    """A pool for each upstream, by name, with its jobs. Look-ups of names wait for each other."""
     look_ups = LookUpsInTurn()
-    pools = {
-        name: UpstreamPool(upstream_of(name, configured), resolve=look_ups.resolve)
-        for name, configured in settings.upstreams.items()
-    }
+    pools = Pools(
+        lambda upstream: UpstreamPool(upstream, resolve=look_ups.resolve), lambda pool: Jobs(pool_jobs([pool]))
+    )
+    pools.take(pools.prepared(upstreams_of(settings)))
     try:
         yield pools
     finally:
-        for pool in pools.values():
-            pool.close()
+        await pools.close()
+
+
+def upstreams_of(settings: Settings) -> list[Upstream]:
+    """All of them. Raises ``TlsProblem`` as ``upstream_of`` does."""
+    return [upstream_of(name, configured) for name, configured in settings.upstreams.items()]
 
 
 def pool_jobs(pools: Iterable[UpstreamPool]) -> list[Job]:
@@ -67,8 +73,15 @@ def upstream_of(name: str, configured: Configured) -> Upstream:
         networks=configured.networks or (),
         resolve_every=configured.resolve_every,
         tls=tls_context(tls) if any(target.tls for target in targets) else None,
+        tls_files=() if tls is None else _files(tls),
         server_name=None if tls is None else tls.server_name,
     )
+
+
+def _files(tls: Tls) -> tuple[object, ...]:
+    """By what two upstreams are told apart whose settings are the same, and their certificates are not."""
+    paths = (tls.ca_file, tls.certificate_file, tls.key_file)
+    return tuple((path, fingerprint(path)) for path in paths if path is not None)
 
 
 def _health(configured: ConfiguredHealth) -> Health:

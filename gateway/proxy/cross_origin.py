@@ -44,7 +44,7 @@ def preflight(rules: Rules, headers: Headers, registered: Set[str]) -> OwnAnswer
     origin, found = _find(rules, headers, registered)
     wanted = _only(headers, b"access-control-request-method")
     if found is None or wanted is None:
-        return OwnAnswer(204, (_VARY_PREFLIGHT,))
+        return OwnAnswer(204, "preflight", (_VARY_PREFLIGHT,))
     fields = [
         (b"access-control-allow-origin", origin),
         (b"access-control-allow-methods", wanted),
@@ -59,7 +59,7 @@ def preflight(rules: Rules, headers: Headers, registered: Set[str]) -> OwnAnswer
         fields.append((b"access-control-allow-headers", names))
     if found.credentials:
         fields.append(_CREDENTIALS)
-    return OwnAnswer(204, tuple(fields))
+    return OwnAnswer(204, "preflight", tuple(fields))
 
 
 def preflighted(method: str, headers: Headers) -> str | None:

@@ -7,6 +7,7 @@ once an exchange is no longer quick, a watcher that the pool's sweep asks for; a
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
 from typing import Any
 
 from gateway.proxy.connection import UpstreamConnection
@@ -45,6 +46,8 @@ class Exchange:
         "_streams",
         "_subject",
         "_watcher",
+        "connect_time",
+        "relayed",
         "request",
         "started",
     )
@@ -78,6 +81,8 @@ class Exchange:
         self._pump: asyncio.Task[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self.started = False  # the client has seen the head of an answer
+        self.connect_time = 0.0  # seconds until there was a new connection, where one was needed
+        self.relayed = 0  # bytes of the answer's body
 
     async def open(self) -> UpstreamConnection:
         """Send the request and wait for the head of the answer. Raises ``UpstreamFault`` or ``ClientGone``."""
@@ -116,6 +121,7 @@ class Exchange:
             body = connection.take()
             self._give_back()
             self.started = True
+            self.relayed = len(body)
             await send(start)
             await send({"type": "http.response.body", "body": body, "more_body": False})
             return
@@ -127,11 +133,17 @@ class Exchange:
         while True:
             body = await connection.read()
             more = not connection.complete
+            self.relayed += len(body)
             if not more and self._body.ended:
                 self._give_back()  # a client that reads slowly holds none of the upstream's for what is here
             await send({"type": "http.response.body", "body": body, "more_body": more})
             if not more:
                 return
+
+    @property
+    def received(self) -> int:
+        """Bytes of the request's body so far."""
+        return self._body.sent
 
     @property
     def settled(self) -> bool:
@@ -190,6 +202,13 @@ class Exchange:
         return connection.reused or self._pool.endpoints.others_than(connection.endpoint)
 
     async def _connect(self, avoid: Endpoint | None = None) -> UpstreamConnection:
+        begun = perf_counter()
+        try:
+            return await self._connected(avoid)
+        finally:
+            self.connect_time += perf_counter() - begun
+
+    async def _connected(self, avoid: Endpoint | None) -> UpstreamConnection:
         """A new connection takes a while; a client without a body to send may leave meanwhile."""
         if not self._body.ended:
             return await self._pool.connect(self._subject, avoid=avoid)

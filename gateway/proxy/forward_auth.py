@@ -15,10 +15,11 @@ from gateway.proxy import refusal
 from gateway.proxy.forward import Receive, Send
 from gateway.proxy.headers import HeaderReader, misleads
 from gateway.proxy.identity import IdentityLines, IdSource, Origins, RequestIds
-from gateway.proxy.observed import observation
+from gateway.proxy.observing import observation, shadowed
 from gateway.proxy.original_request import PATH, OriginalRequest, original_request
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane import DataPlane
+from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.refusal import Refusal, nonce_field
 from gateway.proxy.request import ProxiedRequest, Scope
 from gateway.settings import HostSet
@@ -46,13 +47,17 @@ class ForwardAuth:
     ) -> None:
         self._plane = plane
         self._peers = peers
-        self._api_hosts = api_hosts
         self._observe = observe
         self._headers = HeaderReader()
-        self._proxies = (*trusted_proxies, *peers)
-        self._origins = Origins(self._proxies)
         self._identity = IdentityLines()
         self._ids = IdSource()
+        self.serve(api_hosts, trusted_proxies)
+
+    def serve(self, api_hosts: HostSet, trusted_proxies: tuple[Network, ...]) -> None:
+        """These hosts and proxies from here on."""
+        self._api_hosts = api_hosts
+        self._proxies = (*trusted_proxies, *self._peers)
+        self._origins = Origins(self._proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI; bodies stay unread
         """An ASGI application."""
@@ -64,17 +69,18 @@ class ForwardAuth:
         if not at_home or not is_trusted(client_address(peer, (), ()), self._peers):
             await _nothing_here(ids, send)
             return
+        config = self._plane.config
         asked = original_request(scope)
         request = self._request(scope, peer, ids, asked if isinstance(asked, OriginalRequest) else None)
         if isinstance(asked, OriginalRequest):
-            outcome = await self._decide(request) if self._says_who(request, peer) else _NOBODYS
+            outcome = await self._decide(request, config) if self._says_who(request, peer) else _NOBODYS
             plain = asked.only_401_and_403
         else:
             outcome, plain = Refusal(refusal.ORIGINAL_UNCLEAR, asked), False
         if outcome is None:
-            await self._allow(request, send)
+            await self._allow(request, send, config.digest)
         else:
-            await self._refuse(request, outcome, send, only_401_and_403=plain)
+            await self._refuse(request, outcome, send, config.digest, only_401_and_403=plain)
 
     def _request(self, scope: Scope, peer: str, ids: RequestIds, asked: OriginalRequest | None) -> ProxiedRequest:
         """As if it had come here itself. One that is not described is the question, for the audit log."""
@@ -101,41 +107,45 @@ class ForwardAuth:
         client, proxy, count = hops[0], hops[-1], sum(value.count(",") + 1 for value in said)
         return 0 < count < len(hops) and (client != proxy or client.is_loopback)  # one machine may be both
 
-    async def _decide(self, request: ProxiedRequest) -> Refusal | None:
+    async def _decide(self, request: ProxiedRequest, config: PlaneConfig) -> Refusal | None:
         if any(misleads(name) for name, _ in request.scope["headers"]):
             return Refusal(refusal.MISLEADING_FIELD, "misleading_field")
         if self._api_hosts.find(request.inbound.host.decode("latin-1").lower()) is None:
             return Refusal(refusal.ROUTE_NOT_FOUND, "host_unknown")
-        outcome = self._plane.gate.decide(request, self._plane.config)
+        outcome = self._plane.gate.decide(request, config)
         if isinstance(outcome, OwnAnswer):  # resource metadata, a preflight: 200 here would let the request through
             return Refusal(refusal.ROUTE_NOT_FOUND, "reserved_path")
         if outcome is None and request.matched is not None and request.matched.route.signed_identity:
             return await self._plane.vouch(request)
         return outcome
 
-    async def _allow(self, request: ProxiedRequest, send: Send) -> None:
+    async def _allow(self, request: ProxiedRequest, send: Send, digest: str) -> None:
         matched, principal = request.matched, request.principal
         if matched is None:
             raise AssertionError("what is let through has a route")
         headers = [_EMPTY, _NO_STORE, (b"x-request-id", request.ids.request_id)]
-        if principal is not None and not matched.route.anonymous:
+        if request.would is not None:
+            self._observe(shadowed(request, request.would, digest))
+        if principal is not None and not matched.route.anonymous and not request.nameless:
             headers += _fields(self._identity.of(principal) + request.identity)
         if request.nonce is not None:
             headers.append(nonce_field(request.nonce))
         headers += request.quota
         if matched.route.audit_allow:
-            self._observe(observation(request, "allowed", "allowed", 200))
+            self._observe(observation(request, "allowed", "allowed", 200, digest))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _refuse(self, request: ProxiedRequest, refused: Refusal, send: Send, *, only_401_and_403: bool) -> None:
+    async def _refuse(
+        self, request: ProxiedRequest, refused: Refusal, send: Send, digest: str, *, only_401_and_403: bool
+    ) -> None:
         status = refused.problem.status
         headers, body = refusal.answer(refused, request.ids.request_id, request.nonce)
         headers += request.quota
         if only_401_and_403 and status not in _UNDERSTOOD:
             headers.append((b"x-yett-status", b"%d" % status))
             status = 403
-        self._observe(observation(request, "refused", refused.reason, status))
+        self._observe(observation(request, "refused", refused.reason, status, digest))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 

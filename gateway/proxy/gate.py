@@ -5,7 +5,7 @@ hashing, no awaiting. It passes nothing on and answers nobody.
 """
 
 from collections.abc import Callable, Set
-from typing import assert_never
+from typing import Protocol, assert_never
 from uuid import UUID
 
 from gateway.authn.dpop import Possession
@@ -16,7 +16,6 @@ from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
-from gateway.proxy.route_limits import RouteLimits
 from gateway.proxy.tenant_upstream import own_pool
 from policies.access import decide
 from policies.decision import Allow, Challenge, Deny
@@ -25,7 +24,15 @@ from policies.principal import Principal
 from policies.route import DelimiterRefused, Match, Matched, MethodNotAllowed, NotFound, Route
 
 _WELL_KNOWN = (".well-known", "oauth-protected-resource")
+_OF_A_CALLER = (refusal.INSUFFICIENT_SCOPE, refusal.ACCESS_DENIED, refusal.STEP_UP)  # whose token does count here
 _RESERVED = frozenset({".yett", ".well-known"})  # first segments worth a closer look
+
+
+class Limits(Protocol):
+    """Counts a request of a route that has limits."""
+
+    def refusal(self, request: ProxiedRequest, route: Route, /) -> Refusal | None:
+        """None lets it through."""
 
 
 class Gate:
@@ -41,7 +48,7 @@ class Gate:
         possession: Possession,
         feed_fresh: Callable[[], bool],
         registered: Callable[[UUID | None], Set[str]],
-        limits: RouteLimits,
+        limits: Limits,
         now: Callable[[], float],
     ) -> None:
         self._identify = Callers(authenticate, possession).identify
@@ -82,6 +89,8 @@ class Gate:
                 return unfit or (self._measure(request, route) if route.quotas or inbound.length else None)
             # Whose token it is may change which route answers, and whether there is one.
             token_refused = self._identify(request)
+            if token_refused is not None:
+                request.token_refused = token_refused
             for_strangers = found
             if request.principal is not None and not (isinstance(found, Matched) and not found.tenant_decides):
                 found = table.match(host, method, segments, request.principal.tenant)
@@ -89,6 +98,7 @@ class Gate:
                 found, token_refused = for_strangers, refusal.invalid_token("api_key_not_allowed")
                 if isinstance(found, Matched) and found.route.anonymous:
                     _forget_key(request)
+                    request.token_refused = token_refused
         except NotCanonical as error:
             return Refusal(refusal.PATH_NOT_CANONICAL, error.reason)
         match found:
@@ -106,7 +116,10 @@ class Gate:
                     audience = route.audience if pool is None else pool.upstream.audience
                     refused = token_refused or self._judge(request, route, audience)
                     if refused is not None:
-                        return refusal.with_metadata(refused, config.resources.url(audience))
+                        if not route.shadow or (pool is None and route.per_tenant):
+                            return refusal.with_metadata(refused, config.resources.url(audience))
+                        request.would = refused
+                        request.nameless = refused.problem not in _OF_A_CALLER
                 return self._measure(request, route) if route.quotas or inbound.length else None
             case MethodNotAllowed(allowed):
                 return refusal.method_not_allowed(allowed)

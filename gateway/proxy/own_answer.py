@@ -7,8 +7,9 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class OwnAnswer:
-    """A whole answer. The request id is added where it is sent."""
+    """A whole answer, and what it is for the access log. The request id is added where it is sent."""
 
     status: int
+    reason: str
     headers: Fields = ()
     body: bytes = b""

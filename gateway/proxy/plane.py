@@ -6,7 +6,6 @@ observes; it stores nothing.
 
 import time
 from collections.abc import Callable, Set
-from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -15,24 +14,27 @@ from gateway.audit import Observation
 from gateway.authn.dpop import Possession
 from gateway.context import Network
 from gateway.proxy import handshake, refusal
+from gateway.proxy.access_log import Began, Way, now_twice
 from gateway.proxy.answer_headers import of_a_session
+from gateway.proxy.answering import answer, of_fault, tell
+from gateway.proxy.browsers import Browsers
 from gateway.proxy.caller import Authenticate
 from gateway.proxy.connection import UpstreamConnection
 from gateway.proxy.cross_origin import Rules, permission, replaced
 from gateway.proxy.forward import Exchange, Receive, Send
 from gateway.proxy.gate import Gate
-from gateway.proxy.headers import HeaderReader, Inbound, holds_api_key, without_our_cookies
+from gateway.proxy.headers import HeaderReader, holds_api_key, without_our_cookies
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
 from gateway.proxy.identity_token import IdentityTokens, Unsigned
 from gateway.proxy.long_answer import StreamEnded
-from gateway.proxy.observed import observation
+from gateway.proxy.observing import observation, shadowed
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal, nonce_field
 from gateway.proxy.registered_origins import nobody
 from gateway.proxy.request import ProxiedRequest, Scope
-from gateway.proxy.request_body import NO_BODY, RequestBody
+from gateway.proxy.request_body import body_of
 from gateway.proxy.route_limits import RouteLimits, in_place_of_theirs
 from gateway.proxy.streams import Ended, Standings, Streams
 from gateway.proxy.tenant_upstream import subject_key
@@ -43,22 +45,12 @@ from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
 _NO_KEY_FOR = 30  # seconds: somebody has to promote a key
-_CLOSE = ((b"connection", b"close"),)  # nobody waits for the rest of that body (RFC 9110 section 15.5.9)
+_NEVER: Began = (0.0, 0.0)
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 
 
 class AnswerBroken(Exception):
     """The upstream failed in the middle of an answer. Raised to the server, so that it breaks the connection off."""
-
-
-class Browsers(Protocol):
-    """What stands before and after the gate where a configuration has routes for browsers."""
-
-    async def arrive(self, request: ProxiedRequest, config: PlaneConfig) -> OwnAnswer | Refusal | None:
-        """An answer of its own; None: let the gate decide, perhaps about the token of a session."""
-
-    async def instead(self, request: ProxiedRequest, refused: Refusal) -> OwnAnswer | Refusal:
-        """What is answered in place of the gate's refusal."""
 
 
 class DataPlane:
@@ -110,14 +102,20 @@ class DataPlane:
         self._browsers = browsers
         self._ids = IdSource()
 
+    def trust(self, proxies: tuple[Network, ...]) -> None:
+        """These proxies' words about where a request came from count from here on."""
+        self._origins = Origins(proxies)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise TypeError(f"the data plane answers http, not {scope['type']}")
+        config = self.config
+        access_log = config.access_log
+        began = _NEVER if access_log is None else now_twice()
         inbound = self._headers.read(scope["headers"])
         client = scope["client"]
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
         request = ProxiedRequest(scope, inbound, origin, self._ids.draw())
-        config = self.config
         browsers = None if config.browser is None else self._browsers
         outcome = None if browsers is None else await browsers.arrive(request, config)
         if outcome is None:
@@ -132,19 +130,25 @@ class DataPlane:
                 outcome = await self.vouch(request)
         if outcome is None:
             if matched is not None and request.pool is not None:
+                principal = None if request.nameless else request.principal
+                if request.would is not None:
+                    self._observe(shadowed(request, request.would, config.digest))
                 if matched.route.pages is not None:
-                    self._permit(request, matched.route.pages, request.principal)
-                await self._forward(request, matched.route, request.pool, receive, send)
-        elif isinstance(outcome, OwnAnswer):
-            await _tell(outcome, request, send)
+                    self._permit(request, matched.route.pages, principal)
+                await self._forward(request, matched.route, request.pool, config, receive, send, began)
+            return
+        if access_log is not None:
+            access_log.told(request, outcome, began)
+        if isinstance(outcome, OwnAnswer):
+            await tell(outcome, request, send)
         else:
             # Of a token that will not do, nothing is told: not even whose it was, by which pages may read that.
             principal = None if outcome.problem.status == 401 else request.principal
             rules = self.gate.rules_of_refused(request, config, principal)
             if rules is not None:
                 self._permit(request, rules, principal)
-            self._observe(observation(request, "refused", outcome.reason, outcome.problem.status))
-            await _answer(outcome, request, send)
+            self._observe(observation(request, "refused", outcome.reason, outcome.problem.status, config.digest))
+            await answer(outcome, request, send)
 
     def _permit(self, request: ProxiedRequest, rules: Rules, principal: Principal | None) -> None:
         """What the answer says to pages of other origins."""
@@ -157,7 +161,7 @@ class DataPlane:
         if matched is None:
             return None
         audience = matched.route.audience if pool is None else pool.upstream.audience
-        if request.principal is not None and audience is not None:
+        if request.principal is not None and not request.nameless and audience is not None:
             try:
                 request.identity = await self._identities.line(request.principal, audience)
             except Unsigned:
@@ -165,14 +169,23 @@ class DataPlane:
         return self.gate.count(request, matched.route)
 
     async def _forward(
-        self, request: ProxiedRequest, route: Route, pool: UpstreamPool, receive: Receive, send: Send
+        self,
+        request: ProxiedRequest,
+        route: Route,
+        pool: UpstreamPool,
+        config: PlaneConfig,
+        receive: Receive,
+        send: Send,
+        began: Began,
     ) -> None:
+        access_log = config.access_log
+        way = None if access_log is None else Way(pool.upstream.name)
         exchange = (WebSocketExchange if route.websocket else Exchange)(
             pool,
             self._outgoing(request, route),
             request=request,
             streams=self.streams,
-            body=_body(request.inbound, route.body),
+            body=body_of(request.inbound, route.body),
             receive=receive,
             send=send,
             subject=subject_key(route, request.principal) if pool.by_subject else None,
@@ -181,6 +194,8 @@ class DataPlane:
         try:
             connection = await exchange.open()
             status = connection.status
+            if way is not None:
+                way.answered_by(connection.endpoint.label)
             await exchange.relay(connection, _answer_headers(connection, request))
         except UpstreamFault as fault:
             log.warning(
@@ -192,40 +207,53 @@ class DataPlane:
                 request_id=request.ids.text,
                 answered=exchange.started,
             )
+            if way is not None:
+                way.fault = fault.code
             if exchange.started:
                 raise AnswerBroken(fault.code) from fault
             status = fault.status
-            await _answer(_fault(fault), request, send)
+            await answer(of_fault(fault), request, send)
         except BodyTooLarge:
+            if way is not None:
+                way.fault = "body_too_large"
             refused = refusal.body_too_large()
-            self._observe(observation(request, "refused", refused.reason, refused.problem.status))
             allowed = False
+            self._observe(observation(request, "refused", refused.reason, refused.problem.status, config.digest))
             if exchange.started:
                 await exchange.cut()
             else:
-                await _answer(refused, request, send)
+                status = refused.problem.status
+                await answer(refused, request, send)
         except StreamEnded as stopped:
+            if way is not None:
+                way.fault = stopped.ended.reason
             allowed = exchange.started
-            await self._stop(stopped.ended, exchange, route, send)
+            status = await self._stop(stopped.ended, exchange, status, send)
         except (ClientGone, OSError):
+            if way is not None:
+                way.fault = "client_gone"
             log.debug("client_gone", route=route.name, request_id=request.ids.text)
         finally:
             if route.audit_allow and allowed:
-                self._observe(observation(request, "allowed", "allowed", status))
+                self._observe(observation(request, "allowed", "allowed", status, config.digest))
+            if access_log is not None and way is not None:
+                access_log.passed(request, route, status, began, way, exchange)
             if not exchange.settled:
                 await exchange.close()
 
-    async def _stop(self, ended: Ended, exchange: Exchange, route: Route, send: Send) -> None:
-        """What was allowed would not be any more."""
+    async def _stop(self, ended: Ended, exchange: Exchange, status: int, send: Send) -> int:
+        """What was allowed would not be any more, by the configuration in force. Says with which status it ends."""
         request = exchange.request
-        log.info("stream_ended", reason=ended.reason, route=route.name, request_id=request.ids.text)
+        route = None if request.matched is None else request.matched.route.name
+        log.info("stream_ended", reason=ended.reason, route=route, request_id=request.ids.text)
         refused = refusal.stopped(ended.reason, request.scheme)
         if ended.refused:
-            self._observe(observation(request, "refused", ended.reason, refused.problem.status))
+            self._observe(observation(request, "refused", ended.reason, refused.problem.status, self.config.digest))
         if exchange.started:
             await exchange.cut()
-        else:
-            await _answer(refused, request, send)
+            return status
+        await answer(refused, request, send)
+        return refused.problem.status
 
     def _outgoing(self, request: ProxiedRequest, route: Route) -> bytes:
         """The head of the request as the upstream sees it."""
@@ -256,16 +284,10 @@ class DataPlane:
             # Behind what a trusted proxy took away before: the outermost stands first.
             pieces += (b"x-forwarded-prefix: ", rewrite.prefix, b"\r\n")
         pieces.append(origin.lines)
-        if request.principal is not None and not route.anonymous:
+        if request.principal is not None and not route.anonymous and not request.nameless:
             pieces += (self._identity.of(request.principal), request.identity)
         pieces += (request.ids.lines(inbound), b"\r\n")
         return b"".join(pieces)
-
-
-def _body(inbound: Inbound, most: int | None) -> RequestBody:
-    if inbound.coded:
-        return RequestBody(length=None, chunked=True, most=most)
-    return RequestBody(length=int(inbound.length), chunked=False) if inbound.length else NO_BODY
 
 
 def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> list[tuple[bytes, bytes]]:
@@ -277,24 +299,3 @@ def _answer_headers(connection: UpstreamConnection, request: ProxiedRequest) -> 
     if request.quota:
         headers = in_place_of_theirs(headers, request.quota)
     return replaced(headers, request.permission) if request.permission else headers
-
-
-def _fault(fault: UpstreamFault) -> Refusal:
-    problem = refusal.FAULTS[fault.code]
-    if fault.status == 503:
-        return refusal.retry_later(problem, fault.code)
-    return Refusal(problem, fault.code, headers=_CLOSE if fault.status == 408 else ())
-
-
-async def _answer(refused: Refusal, request: ProxiedRequest, send: Send) -> None:
-    headers, body = refusal.answer(refused, request.ids.request_id, request.nonce)
-    headers += request.permission
-    headers += request.quota
-    await send({"type": "http.response.start", "status": refused.problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
-
-
-async def _tell(answer: OwnAnswer, request: ProxiedRequest, send: Send) -> None:
-    headers = [*answer.headers, (b"x-request-id", request.ids.request_id)]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})

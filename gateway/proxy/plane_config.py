@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from gateway.proxy.access_log import AccessLog
 from gateway.proxy.browser_app import BrowserApps
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.resource_metadata import NO_RESOURCES, Resources
@@ -15,7 +16,8 @@ from policies.route_table import RouteTable
 class PlaneConfig:
     """The routes and the upstreams that they name. Replaced whole: ``plane.config = PlaneConfig(...)``.
 
-    ``pages`` is what pages of other origins may read where there is no route.
+    ``pages`` is what pages of other origins may read where there is no route. ``digest`` is the configuration's, which
+    stands on every decision by it.
     """
 
     table: RouteTable
@@ -23,6 +25,8 @@ class PlaneConfig:
     resources: Resources = NO_RESOURCES
     pages: PageRules | None = None
     browser: BrowserApps | None = None
+    digest: str = ""
+    access_log: AccessLog | None = None
     answers_preflights: bool = field(init=False)
 
     def __post_init__(self) -> None:

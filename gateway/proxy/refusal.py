@@ -127,8 +127,6 @@ def stopped(reason: str, scheme: Scheme = "Bearer") -> Refusal:
     match reason:
         case "revocations_stale":
             return retry_later(REVOCATIONS_STALE, reason)
-        case "route_changed":
-            return Refusal(ROUTE_NOT_FOUND, reason)
         case _:
             return invalid_token(reason, scheme)
 

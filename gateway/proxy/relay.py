@@ -53,6 +53,7 @@ class Side:
         self.heard = 0.0
         self.asks = b""  # what is in our Pings to it
         self.asked_at: float | None = None  # when it was sent one, if nothing was heard of it since
+        self.passed = 0  # bytes of its frames that went on to the other
         self.told_close = False
         self.said_close = False
         self._relay = relay
@@ -133,6 +134,7 @@ class Relay:
         quiet = other.told_close  # nothing may follow a Close, so the rest is only looked through for its answer
         passed = reader.feed(data)
         if not quiet:
+            side.passed += len(passed)
             other.write(passed)
         if reader.fault is not None:
             self._break(side, reader.fault)

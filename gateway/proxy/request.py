@@ -10,7 +10,7 @@ from gateway.proxy.headers import Inbound
 from gateway.proxy.identity import Origin, RequestIds
 from gateway.proxy.own_answer import Fields
 from gateway.proxy.pool import UpstreamPool
-from gateway.proxy.refusal import Scheme
+from gateway.proxy.refusal import Refusal, Scheme
 from policies.principal import Principal
 from policies.route import Matched
 
@@ -21,10 +21,12 @@ Scope = Mapping[str, Any]
 class ProxiedRequest:
     """``principal`` and ``matched`` are filled in on the way; ``proved_tenant`` is whose token it is where there is no
     principal, ``api_key_id`` which of that tenant's API keys, if it is one; ``nonce`` is what the next DPoP proof has
-    to carry, where this request is one with a proof; ``permission`` is what every answer says to pages of other
-    origins, where there are rules for them; ``quota`` what it says of the route's limits, where it has any;
-    ``identity`` the line that vouches for the principal, where the route wants one; ``pool`` is where it goes;
-    ``browser_app`` whose session a cookie may be, where the route takes one and no token was sent.
+    to carry, where this request is one with a proof; ``token_refused`` is why there is no principal, where a token was
+    asked for; ``would`` is the refusal that a route in shadow does not give, and ``nameless`` says that even so nobody
+    is told of a caller; ``permission`` is what every answer says to pages of other origins, where there are rules for
+    them; ``quota`` what it says of the route's limits, where it has any; ``identity`` the line that vouches for the
+    principal, where the route wants one; ``pool`` is where it goes; ``browser_app`` whose session a cookie may be,
+    where the route takes one and no token was sent.
     """
 
     scope: Scope
@@ -42,6 +44,9 @@ class ProxiedRequest:
     pool: UpstreamPool | None = None
     quota: Fields = ()
     browser_app: BrowserApp | None = None
+    token_refused: Refusal | None = None
+    would: Refusal | None = None
+    nameless: bool = False
 
     @property
     def url(self) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.proxy.headers import Inbound
 from gateway.proxy.upstream import BodyTooLarge, ClientGone
 
 _SMALL_BODY = 64 * 1024
@@ -47,3 +48,10 @@ class RequestBody:
 
 NO_BODY = RequestBody(length=None, chunked=False)
 """That of most requests; it has ended before it began, so nothing in it ever changes."""
+
+
+def body_of(inbound: Inbound, most: int | None) -> RequestBody:
+    """That of this request, of which ``most`` bytes are let through."""
+    if inbound.coded:
+        return RequestBody(length=None, chunked=True, most=most)
+    return RequestBody(length=int(inbound.length), chunked=False) if inbound.length else NO_BODY

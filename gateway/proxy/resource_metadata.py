@@ -88,7 +88,7 @@ class Resources:
             return refusal.method_not_allowed(_METHODS)
         body = json.dumps(self._document(resource), separators=(",", ":")).encode()
         length = (b"content-length", b"%d" % len(body))
-        return OwnAnswer(200, (*_HEADERS, length), b"" if method == "HEAD" else body)
+        return OwnAnswer(200, "resource_metadata", (*_HEADERS, length), b"" if method == "HEAD" else body)
 
     def _document(self, resource: Resource) -> dict[str, object]:
         """RFC 9728 section 2."""

@@ -40,13 +40,15 @@ class RouteLimits:
 
 def _account(request: ProxiedRequest, route: Route, quota: Quota) -> Account:
     """Tenants come first, so that no two share a count; but for who is a tenant, or all, to this limit."""
-    principal = request.principal if not route.anonymous else None
+    principal = request.principal if not route.anonymous and not request.nameless else None
     tenant = None if principal is None else principal.tenant_id
     match quota.per:
         case "address":
             return (tenant, route.name, quota.name), network(request.origin.address), quota
         case "route":
             return (OPERATOR, route.name, quota.name), "", quota
+    if route.shadow and principal is None:
+        return (tenant, route.name, quota.name), network(request.origin.address), quota  # nobody who could be counted
     if principal is None or tenant is None:
         raise AssertionError(f"route {route.name} counts callers, and has none")
     match quota.per:

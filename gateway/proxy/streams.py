@@ -2,7 +2,8 @@
 
 One sweep, every quarter of a second while there are any, asks of each whether its token has expired, and only where the
 feed brought a change of its tenant whether that token still stands; where the configuration was replaced, or the
-origins of its tenant's clients, whether the same route would still answer. Owns when a stream ends; not how
+origins of its tenant's clients, whether the same route would still answer. In shadow nothing ends for what would only
+be noted (expiry, audience, a silent feed); what is revoked ends there too. Owns when a stream ends; not how
 (websocket.py, long_answer.py).
 """
 
@@ -41,7 +42,7 @@ class Ended:
 
 
 EXPIRED = Ended("token_expired", 4401, "the token has expired", refused=False, waits=True)
-ROUTE_CHANGED = Ended("route_changed", 1012, "the configuration changed", refused=False)
+ROUTE_CHANGED = Ended("route_changed", 1012, "the configuration changed", refused=False, waits=True)
 STALE = Ended("revocations_stale", 1013, "tokens cannot be checked at present")
 
 
@@ -137,7 +138,8 @@ class Streams:
         route, principal = request.matched.route, request.principal
         if route.anonymous:
             principal = None
-        expires_at = inf if principal is None or route.outlives_token else float(principal.expires_at)
+        lasting = route.outlives_token or route.shadow
+        expires_at = inf if principal is None or lasting else float(principal.expires_at)
         live = self._live[stream] = _Live(stream, route, principal, expires_at)
         if principal is not None:
             tenant_id = principal.tenant_id
@@ -169,7 +171,7 @@ class Streams:
         for live in tuple(self._live.values()):
             if live.ends_at <= now:
                 live.stream.end(EXPIRED)
-            elif live.principal is not None and not fresh:
+            elif live.principal is not None and not fresh and not live.route.shadow:
                 live.stream.end(STALE)
             live.stream.sweep(monotonic)
 
@@ -240,15 +242,18 @@ def _stands(request: ProxiedRequest, route: Route, config: PlaneConfig, register
     host, method, path = request.inbound.host.decode("latin-1"), request.scope["method"], request.scope["raw_path"]
     principal = request.principal
     try:
-        found = config.table.match(host, method, path, None)
+        for_strangers = found = config.table.match(host, method, path, None)
         if principal is not None and not (isinstance(found, Matched) and not found.tenant_decides):
             found = config.table.match(host, method, path, principal.tenant)
+        takes_keys = isinstance(found, Matched) and found.route.api_keys
+        if principal is not None and principal.api_key_id is not None and not takes_keys:
+            found = for_strangers  # as for the gate: such a key is as good as none, which is enough in shadow
     except NotCanonical:
         return False
     if not isinstance(found, Matched) or found.route != route:
         return False
     pool = own_pool(route, request, config.upstreams) if route.per_tenant else config.upstreams[route.upstream]
-    audience = None if pool is None else pool.upstream.audience
-    if not route.anonymous and (principal is None or audience not in principal.audiences):
+    if pool is None:
         return False
-    return not route.websocket or handshake.refused(request, route, registered) is None
+    meant = route.shadow or (principal is not None and pool.upstream.audience in principal.audiences)
+    return (route.anonymous or meant) and (not route.websocket or handshake.refused(request, route, registered) is None)

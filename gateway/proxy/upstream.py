@@ -2,7 +2,7 @@
 
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import ClassVar, Literal
 
@@ -63,8 +63,8 @@ class Upstream:
     waited for beyond the time that its bytes take at 1 KiB a second. ``keep_alive`` is shorter than the five seconds
     after which common servers close a silent connection, so that a request seldom meets the closing. All of
     ``max_connections`` may be idle: fewer would be closed and made anew at each turn of a busy hour. Where ``networks``
-    is empty, any but those that no API is in. ``tls`` is for targets that want it; ``server_name`` stands in for their
-    hosts.
+    is empty, any but those that no API is in. ``tls`` is for targets that want it, ``tls_files`` what it was made of;
+    ``server_name`` stands in for their hosts.
     """
 
     name: str
@@ -83,7 +83,8 @@ class Upstream:
     health: Health | None = None
     networks: tuple[Network, ...] = ()
     resolve_every: timedelta = timedelta(seconds=30)
-    tls: ssl.SSLContext | None = None
+    tls: ssl.SSLContext | None = field(default=None, compare=False)
+    tls_files: tuple[object, ...] = ()
     server_name: str | None = None
 
     def __post_init__(self) -> None:

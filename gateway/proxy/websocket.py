@@ -35,7 +35,7 @@ Fields = list[tuple[bytes, bytes]]
 class WebSocketExchange(Exchange):
     """An exchange like any other until the upstream's answer is 101, which is why it is made of one."""
 
-    __slots__ = ("_asked", "_key", "_opened", "_switching")
+    __slots__ = ("_asked", "_key", "_opened", "_relay", "_switching")
 
     def __init__(
         self,
@@ -56,6 +56,7 @@ class WebSocketExchange(Exchange):
         self._key = b64encode(os.urandom(16))
         self._switching: SwitchingUpstream | None = None
         self._opened = False
+        self._relay: Relay | None = None
         super().__init__(
             pool,
             head.removesuffix(b"\r\n") + _lines(asked, self._key),
@@ -77,6 +78,11 @@ class WebSocketExchange(Exchange):
             raise
         self._opened = True
         return connection
+
+    @property
+    def received(self) -> int:
+        """Bytes of the client's frames that went on, once there are any, else of the request's body."""
+        return super().received if self._relay is None else self._relay.client.passed
 
     async def relay(self, connection: UpstreamConnection, headers: Fields) -> None:
         """Pass the answer on, or what follows a 101."""
@@ -108,7 +114,7 @@ class WebSocketExchange(Exchange):
             await stop(watcher)
         if self._gone:
             raise ClientGone
-        relay = Relay(self._streams.clock, _KEYS)
+        relay = self._relay = Relay(self._streams.clock, _KEYS)
         stream = _Socket(relay, self.request)
         relay.upstream.opened(upstream)
         self.started = True
@@ -122,6 +128,7 @@ class WebSocketExchange(Exchange):
         finally:
             self._streams.discard(stream)
             relay.abort()
+            self.relayed = relay.upstream.passed
         if relay.fault is not None:
             log.info("websocket_broken", detail=relay.fault, request_id=self.request.ids.text)
         if stream.ended is not None:

@@ -99,20 +99,34 @@ class Certificates:
     def reload(self, pairs: Sequence[Pair] | None = None) -> bool:
         """Read the files again; with ``pairs``, those from now on. False: they were refused, and an error logged."""
         wanted = self._pairs if pairs is None else tuple(pairs)
-        signature = _signature(wanted)
         if wanted == self._pairs:
-            self._tried = signature
+            self._tried = _signature(wanted)
         try:
-            served = _Served([_load(pair) for pair in wanted])
+            take = self.prepared(wanted)
         except CertificateProblem as problem:
             log.error("tls_certificate_refused", reason=str(problem))
             return False
-        self._served, self._pairs = served, wanted
-        self._tried = self._seen = signature
-        self._told.clear()
-        log.info("tls_certificates_loaded", certificates=len(wanted))
-        self._warn(fresh=True)
+        take()
         return True
+
+    def prepared(self, pairs: Sequence[Pair]) -> Callable[[], None]:
+        """What serves these from then on. Their files are read here, which may be in a thread.
+
+        Raises:
+            CertificateProblem: one of them cannot be used.
+        """
+        wanted = tuple(pairs)
+        signature = _signature(wanted)
+        served = _Served([_load(pair) for pair in wanted])
+
+        def take() -> None:
+            self._served, self._pairs = served, wanted
+            self._tried = self._seen = signature
+            self._told.clear()
+            log.info("tls_certificates_loaded", certificates=len(wanted))
+            self._warn(fresh=True)
+
+        return take
 
     def watch(self) -> None:
         """Look whether a file has changed; to be called every few seconds. It is read once nothing changes any more,

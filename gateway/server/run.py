@@ -68,15 +68,17 @@ async def serve(
     lifespan: Callable[[], AbstractAsyncContextManager[object]],
     drain: timedelta,
     on_ready: Callable[[Sequence[Bound]], None] = lambda _: None,
+    stop_at: Sequence[signal.Signals] = SIGNALS,
 ) -> None:
-    """Serve until SIGTERM, SIGINT or SIGHUP (the terminal is gone), then return.
+    """Serve until one of ``stop_at`` comes, then return. SIGHUP is in it for whoever has no other use for it: the
+    terminal is gone.
 
     The sockets are opened first, so that a port in use is told before anything has started (``CannotListen``). Then the
     lifespan is entered, and only then are requests taken; ``on_ready`` gets the bound addresses, in the order of the
     listeners. At the signal no connection is accepted any more, open requests may finish within ``drain`` (a second
     signal cuts that short), the lifespan is left, and the coroutine returns.
     """
-    with _sockets(listeners) as opened, _stop_at_signals() as stop, server_name.not_printed():
+    with _sockets(listeners) as opened, _stop_at_signals(stop_at) as stop, server_name.not_printed():
         async with lifespan():
             if stop.asked.is_set():
                 return
@@ -110,15 +112,15 @@ class _Stop:
 
 
 @contextlib.contextmanager
-def _stop_at_signals() -> Iterator[_Stop]:
+def _stop_at_signals(numbers: Sequence[signal.Signals]) -> Iterator[_Stop]:
     loop = asyncio.get_running_loop()
     stop = _Stop()
-    for number in SIGNALS:
+    for number in numbers:
         loop.add_signal_handler(number, stop.signalled)
     try:
         yield stop
     finally:
-        for number in SIGNALS:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

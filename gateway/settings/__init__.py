@@ -3,7 +3,9 @@
 ``load`` is the way in; what it returns has been checked field by field and as a whole, so nothing behind it asks again.
 """
 
+from gateway.settings.access_log import AccessLog
 from gateway.settings.addresses import HostPort, HostSet
+from gateway.settings.change import LIVE, Change, change
 from gateway.settings.compile import compile_routes
 from gateway.settings.listening import Certificate, ListenLimits
 from gateway.settings.load import from_mapping, load
@@ -15,7 +17,10 @@ from gateway.settings.units import is_slug
 from gateway.settings.upstream import Upstream
 
 __all__ = [
+    "LIVE",
+    "AccessLog",
     "Certificate",
+    "Change",
     "ConfigError",
     "ForwardAuth",
     "Hashing",
@@ -31,6 +36,7 @@ __all__ = [
     "Route",
     "Settings",
     "Upstream",
+    "change",
     "compile_routes",
     "from_mapping",
     "is_slug",

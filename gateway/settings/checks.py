@@ -142,6 +142,12 @@ def streams_end_with_a_token(facts: Facts) -> Iterator[Finding]:
             yield ("routes", index, "stream_ends"), "has no effect: an anonymous request has no token"
 
 
+def shadows_have_something_to_say(facts: Facts) -> Iterator[Finding]:
+    for index, route in facts.routes:
+        if route.require == "anonymous" and route.shadow:
+            yield ("routes", index, "shadow"), "has no effect: an anonymous route refuses nobody"
+
+
 def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if settings.on_postgresql:
@@ -253,6 +259,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (anonymous_routes_have_no_identity, ()),
     (handshakes_are_gets, ()),
     (streams_end_with_a_token, ()),
+    (shadows_have_something_to_say, ()),
     (database_roles_go_together, ("database_url",)),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen", "forward_auth")),

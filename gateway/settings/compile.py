@@ -100,6 +100,7 @@ def _route(route: Route) -> CompiledRoute:
         api_keys=route.api_keys == "allow",
         websocket=route.websocket,
         outlives_token=route.stream_ends == "revocation",
+        shadow=route.shadow,
     )
 
 

@@ -55,3 +55,8 @@ class ListenTls(ManagementTls):
     """Those of the public listener. ``hsts`` is how long browsers are to come by https only; zero is not at all."""
 
     hsts: Annotated[Duration, within("0s", "730d")] = timedelta(days=365)
+
+    @property
+    def hsts_seconds(self) -> int:
+        """``hsts`` as the field says it."""
+        return int(self.hsts.total_seconds())

@@ -17,7 +17,7 @@ from gateway.settings.listening import Certificate
 from gateway.settings.model import Settings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
 from gateway.settings.route_limit import Limit
-from gateway.settings.routing import Match, Requirement, Route
+from gateway.settings.routing import Match, Requirement, Route, RouteAccessLog
 from gateway.settings.upstream import Health, Target, Tls, Upstream
 from gateway.settings.upstream_checks import upstream_findings
 
@@ -69,6 +69,14 @@ def from_mapping(values: Mapping[str, Any], environ: Mapping[str, str] | None = 
     """The same for settings that a program writes, in the file's own notation. ``source`` names them in problems."""
     file = config_file.ConfigFile(source, dict(values), {})
     return _settings(file, environment.read(environ or {}, Settings))
+
+
+def problems_of(settings: Settings, *, source: str, because: str) -> list[Problem]:
+    """What does not fit together in settings that were not loaded as they are; ``because`` says why they are so."""
+    routes = tuple(enumerate(settings.routes))
+    facts = checks.Facts(settings, routes, frozenset(settings.upstreams), frozenset())
+    found = [*checks.findings(facts), *front_findings(facts), *route_findings(facts)]
+    return [Problem(source, None, dotted(path), f"{message} ({because})") for path, message in found]
 
 
 def _settings(file: config_file.ConfigFile, env: environment.Environment) -> Settings:
@@ -202,6 +210,8 @@ def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
             model = Match
         case ("routes", _, "require", *_, _):
             model = Requirement
+        case ("routes", _, "access_log", _):
+            model = RouteAccessLog
         case ("routes", _, "limit", *_, _):
             model = Limit
         case ("routes", _, "cors", _):

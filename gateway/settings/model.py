@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from gateway.settings.access_log import AccessLog
 from gateway.settings.addresses import (
     HostPort,
     HostSet,
@@ -157,6 +158,7 @@ class Settings(BaseSettings):
     routes: tuple[Route, ...] = ()
     cors: Cors = Cors()
     browser_sessions: BrowserSessions = BrowserSessions()
+    access_log: AccessLog = AccessLog()
     revocation_staleness: Annotated[Duration, within("1s", "1d")] = timedelta(seconds=60)
     drain: Annotated[Duration, within("0s", "10m")] = timedelta(seconds=10)
     hashing: Hashing = Hashing()
@@ -191,7 +193,7 @@ class Settings(BaseSettings):
         """SHA-256 (hex) of what the data plane decides by: upstreams, routes and what these inherit, whatever their
         order and spelling.
         """
-        routes = {route.name: route for route in self.routes}
+        routes = {route.name: route.model_copy(update={"access_log": None}) for route in self.routes}
         return digest({"upstreams": self.upstreams, "routes": routes, "cors": self.cors, "body": self.limits.body})
 
     def api_host_set(self) -> HostSet:

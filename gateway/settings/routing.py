@@ -9,7 +9,7 @@ from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort
 from gateway.settings.cors import RouteCors
 from gateway.settings.route_limit import BodySize, Limit, OneOrSeveral
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, Flag, Name, is_slug, within
+from gateway.settings.units import Duration, Flag, Name, Share, is_slug, within
 from policies import acr
 from policies.login import METHODS
 
@@ -114,6 +114,13 @@ class _AnonymousOrRequirement:
         return core_schema.no_info_wrap_validator_function(parse, handler.generate_schema(Requirement))
 
 
+class RouteAccessLog(Section):
+    """What of `access_log` is different for one route."""
+
+    sample: Share | None = None
+    sample_refusals: Flag | None = None
+
+
 class Route(Section):
     """Which requests go to which upstream, and what they must show. ``require`` has no default on purpose.
 
@@ -132,6 +139,8 @@ class Route(Section):
     session: Literal["token", "cookie"] = "token"
     audit: Literal["refusals", "allow"] = "refusals"
     api_keys: Literal["refuse", "allow"] = "refuse"
+    access_log: RouteAccessLog = RouteAccessLog()
+    shadow: Flag = False
     websocket: Flag = False
     stream_ends: Literal["token", "revocation"] = "token"
     strip: str | None = None

@@ -13,6 +13,7 @@ _SIZE = re.compile(r"([0-9]{1,9})(KiB|MiB|GiB)")
 _BYTES = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SHARE = re.compile(r"1/([1-9][0-9]{0,8})|[01](?:\.[0-9]{1,18})?")
 _SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _MAX_RATE_TEXT = 100
 
@@ -84,6 +85,17 @@ def whole_number(value: object) -> int:
     raise ValueError("must be a whole number")
 
 
+def share(value: object) -> float:
+    """``0.25``, ``0``, ``1``, or ``1/100`` for one in a hundred. The environment knows text only."""
+    text = str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    match = _SHARE.fullmatch(text) if isinstance(text, str) else None
+    if match is not None and match[1] is not None:
+        return 1 / int(match[1])
+    if match is None or not 0 <= float(match[0]) <= 1:
+        raise ValueError("must be a share between 0 and 1, as 0.25, or one in so many, as 1/100")
+    return float(match[0])
+
+
 def flag(value: object) -> bool:
     """``true`` or ``false`` and nothing that merely sounds like it."""
     if isinstance(value, bool):
@@ -117,6 +129,7 @@ def rate(value: object) -> str:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
 WholeNumber = Annotated[int, BeforeValidator(whole_number)]
+Share = Annotated[float, BeforeValidator(share)]
 Flag = Annotated[bool, BeforeValidator(flag)]
 Name = Annotated[str, BeforeValidator(name)]
 Rate = Annotated[str, BeforeValidator(rate)]

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway.server.certificates import Pair
 from tests.e2e.command import yett
 from tests.e2e.conftest import Copy
 from tests.e2e.eventually import eventually
@@ -174,6 +175,44 @@ def test_a_certificate_is_replaced_under_load_and_no_request_fails(encrypted: En
     assert {number for load in loads[1:] for _, number in load.answers} == {1002, REPLACED}
 
 
+def test_another_list_of_certificates_comes_with_a_reload(copy_of: Copy, tmp_path: Path) -> None:
+    authority, of = Authority(tmp_path), copy_of("sqlite")
+    both = authority.issue("a", IDENTITY, API, serial=3001), authority.issue("b", API, serial=3002)
+    text = of.config.read_text(encoding="utf-8")
+
+    def writes(*pairs: Pair) -> None:
+        finished = of.config.with_name("next.yaml")
+        finished.write_text(f"{text}tls: {{certificates: {setting(*pairs)}}}\n", encoding="utf-8")
+        finished.replace(of.config)
+
+    writes(both[0])
+    gateway = Gateway(of, of.data.parent)
+
+    def told(event: str) -> list[dict[str, Any]]:
+        return [line for line in gateway.events() if line["event"] == event]
+
+    encrypted = Encrypted(gateway, authority)
+    try:
+        gateway.wait_until_ready()
+        with encrypted.client() as client:
+            assert shown(encrypted.ask(client, API, "/public/x")) == 3001
+            writes(both[0], authority.pair("missing"))
+            eventually(lambda: told("config_refused"), within=15, what="a refusal")
+            writes(both[1], both[0])
+            eventually(lambda: told("config_reloaded"), within=15, what="a reload")
+            assert shown(encrypted.ask(client, API, "/public/x")) == 3001  # its connection has lasted
+        with encrypted.client() as client:
+            assert shown(encrypted.ask(client, API, "/public/x")) == 3002
+        assert told("config_reloaded")[0]["taken"] == ["tls"]
+        assert "missing.pem cannot be read" in told("config_refused")[0]["problems"][0]
+        gateway.close()
+        gateway.terminate()
+        assert gateway.process.wait(30) == 0
+    finally:
+        gateway.close()
+        gateway.discard()
+
+
 def refused(of: Installation, **settings: str) -> tuple[int, str]:
     result = yett("serve", "--config", of.config, env={**of.settings, **settings})
     return result.code, result.err
@@ -185,7 +224,8 @@ def test_a_start_with_a_key_of_another_certificate_is_refused_with_a_sentence(co
     mixed = json.dumps([{"certificate_file": str(pair.certificate), "key_file": str(other.key)}])
     code, said = refused(copy_of("sqlite"), YETT_TLS__CERTIFICATES=mixed)
     assert code == 4
-    assert said == f"yett: The key in {other.key} does not belong to the certificate in {pair.certificate}.\n"
+    sentence = f"The key in {other.key} does not belong to the certificate in {pair.certificate}."
+    assert said.splitlines()[-1] == f"yett: {sentence}"
 
 
 def test_a_start_with_a_certificate_for_nobody_warns(copy_of: Copy, tmp_path: Path) -> None:

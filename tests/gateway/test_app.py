@@ -12,8 +12,9 @@ import psutil
 import pytest
 import structlog
 
-from gateway.app import Service, running
+from gateway.app import running
 from gateway.installation import Installation, open_installation
+from gateway.live import Service
 from gateway.settings import ForwardAuth, Match, Route, Settings, from_mapping
 from tenants import migrate
 from tenants.migrate import SchemaMismatch

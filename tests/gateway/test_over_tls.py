@@ -110,3 +110,14 @@ async def test_what_is_remembered_of_hosts_is_bounded() -> None:
     assert len(app._known) <= 1024
     await ask(app, b"a" * 400)
     assert not [host for _, host in app._known if len(host) > 300]
+
+
+async def test_what_it_tells_and_whom_it_trusts_can_change() -> None:
+    app = over(Recorder())
+    app.tell(60)
+    app.trust((ip_network("192.0.2.0/24"),))
+    assert (b"strict-transport-security", b"max-age=60") in (await ask(app, b"auth.example.com"))["headers"]
+    assert (await ask(app, b"other.example.com", ("192.0.2.7", 1)))["status"] == 200
+    assert (await ask(app, b"other.example.com", ("10.1.2.3", 1)))["status"] == 421
+    app.tell(0)
+    assert LINE[0] not in dict((await ask(app, b"auth.example.com"))["headers"])

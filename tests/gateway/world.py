@@ -14,10 +14,11 @@ from jwt.types import Options
 from starlette.types import ASGIApp
 
 from gateway import urls
-from gateway.app import Service, compose
+from gateway.app import compose
 from gateway.audit import Recorder
 from gateway.breach import Breaches
 from gateway.installation import Installation, open_installation
+from gateway.live import Service
 from gateway.mail.configured import configured_mailer
 from gateway.place import Places
 from gateway.proxy.configured import running_pools

@@ -19,6 +19,7 @@ from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.browser.composed import browser_front
 from gateway.data_plane import plane_config
+from gateway.limits import AddressLimit
 from gateway.oauth.client_auth import ClientAuth
 from gateway.oauth.client_jwks import ClientJwks
 from gateway.oauth.dpop import DpopProofs
@@ -197,14 +198,21 @@ def _plane(world: World, pools: Any, observed: list[Observation]) -> DataPlane:
     clients = ClientAuth(issuers, installation.store, ClientJwks.of(settings, world.clock), world.clock)
     proofs = ProofCheck(DpopNonces([bytes(32)], now), now)
     return DataPlane(
-        plane_config(settings, pools, snapshot),
+        plane_config(settings, pools.current, snapshot),
         authenticate=Bearer(snapshot, TokenTable(), now).authenticate,
         possession=Possession(proofs, SeenProofs(), now),
         feed_fresh=lambda: True,
         standings=Standings(snapshot),
         observe=observed.append,
         identities=IdentityTokens(ActiveKeys(installation.store, snapshot), issuer_of, now),
-        browsers=browser_front(installation, snapshot, issuers, clients, DpopProofs(proofs, installation.store)),
+        browsers=browser_front(
+            installation,
+            snapshot,
+            issuers,
+            clients,
+            DpopProofs(proofs, installation.store),
+            AddressLimit(settings.limits.pages),
+        ),
         now=now,
     )
 

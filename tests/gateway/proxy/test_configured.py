@@ -87,9 +87,20 @@ async def test_pools_are_there_by_name_with_their_jobs_and_are_closed() -> None:
         "b": {"targets": ["http://localhost:1"], "audience": "urn:b"},
     }
     settings = from_mapping({"public_url": "https://auth.example.com", "upstreams": upstreams}, source="test")
-    async with running_pools(settings) as pools:
+    async with running_pools(settings) as running:
+        pools = running.current
         assert sorted(pools) == ["a", "b"]
         assert [job.name for job in pool_jobs(pools.values())] == ["health of a", "names of b"]
         await pool_jobs(pools.values())[1].run()
         assert "127.0.0.1" in [endpoint.address for endpoint in pools["b"].endpoints.all]
     assert [endpoint.keeps for pool in pools.values() for endpoint in pool.endpoints.all if endpoint.keeps] == []
+
+
+def test_an_upstream_with_tls_is_the_same_until_its_files_change(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    own, other = make(tmp_path), make(tmp_path / "other")
+    upstream = {"targets": ["https://10.0.0.1"], "audience": "urn:a", "tls": {"ca_file": str(own.certificate)}}
+    before = upstream_of("a", configured(upstream))
+    assert upstream_of("a", configured(upstream)) == before
+    other.certificate.replace(own.certificate)
+    assert upstream_of("a", configured(upstream)) != before

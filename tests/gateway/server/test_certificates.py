@@ -274,3 +274,14 @@ def test_a_link_that_leads_elsewhere_is_a_change(authority: Authority, tmp_path:
     certificates.watch()
     certificates.watch()
     assert serial(shown(certificates, "a.test")) == 11
+
+
+def test_another_list_is_read_at_once_and_served_when_it_is_taken(authority: Authority) -> None:
+    certificates = Certificates([authority.issue("a", "a.example.com", serial=10)])
+    take = certificates.prepared([authority.issue("b", "b.example.com", serial=11), authority.pair("a")])
+    assert serial(shown(certificates, "b.example.com")) == 10
+    take()
+    assert [serial(shown(certificates, name)) for name in ("a.example.com", "b.example.com", None)] == [10, 11, 11]
+    with pytest.raises(CertificateProblem, match=r"missing\.pem cannot be read"):
+        certificates.prepared([authority.pair("missing")])
+    assert serial(shown(certificates, None)) == 11

@@ -14,6 +14,7 @@ from gateway.cli import descriptors
 from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
 from gateway.server.protocol import HttpProtocol
+from gateway.server.room import Room
 from tests.gateway.server.apps import Recorder
 from tests.gateway.server.memory import Clock, MemoryConnection
 from tests.gateway.server.wire import responses
@@ -142,3 +143,14 @@ async def test_a_thousand_slow_clients_end_with_one_look_and_keep_nobody_waiting
     assert all(client.ended for client in slow)
     assert {answer.status for client in slow for answer in responses(client.output)} == {408}
     assert not quick.ended
+
+
+def test_who_is_not_counted_can_change() -> None:
+    room = Room(ServerLimits(connections_per_address=1), (ip_network("10.0.0.0/8"),))
+    assert [room.enter("10.0.0.1", 0), room.enter("10.0.0.1", 1)] == [True, True]
+    assert [room.enter("192.0.2.1", 2), room.enter("192.0.2.1", 3)] == [True, False]
+    room.trust((ip_network("192.0.2.0/24"),))
+    assert [room.enter("10.0.0.1", 3), room.enter("192.0.2.1", 3)] == [False, True]
+    for peer in ("10.0.0.1", "10.0.0.1", "192.0.2.1", "192.0.2.1"):
+        room.leave(peer)
+    assert room.enter("10.0.0.1", 0)

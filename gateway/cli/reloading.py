@@ -1,0 +1,70 @@
+"""What makes ``yett serve`` take another configuration: SIGHUP, and the file itself. SIGUSR1 is for logrotate.
+
+SIGHUP has two senders. Whoever runs the service means "read your configuration"; the kernel means "your terminal is
+gone". A server in the foreground of a terminal that is gone ends in order, since its log has nowhere to go; every other
+one reloads, as nginx does, one in a terminal that is still there too.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, Final
+
+from gateway.reload.reloader import Reloader
+from gateway.reload.watch import Watch
+
+_STANDARD_ERROR: Final = 2
+
+
+@asynccontextmanager
+async def reloading(
+    reloader: Reloader, watch: Watch | None, *, reopen: Callable[[], None], stop: Callable[[], None]
+) -> AsyncIterator[None]:
+    """While it is open, SIGHUP reloads, and so does a change that ``watch`` sees; SIGUSR1 opens the access log anew.
+
+    ``stop`` ends the server.
+    """
+    loop = asyncio.get_running_loop()
+    terminals = [descriptor for descriptor in (1, _STANDARD_ERROR) if is_terminal(descriptor)]
+    running: set[asyncio.Task[object]] = set()
+
+    def hangup() -> None:
+        if _STANDARD_ERROR in terminals and not is_terminal(_STANDARD_ERROR):
+            _write_nowhere(terminals)
+            stop()
+            return
+        begin(reloader.reload("SIGHUP"))
+
+    def begin(work: Coroutine[Any, Any, object]) -> None:
+        task = loop.create_task(work)
+        running.add(task)
+        task.add_done_callback(running.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    loop.add_signal_handler(signal.SIGUSR1, lambda: begin(asyncio.to_thread(reopen)))
+    if watch is not None:
+        begin(watch.run())
+    try:
+        yield
+    finally:
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            loop.remove_signal_handler(number)
+        for task in tuple(running):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def is_terminal(descriptor: int) -> bool:
+    """Whether this is a terminal that somebody could read from; one that has hung up is none any more."""
+    return os.isatty(descriptor)
+
+
+def _write_nowhere(descriptors: Iterable[int]) -> None:
+    """Each line of the log would fail, and with it whoever wrote it."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in descriptors:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,0 +1,166 @@
+"""Lines for a file, written by a thread: whoever has one to write hands over a record and goes on.
+
+The thread renders and writes a few records at a time, so that it holds the interpreter for a fraction of a millisecond
+and no longer; a disk that is slow or full holds up nobody else. What waits is bounded: beyond that records are
+dropped, counted, and told of in the file itself and in the service's log. The file can be opened anew (logrotate) and
+be another one from some moment on. Owns no format.
+"""
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import structlog
+
+MOST_WAITING: Final = 8_192
+_AT_ONCE: Final = 32
+_GATHER: Final = 0.05  # seconds that records wait for company
+_TELL_EVERY: Final = 10.0  # seconds
+_TELL_EACH: Final = 10_000  # records
+_MODE: Final = 0o640
+
+log = structlog.get_logger("yett.access_log")
+
+Record = Any
+
+
+class LogWriter:
+    """``render`` makes a line of a record; ``gap`` of the number of those that were dropped. Both with a line end.
+
+    ``waiting`` bounds what is in memory.
+    """
+
+    def __init__(
+        self,
+        render: Callable[[Record], bytes],
+        gap: Callable[[int], bytes],
+        *,
+        waiting: int = MOST_WAITING,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._render = render
+        self._gap = gap
+        self._records: deque[Record] = deque()
+        self._most = waiting
+        self._clock = clock
+        self._turned_away = 0  # counted by whoever hands over, and the next by the thread
+        self._failed = 0
+        self._told = 0  # of both, in the file
+        self._logged_at = -_TELL_EVERY
+        self._descriptor: int | None = None
+        self._next: int | None = None
+        self._handing_over = threading.Lock()
+        self._torn = False
+        self._work = threading.Event()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def put(self, record: Record) -> None:
+        """Hand over. Never blocks and never raises."""
+        records = self._records
+        if len(records) >= self._most:
+            if self._turned_away % _TELL_EACH == 0:  # here, since a thread that hangs tells nothing
+                log.error("access_log_full", dropped=self.dropped + 1)
+            self._turned_away += 1
+            return
+        records.append(record)
+        if len(records) == 1:
+            self._work.set()
+
+    @property
+    def dropped(self) -> int:
+        """How many records were never written."""
+        return self._turned_away + self._failed
+
+    def write_to(self, descriptor: int) -> None:
+        """From now on to this one, which is taken over; the former one is closed when it is not used any more."""
+        with self._handing_over:
+            unused, self._next = self._next, descriptor
+        if unused is not None:
+            os.close(unused)
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="access log", daemon=True)
+            self._thread.start()
+        self._work.set()
+
+    def close(self, within: float) -> None:
+        """Write what waits, for at most so many seconds, and end."""
+        if self._thread is not None:
+            self._ended.set()
+            self._work.set()
+            self._thread.join(within)
+            if self._thread.is_alive():
+                log.error("access_log_lost", records=len(self._records))
+            self._thread = None
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.is_set():
+                self._work.wait()
+                self._ended.wait(_GATHER)
+                self._work.clear()
+                self.flush()
+            self.flush()
+        finally:
+            for descriptor in (self._descriptor, self._next):
+                if descriptor is not None:
+                    os.close(descriptor)
+
+    def flush(self) -> None:
+        """Write what is there. The thread's; public for tests of what it does."""
+        with self._handing_over:
+            following, self._next = self._next, None
+        if following is not None:
+            before, self._descriptor = self._descriptor, following
+            self._torn = False
+            if before is not None:
+                os.close(before)
+        records = self._records
+        while records:
+            lines = [self._line(records.popleft()) for _ in range(min(_AT_ONCE, len(records)))]
+            self._write(b"".join(lines), len(lines))
+        if self.dropped > self._told:
+            count = self.dropped - self._told
+            if self._write(self._gap(count), 0):
+                self._told += count
+
+    def _line(self, record: Record) -> bytes:
+        try:
+            return self._render(record)
+        except Exception:
+            log.exception("access_log_line_failed")  # a bug, and no reason to end the log
+            self._failed += 1
+            return b""
+
+    def _write(self, data: bytes, count: int) -> bool:
+        if self._descriptor is None:
+            return False
+        rest = memoryview(b"\n" + data if self._torn else data)  # half a line that failed must not spoil a whole one
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            self._torn = True
+            self._failed += count
+            now = self._clock()
+            if now - self._logged_at >= _TELL_EVERY:
+                self._logged_at = now
+                reason = error.strerror or type(error).__name__
+                log.error("access_log_failed", error=reason, dropped=self.dropped)
+            return False
+        self._torn = False
+        return True
+
+
+def opened(path: Path) -> int:
+    """A descriptor that appends to this file, made where it is not there. Raises ``OSError``.
+
+    A pipe that nobody reads is refused and not waited for.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, _MODE)
+    os.set_blocking(descriptor, True)
+    return descriptor

@@ -1,0 +1,20 @@
+"""What tells one state of a file from the next, without reading it."""
+
+import os
+from pathlib import Path
+
+Fingerprint = tuple[int, int, int, int, int]
+
+
+def fingerprint(path: Path | None) -> Fingerprint | None:
+    """Of the file that the path leads to, links followed: a ConfigMap is swapped by its link. None where there is none.
+
+    The time of the last status change is in it because nobody can set that one back, as ``cp -p`` does with the other.
+    """
+    if path is None:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
