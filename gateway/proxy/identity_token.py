@@ -19,6 +19,7 @@ TYP: Final = "yett-id+jwt"
 LIFETIME: Final = 60  # seconds
 BACKDATED: Final = 5  # seconds: an API's clock may be behind, and libraries refuse what is from the future
 RENEWED_AFTER: Final = 30  # seconds: whoever gets one has almost as long to verify it
+RETRY_AFTER: Final = 30  # seconds, without a key: somebody has to promote one
 _REMEMBERED = 16_384
 
 

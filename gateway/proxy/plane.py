@@ -25,7 +25,7 @@ from gateway.proxy.forward import Exchange, Receive, Send
 from gateway.proxy.gate import Gate
 from gateway.proxy.headers import HeaderReader, holds_api_key, without_our_cookies
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
-from gateway.proxy.identity_token import IdentityTokens, Unsigned
+from gateway.proxy.identity_token import RETRY_AFTER, IdentityTokens, Unsigned
 from gateway.proxy.long_answer import StreamEnded
 from gateway.proxy.observing import observation, shadowed
 from gateway.proxy.own_answer import OwnAnswer
@@ -44,7 +44,6 @@ from policies.principal import Principal
 from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
-_NO_KEY_FOR = 30  # seconds: somebody has to promote a key
 _NEVER: Began = (0.0, 0.0)
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 
@@ -165,7 +164,7 @@ class DataPlane:
             try:
                 request.identity = await self._identities.line(request.principal, audience)
             except Unsigned:
-                return refusal.retry_later(refusal.IDENTITY_UNSIGNED, "identity_unsigned", _NO_KEY_FOR)
+                return refusal.retry_later(refusal.IDENTITY_UNSIGNED, "identity_unsigned", RETRY_AFTER)
         return self.gate.count(request, matched.route)
 
     async def _forward(
