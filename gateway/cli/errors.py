@@ -18,6 +18,7 @@ from contextlib import contextmanager
 import click
 
 from gateway import telemetry
+from gateway.cli.descriptors import TooFewDescriptors
 from gateway.server.certificates import CertificateProblem
 from gateway.server.run import CannotListen
 from gateway.settings import ConfigError
@@ -39,6 +40,7 @@ _INSTALLATION = (
     AdminNotAllowed,
     CannotListen,
     CertificateProblem,
+    TooFewDescriptors,
 )
 
 

@@ -86,9 +86,11 @@ async def run(
     Raises:
         CannotListen: an address is taken.
         CertificateProblem: a certificate or its key cannot be used.
+        TooFewDescriptors: more connections are configured than files may be open.
     """
     settings = installation.settings
-    listening = Listening(settings, descriptors.for_clients(descriptors.claim()))
+    asked = settings.listen_limits.connections
+    listening = Listening(settings, descriptors.for_clients(descriptors.claim(asked), asked))
     async with (
         running(installation) as service,
         listening.watching(),

@@ -12,9 +12,16 @@ from gateway.settings.units import Duration, Size, WholeNumber, between, sized, 
 _KIB = 1024
 
 
-class ListenLimits(Section):
-    """Bounds of one client connection, and of those of one address, on both listeners. Sizes are in bytes."""
+def _auto(value: object) -> object:
+    return None if value == "auto" else value
 
+
+class ListenLimits(Section):
+    """Bounds of one client connection, and of those of one address, on both listeners. Sizes are in bytes. How many the
+    public listener takes in all follows from the limit of open files where ``connections`` is None.
+    """
+
+    connections: Annotated[Annotated[WholeNumber, between(32, 1_000_000)] | None, BeforeValidator(_auto)] = None
     connections_per_address: Annotated[WholeNumber, between(1, 1_000_000)] = 1_000
     header_time: Annotated[Duration, within("1s", "5m")] = timedelta(seconds=10)
     body_time: Annotated[Duration, within("1s", "1h")] = timedelta(seconds=10)

@@ -98,7 +98,7 @@ def _measured(options: argparse.Namespace) -> list[Case]:
         command = [sys.executable, str(_FOLDER / "streams_upstream.py"), str(port)]
         with (
             running("upstream", command, cpu=load_cpu, port=port, log=folder / "upstream.log"),
-            yett(folder, upstream=port, cpu=gateway_cpu, routes=_ROUTES, settings=_settings(options)) as gateway,
+            yett(folder, upstream=port, cpu=gateway_cpu, routes=_ROUTES, connections=_everybody(options)) as gateway,
         ):
             os.sched_setaffinity(0, {load_cpu})
             try:
@@ -107,9 +107,8 @@ def _measured(options: argparse.Namespace) -> list[Case]:
                 os.sched_setaffinity(0, set(cpus))
 
 
-def _settings(options: argparse.Namespace) -> str:
-    everybody = options.idle + options.websockets + options.events + options.slow + _SPARE
-    return f"public_limits: {{connections: {everybody}, connections_per_address: {everybody}}}\n"
+def _everybody(options: argparse.Namespace) -> int:
+    return int(options.idle + options.websockets + options.events + options.slow + _SPARE)
 
 
 def _cases(gateway: Yett, options: argparse.Namespace, folder: Path, cpu: int) -> list[Case]:

@@ -27,11 +27,12 @@ listen: 127.0.0.1:{port}
 management_listen: 127.0.0.1:{management}
 data_dir: {folder}
 api_hosts: ["127.0.0.1:{port}"]
-listen_limits: {{connections_per_address: 1000000}}
+listen_limits: {{connections: {connections}, connections_per_address: 1000000}}
 hashing: {{helpers: 1}}
 log: {{level: warning}}
+access_log: {{file: "{folder}/access.log"}}
 upstreams:
-  orders: {{targets: ["http://127.0.0.1:{upstream}"], audience: "{audience}"}}
+  orders: {{targets: ["http://127.0.0.1:{upstream}"], audience: "{audience}", max_connections: 4096}}
 routes:
   - name: orders-read
     match: {{path: /orders/**, methods: [GET]}}
@@ -109,18 +110,22 @@ def yett(
     cpu: int,
     settings: str = "",
     routes: str = "",
+    connections: int | str = "auto",
     prepare: Prepare = _nothing_more,
 ) -> Iterator[Yett]:
     """Install, migrate, create a tenant with a client, and serve.
 
-    ``settings`` is YAML beside what is configured anyhow, ``routes`` are lines of it behind the routes there.
+    ``settings`` is YAML beside what is configured anyhow, ``routes`` are lines of it behind the routes there;
+    ``connections`` is how many it takes.
     """
     port, management = free_port(), free_port()
     data = folder / "yett"
     audience = f"http://127.0.0.1:{port}"
     command = partial(_command, data)
     command("init")
-    config = _CONFIG.format(port=port, management=management, folder=data, upstream=upstream, audience=audience)
+    config = _CONFIG.format(
+        port=port, management=management, folder=data, upstream=upstream, audience=audience, connections=connections
+    )
     (data / "yett.yaml").write_text(config + routes + settings, encoding="utf-8")
     command("migrate")
     command("tenant", "create", TENANT, "--alg", "ES256")

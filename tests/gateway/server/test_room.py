@@ -57,6 +57,12 @@ def test_clients_take_a_third_of_the_descriptors_that_nothing_else_needs() -> No
     assert descriptors.for_clients(200) == 32
 
 
+def test_as_many_as_are_configured_unless_there_are_too_few_descriptors() -> None:
+    assert descriptors.for_clients(20_000, 15_000) == 15_000
+    with pytest.raises(descriptors.TooFewDescriptors, match=r"15000.*1024.*45256"):
+        descriptors.for_clients(1024, 15_000)
+
+
 def from_there(factory: type[HttpProtocol], listener: ServerState, *peers: str) -> list[bool]:
     """Which of these clients, who come one after the other and stay, are let in."""
     connections = [MemoryConnection(Recorder(), state=listener, factory=factory, peer=(peer, 4711)) for peer in peers]
