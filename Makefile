@@ -40,7 +40,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench bench-login bench-token bench-oracle bench-imports lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -90,6 +90,9 @@ $(OIDC_PROVIDER)/node_modules/.package-lock.json $(NODE_PEERS)/node_modules/.pac
 	@sh .ci/bring npm "it fetches what is measured beside" npm
 	cd $* && npm ci --ignore-scripts --no-audit --no-fund
 	@touch $@
+
+bench-connections: $(DEV) ## 10,000 idle connections, 1,000 WebSockets and 1,000 event streams on one process
+	$(PY) loadtests/bench/connections.py $(ARGS)
 
 bench-oracle: $(DEV) ## Whether the time of a login tells who has an account (20 minutes)
 	$(PY) loadtests/bench/oracle.py $(ARGS)
