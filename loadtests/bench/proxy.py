@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import h2load
@@ -115,9 +116,9 @@ def _rounds(options: argparse.Namespace, *, peer_cpu: int, load_cpu: int) -> lis
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yett-bench-")))
         upstream = stack.enter_context(nginx(folder, cpu=load_cpu))
         gateway = stack.enter_context(yett(folder, upstream=upstream.port, cpu=peer_cpu, routes=_ROUTES))
-        given = {"upstream": upstream.port, "public_key": gateway.public_key(gateway.token()), "cpu": peer_cpu}
-        balancer = stack.enter_context(haproxy(folder, **given))
-        node = stack.enter_context(fastify(folder, **given))
+        key = gateway.public_key(gateway.token())
+        balancer = stack.enter_context(haproxy(folder, upstream=upstream.port, public_key=key, cpu=peer_cpu))
+        node = stack.enter_context(fastify(folder, upstream=upstream.port, public_key=key, cpu=peer_cpu))
         peers = {report.BARE: upstream, report.HAPROXY: balancer, report.FASTIFY: node, report.YETT: gateway.running}
         for name in (report.HAPROXY, report.FASTIFY, report.YETT):
             sanity.check(peers[name], PATH, gateway.token())
@@ -185,9 +186,9 @@ def _forged(bench: Bench, _number: int, so_far: Mapping[Key, Measured]) -> dict[
     port, token = bench.gateway.running.port, bench.gateway.token()
     good = Stream(token, _LOAD * so_far[Key(report.REMEMBERED, report.YETT)].rate)
     bad = Stream(sanity.forged(token), good.rate, status=401)
-    given = {"seconds": bench.load.seconds, "cpu": bench.load.cpu, "folder": bench.folder}
-    [quiet] = h2load.at_once(port, PATH, [good], **given)
-    beside, refused = h2load.at_once(port, PATH, [good, bad], **given)
+    at_once = partial(h2load.at_once, port, PATH, seconds=bench.load.seconds, cpu=bench.load.cpu, folder=bench.folder)
+    [quiet] = at_once([good])
+    beside, refused = at_once([good, bad])
     return {
         Key(report.QUIET, report.YETT): quiet,
         Key(report.FORGED, report.YETT): beside,
