@@ -116,9 +116,9 @@ def _rounds(options: argparse.Namespace, *, peer_cpu: int, load_cpu: int) -> lis
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yett-bench-")))
         upstream = stack.enter_context(nginx(folder, cpu=load_cpu))
         gateway = stack.enter_context(yett(folder, upstream=upstream.port, cpu=peer_cpu, routes=_ROUTES))
-        key = gateway.public_key(gateway.token())
-        balancer = stack.enter_context(haproxy(folder, upstream=upstream.port, public_key=key, cpu=peer_cpu))
-        node = stack.enter_context(fastify(folder, upstream=upstream.port, public_key=key, cpu=peer_cpu))
+        public_key = gateway.public_key(gateway.token())
+        balancer = stack.enter_context(haproxy(folder, upstream=upstream.port, public_key=public_key, cpu=peer_cpu))
+        node = stack.enter_context(fastify(folder, upstream=upstream.port, public_key=public_key, cpu=peer_cpu))
         peers = {report.BARE: upstream, report.HAPROXY: balancer, report.FASTIFY: node, report.YETT: gateway.running}
         for name in (report.HAPROXY, report.FASTIFY, report.YETT):
             sanity.check(peers[name], PATH, gateway.token())
