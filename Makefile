@@ -29,7 +29,7 @@ NODE_PEERS := loadtests/bench/node_peers
 # at last, one after the other, those that look at its time and memory.
 ifeq ($(strip $(PYTEST_ARGS)),)
 TESTS = $(PY) -m pytest -n $(WORKERS) --ignore=tests/e2e \
-	&& $(PY) -m pytest -n $(WORKERS) --dist loadfile -m "not alone" tests/e2e \
+	&& $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone" tests/e2e \
 	&& $(PY) -m pytest -m alone tests/e2e
 else
 TESTS = $(PY) -m pytest $(PYTEST_ARGS)

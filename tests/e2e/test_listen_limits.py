@@ -10,8 +10,6 @@ from tests.e2e.gateway import Gateway
 from tests.e2e.installation import API
 from tests.e2e.raw_socket import RawSocket
 
-pytestmark = pytest.mark.alone
-
 HEAD = f"GET /public/x HTTP/1.1\r\nHost: {API}\r\n"
 
 

@@ -13,8 +13,6 @@ from tests.e2e.gateway import Gateway
 from tests.e2e.installation import API
 from tests.e2e.recording_upstream import RecordingUpstream
 
-pytestmark = pytest.mark.alone
-
 
 @pytest.fixture
 def gateway(copy_of: Copy) -> Iterator[Gateway]:

@@ -19,8 +19,6 @@ from tests.e2e.raw_socket import RawSocket
 from tests.e2e.server_process import PASSWORD
 from tests.frames_by_hand import CLOSE, PING, PONG, TEXT, Frame, closing, frames, handshake, written
 
-pytestmark = pytest.mark.alone
-
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # What a page would do. ``closed`` and ``ended`` say when, in milliseconds of the page's clock.

@@ -21,8 +21,6 @@ from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway
 from tests.e2e.ports import free_port
 
-pytestmark = pytest.mark.alone
-
 _THREADS, _EACH = 8, 150
 _METHODS = ("GET", "POST", "DELETE")
 

@@ -22,8 +22,6 @@ from tests.e2e.recording_upstream import RecordingUpstream
 from tests.e2e.server_process import PASSWORD
 from tests.gateway.server.pki import Authority, serial
 
-pytestmark = pytest.mark.alone
-
 REPLACED = 2000
 
 
