@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_START_TIMEOUT = 20.0
+_START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 15.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
