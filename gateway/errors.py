@@ -4,12 +4,11 @@ The text that a caller sees is fixed per class; ``reason`` and ``detail`` go to 
 OAuth endpoints answer RFC 6749 section 5.2, everything else RFC 9457 problem details with a stable ``code``.
 """
 
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import ClassVar
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+from tenants.compact_json import compact
 
 
 class Refusal(Exception):
@@ -260,4 +259,4 @@ def problem(status: int, code: str, *, request_id: str, detail: str = "", **memb
 
 def encode(body: Mapping[str, str | int]) -> bytes:
     """Compact UTF-8 JSON."""
-    return _JSON.encode(body).encode()
+    return compact(body)

@@ -6,7 +6,6 @@ joserfc does the mathematics. Not the reading of a token (unverified_token.py), 
 """
 
 import base64
-import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NewType, Self, get_args
 
@@ -25,6 +24,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 
+from tenants.compact_json import compact
 from tenants.unverified_token import UnverifiedToken
 
 Algorithm = Literal["ES256", "EdDSA", "RS256"]
@@ -47,7 +47,6 @@ _KIND: Final[dict[str, tuple[type[ECKey] | type[OKPKey] | type[RSAKey], str, str
 _PUBLIC_MEMBERS: Final = ("kty", "crv", "x", "y", "n", "e")
 _ES256: Final = ECDSA(SHA256())
 _ES256_BYTES: Final = 32
-_JSON: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class UnusableKey(Exception):
@@ -137,8 +136,8 @@ class SigningKey:
         """
         header = self._headers.get(typ)
         if header is None:
-            header = self._headers[typ] = _encode(_json({"alg": self.alg, "kid": self.kid, "typ": typ}))
-        signing_input = header + b"." + _encode(_json(claims))
+            header = self._headers[typ] = _encode(compact({"alg": self.alg, "kid": self.kid, "typ": typ}))
+        signing_input = header + b"." + _encode(compact(claims))
         return (signing_input + b"." + _encode(self._signature(signing_input))).decode("ascii")
 
     def _signature(self, signing_input: bytes) -> bytes:
@@ -209,7 +208,3 @@ def _bits(modulus: str) -> int:
 
 def _encode(data: bytes) -> bytes:
     return base64.urlsafe_b64encode(data).rstrip(b"=")
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return _JSON.encode(value).encode()

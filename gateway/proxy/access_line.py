@@ -4,7 +4,6 @@ Never a token, an ``Authorization``, a cookie or a query, all of which carry sec
 that a rule of the configuration names. What a stranger wrote is text within JSON in ASCII, so no line can be forged.
 """
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +12,9 @@ from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.verdict import decision_of, in_words
 from policies.principal import Principal
+from tenants.compact_json import compact_ascii
 
 GAP = "access_log.gap"
-_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def line(record: Record) -> bytes:
@@ -76,13 +75,13 @@ def line(record: Record) -> bytes:
             times["first_byte"] = way.first_byte - started
     times["total"] = ended - started
     said["ms"] = {name: round(seconds * 1000, 3) for name, seconds in times.items()}
-    return f"{_encode(said)}\n".encode("ascii")
+    return compact_ascii(said) + b"\n"
 
 
 def gap(count: int) -> bytes:
     """So many lines are missing somewhere before this one."""
     said = {"time": _time(datetime.now(UTC).timestamp()), "event": GAP, "dropped": count}
-    return f"{_encode(said)}\n".encode("ascii")
+    return compact_ascii(said) + b"\n"
 
 
 def _decision(outcome: Refusal | OwnAnswer | None, would: Refusal | None) -> dict[str, Any]:
