@@ -5,6 +5,7 @@ shapes, the strictest first. So neither an answer nor the search for ties ever l
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import groupby
 
 from policies.cross_origin import PageRulesOfSome
@@ -169,8 +170,12 @@ class Candidates:
             for tenant in self._tenants():
                 found = self._for(method, tenant)
                 if isinstance(found, Matched):
-                    return found
+                    return replace(found, contested=found.route.shadow and self._contested(found.route, method))
         return self._for(method, next(self._tenants()))
+
+    def _contested(self, route: Route, method: str) -> bool:
+        found = (self._for(method, tenant) for tenant in self._tenants())
+        return any(not isinstance(other, Matched) or other.route is not route for other in found)
 
     def _tenants(self) -> Iterator[str]:
         return (tenant for shape in self.shapes for tenant in shape.bound)

@@ -102,11 +102,14 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """``tenant_decides``: another tenant could have been given another route here."""
+    """``tenant_decides``: another tenant could have been given another route here. ``contested``: this one, which is in
+    shadow, was found for a caller without a tenant, and some tenant is given another.
+    """
 
     route: Route
     params: Mapping[str, str] = field(default_factory=lambda: _NO_PARAMS)
     tenant_decides: bool = False
+    contested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ are an error when the table is compiled.
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from policies.candidates import NOT_FOUND, Answers, Candidates
 from policies.cross_origin import PageRulesOfAny, PageRulesOfSome
@@ -69,17 +70,22 @@ class RouteTable:
         """
         segments = self.segments(path) if isinstance(path, bytes) else path
         found: Match = NOT_FOUND
-        for root in self._tiers.get(host) or self._tiers_of(host):
+        tiers = self._tiers.get(host) or self._tiers_of(host)
+        for root in tiers:
             found = root.find(segments).answer(method, tenant)
             if found is not NOT_FOUND:
                 break
+        if tenant is None and isinstance(found, Matched) and found.route.shadow and found.route.tenants is not None:
+            places = [root.find(segments).answer(method, None) for root in tiers]
+            if sum(place is not NOT_FOUND for place in places) > 1:
+                found = replace(found, contested=True)
         if self.keeps_encoded_slash and not _takes_delimiters(segments, found):
             if tenant is None and isinstance(found, Matched) and found.tenant_decides:
                 return DelimiterRefused()
             raise NotCanonical("encoded_delimiter")
         if isinstance(found, Matched) and found.route.parsed.names:
             params = {name: segments[place] for place, name in found.route.parsed.names}
-            return Matched(found.route, params, found.tenant_decides)
+            return Matched(found.route, params, found.tenant_decides, found.contested)
         return found
 
     def browser_tenant(self, host: str, method: str, segments: tuple[str, ...]) -> str | None:

@@ -116,7 +116,7 @@ class Gate:
                     audience = route.audience if pool is None else pool.upstream.audience
                     refused = token_refused or self._judge(request, route, audience)
                     if refused is not None:
-                        if not route.shadow or (pool is None and route.per_tenant):
+                        if not route.shadow or found.contested or (pool is None and route.per_tenant):
                             return refusal.with_metadata(refused, config.resources.url(audience))
                         request.would = refused
                         request.nameless = refused.problem not in _OF_A_CALLER

@@ -161,3 +161,34 @@ async def test_who_has_no_upstream_without_a_tenant_is_refused_all_the_same() ->
         made.plane.config = PlaneConfig(RouteTable.compile((route,)), {"live-acme": made.pool})
         assert (await made.ask(request("GET", "/r0", token=None))).status == 401
         assert (await made.ask(request("GET", "/r0"))).status == 200
+
+
+def of_tenant(name: str, *tenants: str, shadow: bool = True, host: str = HOST, **options: Any) -> Route:
+    return Route(name, (host,), "/r0", READ, "orders", tenants=frozenset(tenants) or None, shadow=shadow, **options)
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        ([of_tenant("acme-s", "acme")], 200),
+        ([of_tenant("both", "acme", "globex")], 200),
+        ([of_tenant("acme-s", "acme"), of_tenant("globex-s", "globex")], 401),
+        ([of_tenant("acme-s", "acme"), of_tenant("globex-s", "globex", shadow=False)], 401),
+        ([of_tenant("acme-s", "acme"), of_tenant("globex-s", "globex", methods=frozenset({"PUT"}))], 401),
+        ([of_tenant("acme-s", "acme"), of_tenant("anybody-s", shadow=False)], 401),
+        ([of_tenant("acme-s", "acme"), of_tenant("anybody-s", shadow=False, host="*")], 401),
+        ([of_tenant("acme-s", "acme"), of_tenant("globex-s", "globex", host="*")], 401),
+        ([of_tenant("anybody-s"), of_tenant("globex-s", "globex", shadow=False)], 200),
+    ],
+)
+@pytest.mark.parametrize("token", [None, "expired", "key"])
+async def test_whose_tenant_is_not_known_is_led_to_no_tenant_s_api_where_there_are_several(
+    routes: list[Route], expected: int, token: str | None
+) -> None:
+    """Else an expired token of globex, and what is sent with it, would be acme's to read."""
+    async with world(polite) as (made, upstream):
+        made.principals[b"key"] = replace(KEY, tenant="initech")
+        made.plane.config = PlaneConfig(RouteTable.compile(routes), made.plane.config.upstreams)
+        assert (await made.ask(request("GET", "/r0", token=token))).status == expected
+        assert (await made.ask(request("GET", "/r0"))).status == 200
+    assert len(upstream.heads) == (2 if expected == 200 else 1)
