@@ -3,15 +3,18 @@
 The thread renders and writes a few records at a time, so that it holds the interpreter for a fraction of a millisecond
 and no longer; a disk that is slow or full holds up nobody else. What waits is bounded: beyond that records are
 dropped, counted, and told of in the file itself and in the service's log. The file can be opened anew (logrotate) and
-be another one from some moment on. Owns no format.
+be another one from some moment on. Several processes may write to one file, or to one pipe: no line is torn there,
+unless it is longer than a pipe takes at once. Owns no format.
 """
 
 import os
+import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any, Final
 
 import structlog
@@ -52,6 +55,7 @@ class LogWriter:
         self._told = 0  # of both, in the file
         self._logged_at = -_TELL_EVERY
         self._descriptor: int | None = None
+        self._pipe = False
         self._next: int | None = None
         self._handing_over = threading.Lock()
         self._torn = False
@@ -81,7 +85,7 @@ class LogWriter:
         with self._handing_over:
             unused, self._next = self._next, descriptor
         if unused is not None:
-            os.close(unused)
+            _close(unused)
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="access log", daemon=True)
             self._thread.start()
@@ -108,7 +112,7 @@ class LogWriter:
         finally:
             for descriptor in (self._descriptor, self._next):
                 if descriptor is not None:
-                    os.close(descriptor)
+                    _close(descriptor)
 
     def flush(self) -> None:
         """Write what is there. The thread's; public for tests of what it does."""
@@ -116,13 +120,14 @@ class LogWriter:
             following, self._next = self._next, None
         if following is not None:
             before, self._descriptor = self._descriptor, following
-            self._torn = False
+            self._torn, self._pipe = False, not stat.S_ISREG(os.fstat(following).st_mode)
             if before is not None:
-                os.close(before)
+                _close(before)
         records = self._records
         while records:
             lines = [self._line(records.popleft()) for _ in range(min(_AT_ONCE, len(records)))]
-            self._write(b"".join(lines), len(lines))
+            for together in _at_once(lines) if self._pipe else (lines,):
+                self._write(b"".join(together), sum(map(bool, together)))
         if self.dropped > self._told:
             count = self.dropped - self._told
             if self._write(self._gap(count), 0):
@@ -137,15 +142,21 @@ class LogWriter:
             return b""
 
     def _write(self, data: bytes, count: int) -> bool:
+        """``count`` are the records in it; those that were not written whole have failed."""
         if self._descriptor is None:
             return False
-        rest = memoryview(b"\n" + data if self._torn else data)  # half a line that failed must not spoil a whole one
+        if self._torn:
+            data = b"\n" + data  # half a line that failed must not spoil a whole one
+        rest = memoryview(data)
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
         except OSError as error:
-            self._torn = True
-            self._failed += count
+            done = len(data) - len(rest)
+            whole = data.count(b"\n", self._torn, done)
+            if done:
+                self._torn = not data.endswith(b"\n", 0, done)
+            self._failed += count and count - whole
             now = self._clock()
             if now - self._logged_at >= _TELL_EVERY:
                 self._logged_at = now
@@ -154,6 +165,27 @@ class LogWriter:
             return False
         self._torn = False
         return True
+
+
+def _at_once(lines: Sequence[bytes]) -> Iterator[list[bytes]]:
+    """As many together as go into a pipe in one piece, between those of other processes (pipe(7))."""
+    together: list[bytes] = []
+    size = 0
+    for line in lines:
+        if together and size + len(line) > PIPE_BUF:
+            yield together
+            together, size = [], 0
+        together.append(line)
+        size += len(line)
+    yield together
+
+
+def _close(descriptor: int) -> None:
+    """What was written before may fail only now, as on a network file system: told, and no reason to end the log."""
+    try:
+        os.close(descriptor)
+    except OSError as error:
+        log.error("access_log_failed", error=error.strerror or type(error).__name__)
 
 
 def opened(path: Path) -> int:

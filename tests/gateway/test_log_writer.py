@@ -86,6 +86,12 @@ def test_a_file_that_was_moved_away_is_made_anew_when_it_is_opened_again(tmp_pat
     os.close(writer._descriptor)
 
 
+def eventually_there(path: Path) -> None:
+    """The thread has written: its file is what tells."""
+    while not path.exists() or not path.read_bytes():
+        threading.Event().wait(0.01)
+
+
 class Disk:
     """``os.write`` that is full at some time."""
 
@@ -144,3 +150,70 @@ def test_a_record_that_cannot_be_rendered_costs_its_line_and_no_other(tmp_path: 
         made.close(5)
     assert (tmp_path / "log").read_text() == "1\n1\ngap of 1\n"
     assert [line["event"] for line in told] == ["access_log_line_failed"]
+
+
+def test_lines_that_were_written_before_the_disk_was_full_are_not_lost(
+    monkeypatch: pytest.MonkeyPatch, writer: LogWriter
+) -> None:
+    disk = Disk(monkeypatch, 6, 0, 0)
+    writer._descriptor = 1
+    for word in ("one", "two", "three"):
+        writer.put(word)
+    writer.flush()
+    assert writer.dropped == 2
+    writer.put("later")
+    writer.flush()
+    assert disk.data == b"one\ntw\nlater\ngap of 2\n"
+
+
+def test_a_disk_that_takes_nothing_leaves_no_empty_line(monkeypatch: pytest.MonkeyPatch, writer: LogWriter) -> None:
+    disk = Disk(monkeypatch, 0, 0)
+    writer._descriptor = 1
+    writer.put("lost")
+    writer.flush()
+    writer.put("later")
+    writer.flush()
+    assert disk.data == b"later\ngap of 1\n"
+
+
+def test_a_file_that_fails_when_it_is_closed_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, writer: LogWriter
+) -> None:
+    """As one on a network file system without room."""
+    close, failed = os.close, threading.Event()
+
+    def full(descriptor: int) -> None:
+        close(descriptor)
+        if threading.current_thread().name == "access log" and not failed.is_set():
+            failed.set()
+            raise OSError(122, "Disk quota exceeded")
+
+    writer.write_to(opened(tmp_path / "one"))
+    writer.put("before")
+    eventually_there(tmp_path / "one")
+    monkeypatch.setattr(os, "close", full)
+    with capture_logs() as told:
+        writer.write_to(opened(tmp_path / "two"))
+        assert failed.wait(10)
+        writer.put("after")
+        writer.close(5)
+    assert (tmp_path / "two").read_text() == "after\n"
+    assert [(line["event"], line["error"]) for line in told] == [("access_log_failed", "Disk quota exceeded")]
+
+
+def test_into_a_pipe_go_whole_lines_at_once_and_no_more_than_it_takes_in_one_piece(
+    monkeypatch: pytest.MonkeyPatch, writer: LogWriter
+) -> None:
+    """Else those of other processes would come between."""
+    reader, end = os.pipe()
+    pieces: list[bytes] = []
+    monkeypatch.setattr(os, "write", lambda _, data: pieces.append(bytes(data)) or len(data))
+    writer._next = end
+    for number in range(31):
+        writer.put(f"{number:03}" + "x" * 996)
+    writer.put("y" * 5_000)
+    writer.flush()
+    os.close(end)
+    os.close(reader)
+    assert [len(piece) for piece in pieces] == [4_000] * 7 + [3_000, 5_001]
+    assert all(piece.endswith(b"\n") for piece in pieces)
