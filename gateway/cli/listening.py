@@ -109,7 +109,7 @@ class Listening:
 
         async def look() -> None:
             for certificates in shown:
-                certificates.watch()
+                await certificates.watch()
 
         jobs = Jobs([Job("certificates", _CERTIFICATES_INTERVAL, look)] if shown else [])
         jobs.start()

@@ -4,6 +4,7 @@ A set is taken whole or not at all: where one pair does not work, the set of bef
 the certificate that they were made with. Does not own the handshake: that is ``tls``.
 """
 
+import asyncio
 import ssl
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -96,19 +97,6 @@ class Certificates:
         """Whether one of the certificates is for this host name."""
         return any(covers(one.facts.names, name) for one in self._served.loaded)
 
-    def reload(self, pairs: Sequence[Pair] | None = None) -> bool:
-        """Read the files again; with ``pairs``, those from now on. False: they were refused, and an error logged."""
-        wanted = self._pairs if pairs is None else tuple(pairs)
-        if wanted == self._pairs:
-            self._tried = _signature(wanted)
-        try:
-            take = self.prepared(wanted)
-        except CertificateProblem as problem:
-            log.error("tls_certificate_refused", reason=str(problem))
-            return False
-        take()
-        return True
-
     def prepared(self, pairs: Sequence[Pair]) -> Callable[[], None]:
         """What serves these from then on. Their files are read here, which may be in a thread.
 
@@ -128,14 +116,22 @@ class Certificates:
 
         return take
 
-    def watch(self) -> None:
+    async def watch(self) -> None:
         """Look whether a file has changed; to be called every few seconds. It is read once nothing changes any more,
-        since a certificate and its key are seldom replaced in one moment.
+        since a certificate and its key are seldom replaced in one moment; in a thread, since there may be many.
         """
-        now = _signature(self._pairs)
+        pairs = self._pairs
+        now = await asyncio.to_thread(_signature, pairs)
         settled, self._seen = now == self._seen, now
         if settled and now != self._tried:
-            self.reload()
+            self._tried = now
+            try:
+                take = await asyncio.to_thread(self.prepared, pairs)
+            except CertificateProblem as problem:
+                log.error("tls_certificate_refused", reason=str(problem))
+            else:
+                if pairs is self._pairs:  # else another list was taken meanwhile
+                    take()
         self._warn(fresh=False)
 
     def _warn(self, *, fresh: bool) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import ssl
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -159,14 +160,14 @@ def test_an_expired_certificate_is_served_with_a_warning(authority: Authority) -
     assert told(authority.issue("d", "d.test")) == []
 
 
-def test_a_certificate_that_runs_out_while_it_is_served_is_told_once(authority: Authority) -> None:
+async def test_a_certificate_that_runs_out_while_it_is_served_is_told_once(authority: Authority) -> None:
     now = [datetime.now(UTC)]
     certificates = Certificates([authority.issue("a", "a.test")], clock=lambda: now[0])
     with capture_logs() as logs:
-        certificates.watch()
+        await certificates.watch()
         now[0] += timedelta(days=25)
-        certificates.watch()
-        certificates.watch()
+        await certificates.watch()
+        await certificates.watch()
     assert [entry["event"] for entry in logs] == ["tls_certificate_expires"]
 
 
@@ -181,49 +182,48 @@ def test_a_key_that_everybody_can_read_is_told(authority: Authority) -> None:
 # Replacing them.
 
 
-def test_reload_shows_new_files(authority: Authority) -> None:
+async def test_reload_shows_new_files(authority: Authority) -> None:
     certificates = Certificates([authority.issue("a", "a.test", serial=10)])
     authority.issue("a", "a.test", serial=11)
     assert serial(shown(certificates, "a.test")) == 10
-    assert certificates.reload()
+    for _ in range(2):
+        await certificates.watch()
     assert serial(shown(certificates, "a.test")) == 11
 
 
-def test_reload_takes_other_pairs(authority: Authority) -> None:
+async def test_reload_takes_other_pairs(authority: Authority) -> None:
     certificates = Certificates([authority.issue("a", "a.test", serial=10)])
-    assert certificates.reload([authority.issue("b", "b.test", serial=11), authority.pair("a")])
+    certificates.prepared([authority.issue("b", "b.test", serial=11), authority.pair("a")])()
     assert serial(shown(certificates, "b.test")) == 11
     assert serial(shown(certificates, "a.test")) == 10
     assert serial(shown(certificates, "c.test")) == 11
 
 
-def test_a_broken_pair_leaves_the_old_one_and_is_told_as_an_error(authority: Authority) -> None:
+async def test_a_broken_pair_leaves_the_old_one_and_is_told_as_an_error(authority: Authority) -> None:
     pair = authority.issue("a", "a.test", serial=10)
     certificates = Certificates([pair])
     authority.issue("b", "b.test")
     pair.key.write_bytes(authority.pair("b").key.read_bytes())
     with capture_logs() as logs:
-        assert not certificates.reload()
+        for _ in range(2):
+            await certificates.watch()
     assert [(entry["log_level"], entry["event"]) for entry in logs] == [("error", "tls_certificate_refused")]
     assert "does not belong" in logs[0]["reason"]
     assert "PRIVATE" not in str(logs)
     assert serial(shown(certificates, "a.test")) == 10
 
 
-def test_other_pairs_that_are_refused_leave_those_of_before_and_they_are_watched(authority: Authority) -> None:
+async def test_other_pairs_that_are_refused_leave_those_of_before_and_they_are_watched(authority: Authority) -> None:
     certificates = Certificates([authority.issue("a", "a.test", serial=10)])
-    with capture_logs() as logs:
-        assert not certificates.reload([Pair(Path("nowhere"), Path("nowhere"))])
-        certificates.watch()
-        certificates.watch()
-    assert [entry["event"] for entry in logs] == ["tls_certificate_refused"]
+    with pytest.raises(CertificateProblem, match="nowhere cannot be read"):
+        certificates.prepared([Pair(Path("nowhere"), Path("nowhere"))])
     authority.issue("a", "a.test", serial=11)
-    certificates.watch()
-    certificates.watch()
+    await certificates.watch()
+    await certificates.watch()
     assert serial(shown(certificates, "a.test")) == 11
 
 
-def test_what_has_changed_is_read_when_it_has_settled(authority: Authority) -> None:
+async def test_what_has_changed_is_read_when_it_has_settled(authority: Authority) -> None:
     pair = authority.issue("a", "a.test", serial=10)
     certificates = Certificates([pair])
     before = pair.key.read_bytes()
@@ -231,34 +231,34 @@ def test_what_has_changed_is_read_when_it_has_settled(authority: Authority) -> N
     after = pair.key.read_bytes()
     pair.key.write_bytes(before)  # the certificate is new, its key is still on the way
     with capture_logs() as logs:
-        certificates.watch()
+        await certificates.watch()
         pair.key.write_bytes(after)
-        certificates.watch()
+        await certificates.watch()
         assert serial(shown(certificates, "a.test")) == 10
-        certificates.watch()
-        certificates.watch()
+        await certificates.watch()
+        await certificates.watch()
     assert serial(shown(certificates, "a.test")) == 11
     assert [entry["event"] for entry in logs] == ["tls_certificates_loaded"]
 
 
-def test_a_broken_pair_is_told_once_and_tried_again_when_it_changes(authority: Authority) -> None:
+async def test_a_broken_pair_is_told_once_and_tried_again_when_it_changes(authority: Authority) -> None:
     pair = authority.issue("a", "a.test", serial=10)
     certificates = Certificates([pair])
     key = pair.key.read_bytes()
     pair.key.unlink()
     with capture_logs() as logs:
         for _ in range(5):
-            certificates.watch()
+            await certificates.watch()
     assert [entry["event"] for entry in logs] == ["tls_certificate_refused"]
     pair.key.write_bytes(key)
     pair.key.chmod(0o600)
     with capture_logs() as logs:
         for _ in range(5):
-            certificates.watch()
+            await certificates.watch()
     assert [entry["event"] for entry in logs] == ["tls_certificates_loaded"]
 
 
-def test_a_link_that_leads_elsewhere_is_a_change(authority: Authority, tmp_path: Path) -> None:
+async def test_a_link_that_leads_elsewhere_is_a_change(authority: Authority, tmp_path: Path) -> None:
     """As an orchestrator mounts secrets: files are links through a folder that is itself a link, which is replaced."""
     for number in (10, 11):
         folder = tmp_path / f"v{number}"
@@ -271,8 +271,8 @@ def test_a_link_that_leads_elsewhere_is_a_change(authority: Authority, tmp_path:
     certificates = Certificates([Pair(data / "tls.crt", data / "tls.key")])
     (tmp_path / "next").symlink_to("v11")
     os.replace(tmp_path / "next", data)
-    certificates.watch()
-    certificates.watch()
+    await certificates.watch()
+    await certificates.watch()
     assert serial(shown(certificates, "a.test")) == 11
 
 
@@ -285,3 +285,22 @@ def test_another_list_is_read_at_once_and_served_when_it_is_taken(authority: Aut
     with pytest.raises(CertificateProblem, match=r"missing\.pem cannot be read"):
         certificates.prepared([authority.pair("missing")])
     assert serial(shown(certificates, None)) == 11
+
+
+async def test_another_list_that_is_taken_while_a_changed_file_is_read_is_not_undone(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = Certificates([authority.issue("a", "a.test", serial=10)])
+    take_other = certificates.prepared([authority.issue("b", "b.test", serial=20)])
+    authority.issue("a", "a.test", serial=11)
+    await certificates.watch()
+    prepared = certificates.prepared
+
+    def meanwhile(pairs: Sequence[Pair]) -> Callable[[], None]:
+        take = prepared(pairs)
+        take_other()
+        return take
+
+    monkeypatch.setattr(certificates, "prepared", meanwhile)
+    await certificates.watch()
+    assert serial(shown(certificates, "a.test")) == 20
