@@ -2,17 +2,21 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from pathlib import Path
+from ssl import SSLContext
 
 from gateway.jobs import Job, Jobs
 from gateway.proxy.names import LookUpsInTurn
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.pools import Pools
 from gateway.proxy.upstream import Health, Target, Upstream
-from gateway.reload.fingerprint import fingerprint
-from gateway.settings import Settings
+from gateway.reload.fingerprint import Fingerprint, fingerprint
+from gateway.settings import ConfigError, Problem, Settings
 from gateway.settings import Upstream as Configured
 from gateway.settings.upstream import Health as ConfiguredHealth
-from gateway.settings.upstream import Tls, tls_context
+from gateway.settings.upstream import Tls, TlsProblem, tls_context
+
+TlsFiles = tuple[tuple[Path | None, Fingerprint | None], ...]
 
 
 @asynccontextmanager
@@ -30,8 +34,13 @@ async def running_pools(settings: Settings) -> AsyncIterator[Pools]:
 
 
 def upstreams_of(settings: Settings) -> list[Upstream]:
-    """All of them. Raises ``TlsProblem`` as ``upstream_of`` does."""
-    return [upstream_of(name, configured) for name, configured in settings.upstreams.items()]
+    """All of them. Those that are known by the same files share what was made of these, which is large.
+
+    Raises:
+        ConfigError: a file that was whole when the settings were read is none any more.
+    """
+    contexts: dict[TlsFiles, SSLContext] = {}
+    return [upstream_of(name, configured, contexts) for name, configured in settings.upstreams.items()]
 
 
 def pool_jobs(pools: Iterable[UpstreamPool]) -> list[Job]:
@@ -49,13 +58,23 @@ def pool_jobs(pools: Iterable[UpstreamPool]) -> list[Job]:
     return jobs
 
 
-def upstream_of(name: str, configured: Configured) -> Upstream:
-    """The same, as the proxy knows it. Raises ``TlsProblem`` for a file that was whole when the settings were read."""
+def upstream_of(name: str, configured: Configured, contexts: dict[TlsFiles, SSLContext]) -> Upstream:
+    """The same, as the proxy knows it. ``contexts`` are those of other upstreams, by their files. Raises as
+    ``upstreams_of`` does.
+    """
     tls, health = configured.tls, configured.health
     targets = tuple(
         Target(each.url.at.address, each.url.at.port or 0, each.url.scheme == "https", each.weight, each.max_in_flight)
         for each in configured.targets
     )
+    # Looked at before they are read: if they change between, that is noticed the next time.
+    files = () if tls is None else _files(tls)
+    if any(target.tls for target in targets) and files not in contexts:
+        try:
+            contexts[files] = tls_context(tls)
+        except TlsProblem as problem:
+            place = f"upstreams.{name}.tls.{problem.field}"
+            raise ConfigError([Problem("configuration", None, place, str(problem))]) from problem
     return Upstream(
         name=name,
         targets=targets,
@@ -72,16 +91,18 @@ def upstream_of(name: str, configured: Configured) -> Upstream:
         health=None if health is None else _health(health),
         networks=configured.networks or (),
         resolve_every=configured.resolve_every,
-        tls=tls_context(tls) if any(target.tls for target in targets) else None,
-        tls_files=() if tls is None else _files(tls),
+        tls=contexts[files] if any(target.tls for target in targets) else None,
+        tls_files=files,
         server_name=None if tls is None else tls.server_name,
     )
 
 
-def _files(tls: Tls) -> tuple[object, ...]:
-    """By what two upstreams are told apart whose settings are the same, and their certificates are not."""
+def _files(tls: Tls) -> TlsFiles:
+    """By what two upstreams are told apart whose settings are the same, and their certificates are not. Empty where
+    the system's own authorities are all there is.
+    """
     paths = (tls.ca_file, tls.certificate_file, tls.key_file)
-    return tuple((path, fingerprint(path)) for path in paths if path is not None)
+    return tuple((path, fingerprint(path)) for path in paths) if any(paths) else ()
 
 
 def _health(configured: ConfiguredHealth) -> Health:

@@ -1,9 +1,20 @@
 """What tells one state of a file from the next, without reading it."""
 
 import os
+import stat
 from pathlib import Path
+from typing import NamedTuple
 
-Fingerprint = tuple[int, int, int, int, int]
+
+class Fingerprint(NamedTuple):
+    """Differs from one state of a file to the next. ``empty``: it is a file without a byte in it."""
+
+    device: int
+    inode: int
+    size: int
+    written: int
+    changed: int
+    empty: bool
 
 
 def fingerprint(path: Path | None) -> Fingerprint | None:
@@ -17,4 +28,5 @@ def fingerprint(path: Path | None) -> Fingerprint | None:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    empty = stat.S_ISREG(found.st_mode) and found.st_size == 0
+    return Fingerprint(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns, empty)

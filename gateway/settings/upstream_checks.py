@@ -127,7 +127,9 @@ def _tls(name: str, upstream: Upstream) -> Iterator[Finding]:
         if tls is not None:
             yield place, "has no effect: no target is https://"
         return
-    if tls is not None and (tls.certificate_file is None) is not (tls.key_file is None):
+    if tls is None:
+        return  # the system's own authorities: nothing to be wrong with
+    if (tls.certificate_file is None) is not (tls.key_file is None):
         yield place, "`certificate_file` and `key_file` go together"
         return
     try:

@@ -4,10 +4,12 @@ from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
-from gateway.proxy.configured import pool_jobs, running_pools, upstream_of
+import pytest
+
+from gateway.proxy.configured import pool_jobs, running_pools, upstream_of, upstreams_of
 from gateway.proxy.upstream import Health, Target, Upstream
+from gateway.settings import ConfigError, from_mapping
 from gateway.settings import Upstream as Configured
-from gateway.settings import from_mapping
 from tests.gateway.mail.certificate import make
 
 EVERYTHING = {
@@ -39,7 +41,7 @@ def seconds(number: int) -> timedelta:
 
 
 def test_every_setting_reaches_the_upstream() -> None:
-    made = upstream_of("orders", configured(EVERYTHING))
+    made = upstream_of("orders", configured(EVERYTHING), {})
     assert made == Upstream(
         name="orders",
         targets=(
@@ -66,9 +68,9 @@ def test_every_setting_reaches_the_upstream() -> None:
 
 
 def test_what_is_not_said_is_the_proxy_s_own_default() -> None:
-    made = upstream_of("orders", configured({"targets": ["http://orders"], "audience": "urn:orders"}))
+    made = upstream_of("orders", configured({"targets": ["http://orders"], "audience": "urn:orders"}), {})
     assert made == Upstream("orders", (Target("orders", 80),), "urn:orders")
-    health = upstream_of("o", configured({"targets": ["http://o"], "audience": "urn:o", "health": "/up"})).health
+    health = upstream_of("o", configured({"targets": ["http://o"], "audience": "urn:o", "health": "/up"}), {}).health
     assert health == Health("/up")
 
 
@@ -76,7 +78,7 @@ def test_files_are_read_when_the_settings_are(tmp_path: Path) -> None:
     own = make(tmp_path)
     tls = {"ca_file": str(own.certificate), "certificate_file": str(own.certificate), "key_file": str(own.key)}
     read = configured({"targets": ["https://o"], "audience": "urn:o", "tls": tls})
-    context = upstream_of("o", read).tls
+    context = upstream_of("o", read, {}).tls
     assert context is not None
     assert len(context.get_ca_certs()) == 1
 
@@ -100,7 +102,34 @@ def test_an_upstream_with_tls_is_the_same_until_its_files_change(tmp_path: Path)
     (tmp_path / "other").mkdir()
     own, other = make(tmp_path), make(tmp_path / "other")
     upstream = {"targets": ["https://10.0.0.1"], "audience": "urn:a", "tls": {"ca_file": str(own.certificate)}}
-    before = upstream_of("a", configured(upstream))
-    assert upstream_of("a", configured(upstream)) == before
+    before = upstream_of("a", configured(upstream), {})
+    assert upstream_of("a", configured(upstream), {}) == before
     other.certificate.replace(own.certificate)
-    assert upstream_of("a", configured(upstream)) != before
+    assert upstream_of("a", configured(upstream), {}) != before
+
+
+def test_upstreams_that_are_known_by_the_same_files_share_what_was_made_of_them(tmp_path: Path) -> None:
+    """A context of the system's authorities takes tens of milliseconds, and a MiB."""
+    (tmp_path / "other").mkdir()
+    one, two = ({"ca_file": str(make(folder).certificate)} for folder in (tmp_path, tmp_path / "other"))
+    tls = {"a": {}, "b": {"tls": {"server_name": "b.test"}}, "c": {"tls": one}, "d": {"tls": one}, "e": {"tls": two}}
+    upstreams = {name: {"targets": ["https://10.0.0.1"], "audience": "urn:a", **more} for name, more in tls.items()} | {
+        "plain": {"targets": ["http://10.0.0.1"], "audience": "urn:a"}
+    }
+    settings = from_mapping({"public_url": "https://auth.example.com", "upstreams": upstreams}, source="test")
+    made = {upstream.name: upstream.tls for upstream in upstreams_of(settings)}
+    assert made["plain"] is None
+    assert made["a"] is made["b"]
+    assert made["c"] is made["d"]
+    assert len({id(context) for context in made.values()}) == 4
+
+
+def test_a_file_that_went_after_the_settings_were_read_is_a_problem_of_the_configuration(tmp_path: Path) -> None:
+    ca = make(tmp_path).certificate
+    upstream = {"targets": ["https://10.0.0.1"], "audience": "urn:a", "tls": {"ca_file": str(ca)}}
+    values = {"public_url": "https://auth.example.com", "upstreams": {"a": upstream}}
+    settings = from_mapping(values, source="test")
+    ca.unlink()
+    with pytest.raises(ConfigError) as raised:
+        upstreams_of(settings)
+    assert [problem.field for problem in raised.value.problems] == ["upstreams.a.tls.ca_file"]
