@@ -4,6 +4,7 @@ A file that is to be used from now on has to be there or be made, else the confi
 and cannot be opened anew is told of, and what is open goes on to be written.
 """
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Final
@@ -25,14 +26,16 @@ class AccessLogFile:
         self._file: Path | str = "off"
 
     def prepared(self, file: Path | str) -> int | None:
-        """A descriptor for it. None: there is nothing to open, or what is open stays.
+        """A descriptor for it, which may be in a thread. None: there is nothing to open, or what is open stays.
 
         Raises:
             ConfigError: it is another one than before, and cannot be opened.
         """
-        if file == "off":
+        if file == self._file == "off":
             return None
         try:
+            if file == "off":  # so that the former file is let go of: whoever began before is not logged any more
+                return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
             return os.dup(_STANDARD_OUTPUT) if file == "stdout" else opened(Path(file))
         except OSError as error:
             reason = error.strerror or type(error).__name__
@@ -49,6 +52,13 @@ class AccessLogFile:
         if descriptor is not None:
             self.writer.write_to(descriptor)
 
-    def reopen(self) -> None:
-        """For logrotate: the file of that name may be another one now."""
-        self.take(self._file, self.prepared(self._file))
+    async def reopen(self) -> None:
+        """For logrotate: the file of that name may be another one now. Of what a reload has changed meanwhile nothing
+        is undone.
+        """
+        file = self._file
+        descriptor = await asyncio.to_thread(self.prepared, file)
+        if file == self._file:
+            self.take(file, descriptor)
+        elif descriptor is not None:
+            os.close(descriptor)

@@ -29,7 +29,6 @@ from gateway.proxy.pools import Pools
 from gateway.proxy.registered_origins import RegisteredOrigins
 from gateway.proxy.resource_metadata import Resources
 from gateway.settings import Settings, compile_routes
-from policies.route_table import RouteTable
 from tenants.active_keys import ActiveKeys
 from tenants.api_key_uses import ApiKeyUses
 from tenants.snapshot import Snapshot
@@ -88,13 +87,16 @@ def forward_auth(settings: Settings, plane: DataPlane, observe: Callable[[Observ
 def next_config(
     plane: DataPlane, pools: Pools, writer: LogWriter, snapshot: Snapshot, settings: Settings
 ) -> Callable[[], None]:
-    """What takes another configuration. Its routes are compiled here, which may take its time."""
-    table = compile_routes(settings)
-    wanted = upstreams_of(settings)
+    """What takes another configuration, which is made here, and may take its time. Nothing is left to fail.
+
+    Raises:
+        ConfigError: a file of an upstream's ``tls`` is none any more.
+    """
+    upstreams = pools.prepared(upstreams_of(settings))
+    config = plane_config(settings, upstreams, snapshot, writer=writer)
 
     def take() -> None:
-        upstreams = pools.prepared(wanted)
-        plane.config = plane_config(settings, upstreams, snapshot, table=table, writer=writer)
+        plane.config = config
         pools.take(upstreams)
 
     return take
@@ -105,18 +107,17 @@ def plane_config(
     upstreams: Mapping[str, UpstreamPool],
     snapshot: Snapshot | None,
     *,
-    table: RouteTable | None = None,
     writer: LogWriter | None = None,
 ) -> PlaneConfig:
-    """The routes of the configuration, before these upstreams. ``table``: as they were compiled already. Without a
-    ``writer`` there is no access log, without a ``snapshot`` no tenant is known.
+    """The routes of the configuration, before these upstreams. Without a ``writer`` there is no access log, without a
+    ``snapshot`` no tenant is known.
     """
 
     def issuer_of(slug: str) -> str | None:
         tenant = None if snapshot is None else snapshot.by_slug(slug)
         return tenant.issuer if tenant is not None and tenant.active else None
 
-    table = table or compile_routes(settings)
+    table = compile_routes(settings)
     audiences = {name: pool.upstream.audience for name, pool in upstreams.items()}
     resources = Resources.of(table.routes, audiences, settings.api_host_set(), issuer_of)
     client_id, hosts = settings.browser_sessions.client, settings.api_host_set()

@@ -91,7 +91,11 @@ class Live:
     access_log: AccessLogFile
 
     def prepare(self, settings: Settings) -> Take:
-        """Changes nothing yet, and may be called in a thread; what it answers is for the event loop."""
+        """Changes nothing yet, and may be called in a thread; what it answers is for the event loop.
+
+        Raises:
+            ConfigError: the access log cannot be opened, or an upstream's certificates cannot be used.
+        """
         take_routing = next_config(self.plane, self.upstreams, self.access_log.writer, self.snapshot, settings)
         hosts = configured(settings)
         file = settings.access_log.file

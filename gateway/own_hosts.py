@@ -5,7 +5,7 @@ came by; it is answered as that issuer. Below ``/t`` of the shared host a tenant
 there, today or until the overlap of a change ends, and not otherwise.
 """
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 
 from starlette.types import Scope
 
@@ -71,19 +71,31 @@ def configured(settings: Settings) -> frozenset[str]:
 
 def collision(issuer: str, settings: Settings) -> str | None:
     """What of the configuration has the host of this issuer already, whatever the port: cookies know no ports."""
-    host = _without_port(issuers.own_host(issuer) or "")
-    if host in _names(settings.identity_host_set()):
-        return "public_url"
-    return "api_hosts" if host in _names(settings.api_host_set()) else None
+    return _configured_as(settings)(issuer)
 
 
 def collisions(tenants: Iterable[TenantFacts], settings: Settings) -> Iterator[tuple[TenantFacts, str]]:
     """Issuers whose host the configuration has, too, and as what. They are not served: configured hosts go first."""
+    where_of = _configured_as(settings)
     for tenant in tenants:
         for facts in tenant.issuers():
-            where = collision(facts.issuer, settings)
+            where = where_of(facts.issuer)
             if where is not None:
                 yield facts, where
+
+
+def _configured_as(settings: Settings) -> Callable[[str], str | None]:
+    """Found out once for all tenants that there are, since all requests wait meanwhile."""
+    identity, apis = _names(settings.identity_host_set()), _names(settings.api_host_set())
+
+    def where(issuer: str) -> str | None:
+        host = issuers.own_host(issuer)
+        if host is None:
+            return None
+        name = _without_port(host)
+        return "public_url" if name in identity else "api_hosts" if name in apis else None
+
+    return where
 
 
 def _names(hosts: HostSet) -> frozenset[str]:

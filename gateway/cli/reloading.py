@@ -20,9 +20,14 @@ _STANDARD_ERROR: Final = 2
 
 @asynccontextmanager
 async def reloading(
-    reloader: Reloader, watch: Watch | None, *, reopen: Callable[[], None], stop: Callable[[], None]
+    reloader: Reloader,
+    watch: Watch | None,
+    *,
+    reopen: Callable[[], Coroutine[Any, Any, object]],
+    stop: Callable[[], None],
 ) -> AsyncIterator[None]:
     """While it is open, SIGHUP reloads, and so does a change that ``watch`` sees; SIGUSR1 opens the access log anew.
+    Afterwards both are ignored: they come as long as there is a process, and must not end it at its last writes.
 
     ``stop`` ends the server.
     """
@@ -43,18 +48,22 @@ async def reloading(
         task.add_done_callback(running.discard)
 
     loop.add_signal_handler(signal.SIGHUP, hangup)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: begin(asyncio.to_thread(reopen)))
+    loop.add_signal_handler(signal.SIGUSR1, lambda: begin(reopen()))
     if watch is not None:
         begin(watch.run())
     try:
         yield
     finally:
         for number in (signal.SIGHUP, signal.SIGUSR1):
-            loop.remove_signal_handler(number)
+            loop.add_signal_handler(number, _ignored)
         for task in tuple(running):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+
+
+def _ignored() -> None:
+    """Nothing is to be done."""
 
 
 def is_terminal(descriptor: int) -> bool:

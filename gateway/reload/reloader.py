@@ -1,8 +1,8 @@
 """Reloading: one at a time, whole or not at all, and always with a line in the log.
 
-Reading and checking happen in a thread, since a large file takes its time; then the new configuration is taken within
-one turn of the event loop, so no request sees half of it. Owns that order; not what a setting is taken by (the
-``prepare`` that it is given), nor when to look (a signal, ``watch``, an administrator).
+Reading, checking and making ready happen in a thread, since a large file takes its time; then the new configuration is
+taken within one turn of the event loop, so no request sees half of it. Owns that order; not what a setting is taken by
+(the ``prepare`` that it is given), nor when to look (a signal, ``watch``, an administrator).
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from gateway.reload.fingerprint import fingerprint
-from gateway.settings import ConfigError, Problem, Settings, change
+from gateway.settings import Change, ConfigError, Problem, Settings, change
 
 log = structlog.get_logger("yett.reload")
 _TRIES = 3
@@ -55,23 +55,27 @@ class Reloader:
     async def reload(self, cause: str) -> Reloaded | Kept:
         """Take what the file says now. ``cause`` is for the log: who or what asked."""
         async with self._turn:
+            before = self.running.digest
+            said = "could not be taken: this is a bug"
             try:
-                wanted = await asyncio.to_thread(self._read)
-                new = change(self.running, wanted, source=self._source)
-                take = await asyncio.to_thread(self._prepare, new.settings)
+                new, take = await asyncio.to_thread(self._made_ready)
+                said = "may be in force in part: this is a bug, restart with a configuration that was in force"
+                take()
             except ConfigError as error:
                 return self._kept(cause, error.problems)
             except Exception:
                 log.exception("config_reload_failed", cause=cause)
-                return self._kept(cause, [Problem(self._source, None, "", "could not be taken: this is a bug")])
-            before = self.running.digest
-            take()
+                return self._kept(cause, [Problem(self._source, None, "", said)])
             self.running = new.settings
             done = Reloaded(new.settings.digest, new.taken, new.restart)
             log.info("config_reloaded", cause=cause, digest=done.digest, before=before, taken=list(done.taken))
             if done.restart:
                 log.warning("config_needs_restart", settings=list(done.restart))
             return done
+
+    def _made_ready(self) -> tuple[Change, Take]:
+        new = change(self.running, self._read(), source=self._source)
+        return new, self._prepare(new.settings)
 
     def _kept(self, cause: str, problems: Sequence[Problem]) -> Kept:
         digest = self.running.digest
@@ -82,6 +86,8 @@ class Reloader:
         """The file as it was at one moment: read again where somebody wrote meanwhile."""
         for _ in range(_TRIES):
             before = fingerprint(self._path)
+            if before is not None and before.empty:
+                raise ConfigError([Problem(self._source, None, "", "is empty; nothing of it was taken")])
             try:
                 settings = self._load(self._path)
             except ConfigError:

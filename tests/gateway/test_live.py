@@ -4,8 +4,9 @@ import asyncio
 import gc
 import json
 import os
+import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from structlog.testing import capture_logs
 
 from gateway.app import running
 from gateway.installation import open_installation
-from gateway.live import Service
+from gateway.live import Live, Service
+from gateway.own_hosts import collisions
 from gateway.server.tls import NAMES
 from gateway.settings import ConfigError, Settings, change, from_mapping
 from tenants import migrate
 from tenants.sealing import MasterKeys
+from tenants.snapshot import TenantFacts
 from tests.gateway.proxy.harness import (
     Client,
     Peer,
@@ -310,6 +313,85 @@ async def test_what_goes_on_is_not_ended_by_a_configuration_that_has_its_route_s
         assert not under_way.done()
         gate.set()
         assert (await under_way).body == b"ok"
+
+
+async def test_a_file_that_is_opened_anew_beside_a_reload_undoes_nothing_of_it(
+    house: Reloadable, tmp_path: Path
+) -> None:
+    house.take(access_log={"file": str(tmp_path / "one")})
+    log = house.service.live.access_log
+    anew = asyncio.create_task(log.reopen())
+    await asyncio.sleep(0)  # a thread opens the file of that moment
+    house.take(access_log={"file": str(tmp_path / "two")})
+    await anew
+    await house.ask("/public/x")
+    await eventually((tmp_path / "two").read_text)
+    assert (tmp_path / "one").read_text() == ""
+
+
+async def test_a_log_that_is_off_holds_on_to_no_file(house: Reloadable, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    house.take(access_log={"file": str(path)})
+    await house.ask()
+    await eventually(path.read_text)
+
+    def held() -> bool:
+        return any(os.path.realpath(f"/proc/self/fd/{number}") == str(path) for number in os.listdir("/proc/self/fd"))
+
+    assert held()
+    house.take()
+    await eventually(lambda: not held())
+
+
+def calls_of(function: Callable[[], object]) -> int:
+    """How many functions, Python's and C's, it calls."""
+    count = 0
+
+    def count_calls(_: Any, event: str, __: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(count_calls)
+    try:
+        function()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+async def test_while_all_requests_wait_nothing_is_done_for_each_route_and_little_for_each_tenant(
+    house: Reloadable,
+) -> None:
+    """All of that was made ready before; what is left for the event loop are assignments."""
+    live = house.service.live
+
+    def taking(size: int) -> int:
+        upstream = {"targets": [f"http://127.0.0.1:{house.port}"], "audience": "https://api.example.com/orders"}
+        wanted = house.settings(
+            upstreams={f"u{number}": upstream for number in range(3)},
+            api_hosts=[HOST, *(f"a{number}.example.com" for number in range(size))],
+            routes=[
+                {
+                    "name": f"r{number}",
+                    "match": {"path": f"/r{number}/**"},
+                    "require": {"scopes": [f"s{number}"]},
+                    "upstream": f"u{number % 3}",
+                }
+                for number in range(size)
+            ],
+        )
+        return calls_of(live.prepare(wanted))
+
+    taking(10)  # the pools are there
+    few, many = taking(10), taking(200)
+    assert many <= few + 5 * 190  # a host's name is put into its sets, and that is all
+    collected = calls_of(lambda: list(collisions(tenants_like(live, 200), live.settings)))
+    assert collected - calls_of(lambda: list(collisions(tenants_like(live, 100), live.settings))) <= 100 * 10
+
+
+def tenants_like(live: Live, count: int) -> list[TenantFacts]:
+    (some, *_) = live.snapshot.all()
+    return [some] * count
 
 
 @pytest.mark.soak

@@ -1,14 +1,16 @@
 """Reloading takes a configuration whole or not at all, and says what it did."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from gateway.reload.reloader import Kept, Reloaded, Reloader
-from gateway.settings import LIVE, Settings, load
+from gateway.settings import LIVE, Settings, change, load
 
 BASE = """
 public_url: https://auth.example.com
@@ -147,10 +149,10 @@ async def test_a_file_that_is_gone_is_a_problem(house: House) -> None:
 TLS = BASE + "tls: {certificates: [{certificate_file: a.pem, key_file: a.key}], hsts: 1d}\n"
 
 
-@pytest.mark.parametrize("change", [("a.pem", "b.pem"), ("1d", "2d")])
-async def test_what_a_listener_with_tls_shows_is_taken(house: House, change: tuple[str, str]) -> None:
+@pytest.mark.parametrize("edit", [("a.pem", "b.pem"), ("1d", "2d")])
+async def test_what_a_listener_with_tls_shows_is_taken(house: House, edit: tuple[str, str]) -> None:
     house.reloader.running = load_text(house, TLS)
-    done = await house.says(TLS.replace(*change))
+    done = await house.says(TLS.replace(*edit))
     assert isinstance(done, Reloaded)
     assert (done.taken, done.restart) == (("tls",), ())
 
@@ -179,3 +181,48 @@ async def test_a_bug_keeps_everything_as_it_is_and_is_told(house: House) -> None
     assert isinstance(kept, Kept)
     assert [line["event"] for line in told] == ["config_reload_failed", "config_refused"]
     assert house.taken == []
+
+
+async def test_a_file_that_was_emptied_is_refused_though_the_environment_has_what_is_required(tmp_path: Path) -> None:
+    """As by a disk that was full when it was written: no route of it would be left."""
+    path, environ = tmp_path / "yett.yaml", {"YETT_PUBLIC_URL": "https://auth.example.com"}
+    path.write_text(BASE)
+    reloader = Reloader(path, lambda file: load(file, environ), load(path, environ), lambda _: lambda: None)
+    path.write_text("")
+    kept = await reloader.reload("test")
+    assert isinstance(kept, Kept)
+    assert "is empty" in str(kept.problems[0])
+    assert reloader.running.routes
+
+
+async def test_what_fails_while_it_is_taken_is_told_and_the_next_one_is_taken(house: House) -> None:
+    fails = [True, False]
+
+    def take() -> None:
+        if fails.pop(0):
+            raise LookupError("unheard of")
+
+    house.reloader._prepare = lambda _: take
+    with capture_logs() as told:
+        kept = await house.says(BASE.replace("[a]", "[b]"))
+    assert isinstance(kept, Kept)
+    assert "in part" in str(kept.problems[0])
+    assert [line["event"] for line in told] == ["config_reload_failed", "config_refused"]
+    assert isinstance(await house.says(BASE.replace("[a]", "[c]")), Reloaded)
+
+
+async def test_nothing_of_a_configuration_is_read_or_compared_on_the_event_loop(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes together is found out anew where something waits for a restart, for all routes that there are."""
+    threads: list[bool] = []
+    here = threading.current_thread()
+
+    def note(*arguments: Any, **named: Any) -> Any:
+        threads.append(threading.current_thread() is here)
+        return change(*arguments, **named)
+
+    monkeypatch.setattr("gateway.reload.reloader.change", note)
+    house.while_loading = lambda: threads.append(threading.current_thread() is here)
+    assert isinstance(await house.says(BASE + "listen: 127.0.0.1:9999\n"), Reloaded)
+    assert threads == [False, False]
