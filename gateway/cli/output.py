@@ -19,7 +19,7 @@ class Output:
     def table(self, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
         """Many things: one line each, or a JSON array of objects with all of their fields."""
         if self.as_json:
-            click.echo(json.dumps([_plain(row) for row in rows], ensure_ascii=False))
+            click.echo(_json([_plain(row) for row in rows]))
             return
         cells = [
             [column.upper() for column in columns],
@@ -32,7 +32,7 @@ class Output:
     def item(self, fields: Mapping[str, Any]) -> None:
         """One thing: a line a field, or a JSON object."""
         if self.as_json:
-            click.echo(json.dumps(_plain(fields), ensure_ascii=False))
+            click.echo(_json(_plain(fields)))
             return
         width = max(len(name) for name in fields)
         for name, value in fields.items():
@@ -40,7 +40,13 @@ class Output:
 
     def say(self, sentence: str, **fields: Any) -> None:
         """What was done: a sentence, or its facts."""
-        click.echo(json.dumps(_plain(fields), ensure_ascii=False) if self.as_json else sentence)
+        click.echo(_json(_plain(fields)) if self.as_json else sentence)
+
+
+def _json(plain: Any) -> str:
+    """Readable where it can be: what a stranger put into it neither drives a terminal nor fails to be printed."""
+    text = json.dumps(plain, ensure_ascii=False)
+    return text if text.isprintable() else json.dumps(plain)
 
 
 def _plain(value: Any) -> Any:

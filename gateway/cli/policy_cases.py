@@ -1,6 +1,6 @@
 """The file of ``yett policy test``: requests, and what is to be decided about each. YAML or JSON, checked whole."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from ipaddress import IPv4Address, IPv6Address
@@ -88,7 +88,7 @@ class Case(Section):
     route: str | None = None
     would: Would | None = None
 
-    def facts(self, now: float, audiences: tuple[str, ...]) -> Facts:
+    def facts(self, now: float, audiences: Iterable[str]) -> Facts:
         """The request of this case; ``audiences`` are those of the configuration."""
         at = now if self.at is None else self.at
         method, _, url = self.request.partition(" ")

@@ -29,6 +29,7 @@ _LOOK_EVERY: Final = 1000  # lines
     "--replay",
     "logs",
     metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
     multiple=True,
     required=True,
     help="An access log; - reads it from standard input. Repeatable.",
@@ -36,15 +37,15 @@ _LOOK_EVERY: Final = 1000  # lines
 async def diff(call: Invocation, old: Path, new: Path, logs: tuple[str, ...]) -> None:
     """Decide the requests of an access log by the configurations OLD and NEW, and show what NEW decides otherwise.
 
-    Exits 0 where nothing changes, 1 where something does.
+    Exits 0 where nothing changes, 1 where something does, or where nothing of the log could be decided.
     """
     before, after = (configuration.load(path, call.environ) for path in (old, new))
     replay = Replay(rehearsal(before), rehearsal(after), before.digest)
     for log in logs:
         _read(replay, log)
     outcome = replay.outcome
-    if outcome.lines and not outcome.decided and not outcome.dropped:
-        raise Refused(f"none of {outcome.lines:,} lines can be read: is this an access log?")
+    if outcome.unreadable and not outcome.decided and not outcome.unknown:
+        raise Refused(f"none of {outcome.lines:,} lines can be decided: is this an access log?")
     if call.output.as_json:
         call.output.say("", old=before.digest, new=after.digest, **_as_fields(outcome))
     else:
@@ -52,11 +53,12 @@ async def diff(call: Invocation, old: Path, new: Path, logs: tuple[str, ...]) ->
         if rows:
             call.output.table(rows, ("count", "route", "before", "after", "example"))
         call.output.say("\n".join(_sentences(outcome)))
-    if outcome.changes:
+    if outcome.changes or (outcome.unknown and not outcome.decided):
         raise SaidNo
 
 
 def _read(replay: Replay, log: str) -> None:
+    replay.begin("standard input" if log == _STDIN else log)
     if log == _STDIN:
         _take(replay, sys.stdin.buffer, None)
         return
@@ -71,8 +73,7 @@ def _take(replay: Replay, file: BinaryIO, size: int | None) -> None:
         if whole:
             replay.take(line)
         else:
-            replay.outcome.lines += 1
-            replay.unreadable("is longer than 1 MiB")
+            replay.pass_over("is longer than 1 MiB")
         if replay.outcome.lines % _LOOK_EVERY == 0:
             progress.tell(replay.outcome.lines, read)
 
@@ -124,6 +125,8 @@ def _sentences(outcome: Outcome) -> Iterator[str]:
             f"this is partial: {outcome.sampled:,} lines are samples of their kind; about {estimate:,} requests would "
             "change in all, and rare ones may not be here"
         )
+    elif outcome.left_out:
+        yield "this is partial: requests of some kinds were not logged at all, or hardly any (`access_log.sample`)"
     if outcome.beyond:
         yield f"{outcome.beyond:,} of them are of further kinds, which are not listed"
     if outcome.dropped:
@@ -138,7 +141,7 @@ def _sentences(outcome: Outcome) -> Iterator[str]:
     for why, count in sorted(outcome.unreadable.items()):
         yield f"{count:,} lines cannot be read: each {why}"
     if outcome.first_unreadable is not None:
-        yield f"the first line that cannot be read is line {outcome.first_unreadable:,}"
+        yield f"the first of them is {outcome.first_unreadable}"
 
 
 def _as_fields(outcome: Outcome) -> dict[str, object]:
@@ -154,6 +157,7 @@ def _as_fields(outcome: Outcome) -> dict[str, object]:
         "otherwise": outcome.otherwise,
         "unknown": dict(outcome.unknown),
         "unreadable": dict(outcome.unreadable),
+        "first_unreadable": outcome.first_unreadable,
         "changes": [
             {
                 "count": change.count,

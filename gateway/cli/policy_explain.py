@@ -125,8 +125,7 @@ async def explain(
     elif claims_file is not None and tenant is not None:
         facts = _claimed(facts, claims_file, tenant)
     elif tenant is not None:
-        audiences = [pool.upstream.audience for pool in gate.config.upstreams.values() if pool.upstream.audience]
-        facts = with_principal(facts, _caller(tenant, facts_of).principal(at, audiences))
+        facts = with_principal(facts, _caller(tenant, facts_of).principal(at, gate.audiences))
     found, explained = gate.explain(facts)
     if call.output.as_json:
         tree = None if explained is None else as_tree(explained)

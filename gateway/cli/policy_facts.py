@@ -65,6 +65,8 @@ def request_facts(method: str, url: str, *, address: Address, at: float) -> Fact
         ValueError: it is no URL of http, https, ws or wss, with a sentence.
     """
     parts = urlsplit(url)
+    if any(sign <= " " or sign == "\x7f" for sign in url):
+        raise ValueError("must not hold white space or a control character, which nobody can send")
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc or "@" in parts.netloc:
         raise ValueError("must be a whole URL, as https://api.example.com/orders/7")
     before_query = url.partition("#")[0].partition("?")[0]

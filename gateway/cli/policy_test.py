@@ -22,11 +22,10 @@ async def test(call: Invocation, file: Path) -> None:
     settings = call.settings()
     listed = cases(file)
     gate = rehearsal(settings)
-    audiences = tuple(upstream.audience for upstream in settings.upstreams.values())
     now = time.time()
     failed = []
     for case in listed:
-        found = gate.decide(case.facts(now, audiences))
+        found = gate.decide(case.facts(now, gate.audiences))
         wrong = case.fails(found)
         if wrong:
             failed.append({"name": case.name, "request": case.request, "failed": wrong, "found": as_fields(found)})

@@ -26,6 +26,7 @@ def line(record: Record) -> bytes:
         digest,
         claims,
         sample,
+        partial,
         ids,
         outcome,
         status,
@@ -59,6 +60,8 @@ def line(record: Record) -> bytes:
     }
     if sample < 1:
         said["sample"] = sample
+    elif partial:
+        said["partial"] = True
     if upgrade is not None:
         said["upgrade"] = upgrade.decode("latin-1")
     if preflight is not None:

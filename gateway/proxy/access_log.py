@@ -15,7 +15,9 @@ from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
 from policies.route import Route
 
-_LONGEST_HOST = 300
+LONGEST_HOST = 300
+LEAST_SHARE = 2.0**-32
+"""Of a smaller one nothing is logged: it is decided by 32 bits of an id."""
 _LONGEST_WORD = 100
 _ALL = b"g"  # behind every hex digit
 
@@ -38,6 +40,11 @@ class Share:
         """``refusals``: they are sampled, too, and not all kept."""
         of_refused = sample if refusals else 1.0
         return cls(sample, _bound(sample), of_refused, _bound(of_refused))
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left out."""
+        return self.sample >= 1 and self.sample_refused >= 1
 
 
 class Exchange(Protocol):
@@ -86,6 +93,7 @@ class AccessLog:
         self._claims = tuple(sorted(claims))
         self._share = share
         self._of_routes = of_routes
+        self._partial = not all(each.whole for each in (share, *of_routes.values()))
 
     def passed(
         self, request: ProxiedRequest, route: Route, status: int, began: Began, way: Way, exchange: Exchange
@@ -133,13 +141,14 @@ class AccessLog:
             self._digest,
             self._claims,
             sample,
+            self._partial,
             request.ids,
             outcome,
             status,
             request.matched,
             request.would,
             method,
-            host if len(host) <= _LONGEST_HOST else host[:_LONGEST_HOST],
+            host if len(host) <= LONGEST_HOST else host[:LONGEST_HOST],
             scope["raw_path"],
             request.origin.text,
             inbound.authorization is not None,

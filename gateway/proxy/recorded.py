@@ -14,10 +14,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.proxy.access_line import GAP
+from gateway.proxy.access_log import LEAST_SHARE, LONGEST_HOST
 from gateway.proxy.rehearsal import Facts, KnownClaims
+from gateway.settings import is_slug
 from policies.principal import Principal
 
 _REASON: Final = re.compile("[a-z_]{1,60}")
+_MOST_DROPPED: Final = 2**53
 # Decided before any configuration, by what is not written down.
 _MALFORMED: Final = frozenset({"authorization_repeated", "dpop_repeated"})
 # Not decided by facts that a line has: there was no key to vouch with; too many or too much came; a WebSocket's
@@ -45,7 +48,8 @@ _OF_BROWSERS: Final = frozenset({"/.yett/callback", "/.yett/logout"})
 @dataclass(frozen=True, slots=True)
 class Recorded:
     """A request of the log. ``decided`` is its decision, reason and route as they were written; ``fixed``: it would be
-    the same by any configuration. ``share`` is that of its kind which was logged.
+    the same by any configuration. ``share`` is that of its kind which was logged; ``partial``: the log has not all
+    requests of its time.
     """
 
     facts: Facts
@@ -53,6 +57,7 @@ class Recorded:
     config: str
     request_id: str
     share: float
+    partial: bool
     fixed: bool
 
 
@@ -81,14 +86,15 @@ def recorded(raw: bytes) -> Recorded | Missing:
         raise Unreadable("is not an object")
     fields = _Fields(said)
     if said.get("event") == GAP:
-        return Missing(fields.integer("dropped"))
-    reason = fields.text("reason")
+        return Missing(_count(fields.integer("dropped")))
+    reason, share = fields.text("reason"), _share(said.get("sample", 1.0))
     return Recorded(
         facts=_facts(fields, reason),
         decided=(fields.text("decision"), reason, fields.optional_text("route")),
         config=fields.text("config"),
         request_id=fields.text("request_id"),
-        share=_share(said.get("sample", 1.0)),
+        share=share,
+        partial=share < 1 or said.get("partial") is True,
         fixed=reason in _MALFORMED or reason in _MISSED or fields.text("path") in _OF_BROWSERS,
     )
 
@@ -153,7 +159,7 @@ def _facts(fields: _Fields, reason: str) -> Facts:
     preflight, upgrade = fields.optional_text("preflight"), fields.optional_text("upgrade")
     return Facts(
         method=fields.text("method"),
-        host=fields.bytes_text("host"),
+        host=_host(fields.bytes_text("host")),
         path=fields.bytes_text("path"),
         address=address,
         at=at,
@@ -173,7 +179,7 @@ def _principal(fields: _Fields, at: int) -> Principal:
         raise Unreadable("has a tenant_id that is none") from error
     return Principal(
         tenant_id=tenant_id,
-        tenant=fields.text("tenant"),
+        tenant=_slug(fields.text("tenant")),
         subject=fields.text("subject"),
         client_id=fields.optional_text("client_id"),
         scopes=fields.texts("scopes"),
@@ -195,7 +201,26 @@ def _reason(text: str) -> str:
     return text
 
 
+def _host(text: str) -> str:
+    """As long as the log writes one: what is decided is remembered by it, and by the tenant."""
+    if len(text) > LONGEST_HOST:
+        raise Unreadable("has a host that is too long")
+    return text
+
+
+def _slug(text: str) -> str:
+    if not is_slug(text):
+        raise Unreadable("has a tenant that is none")
+    return text
+
+
+def _count(said: int) -> int:
+    if 0 < said <= _MOST_DROPPED:
+        return said
+    raise Unreadable("has a dropped that is no count")
+
+
 def _share(said: object) -> float:
-    if isinstance(said, int | float) and not isinstance(said, bool) and 0 < said <= 1:
+    if isinstance(said, int | float) and not isinstance(said, bool) and LEAST_SHARE <= said <= 1:
         return float(said)
     raise Unreadable("has a sample that is no share")

@@ -115,6 +115,13 @@ class Rehearsal:
         )
 
     @property
+    def audiences(self) -> frozenset[str]:
+        """All for which a token may be: of the upstreams, and of routes that another proxy passes on."""
+        of_upstreams = {pool.upstream.audience for pool in self.config.upstreams.values()}
+        of_routes = {route.audience for route in self.config.table.routes}
+        return frozenset(audience for audience in of_upstreams | of_routes if audience is not None)
+
+    @property
     def _now_at(self) -> Facts:
         if self._facts is None:
             raise AssertionError("nothing is rehearsed")

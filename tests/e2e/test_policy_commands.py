@@ -293,6 +293,7 @@ def test_a_log_with_other_lines_is_read_as_far_as_it_can_be(config: Path, tmp_pa
         "token": "none",
         "sample": 0.1,
     }
+    odd = line | {"request_id": "\u009b2J\ud800"}  # a terminal's control, and no character
     log = tmp_path / "access.jsonl"
     lines = [json.dumps(line), "nonsense", "x" * (3 * 1024 * 1024), json.dumps(line)]
     log.write_text("\n".join(lines), encoding="utf-8")
@@ -306,8 +307,14 @@ def test_a_log_with_other_lines_is_read_as_far_as_it_can_be(config: Path, tmp_pa
         "not be here",
         "1 lines cannot be read: each is longer than 1 MiB",
         "1 lines cannot be read: each is not JSON",
-        "the first line that cannot be read is line 2",
+        f"the first of them is line 2 of {log}",
     ]
-    assert yett("policy", "diff", config, new, "--replay", "-", stdin=json.dumps(line)).code == 1
-    log.write_text("nonsense\n" * 3, encoding="utf-8")
-    assert "none of 3 lines can be read" in yett("policy", "diff", config, new, "--replay", log).err
+    done = yett("policy", "diff", config, new, "--replay", "-", "--json", stdin=json.dumps(odd))
+    assert (done.code, done.err, done.json["changes"][0]["example"]["request_id"]) == (1, "", odd["request_id"])
+    assert done.out.isascii()
+    gap = json.dumps({"event": "access_log.gap", "dropped": 1})
+    log.write_text("nonsense\n" * 3 + gap, encoding="utf-8")
+    done = yett("policy", "diff", config, new, "--replay", log)
+    assert (done.code, "none of 4 lines can be decided" in done.err) == (1, True)
+    done = yett("policy", "diff", config, new, "--replay", tmp_path / "nowhere")
+    assert (done.code, "does not exist" in done.err) == (2, True)

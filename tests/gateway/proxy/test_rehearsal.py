@@ -200,6 +200,53 @@ async def test_samples_and_gaps_make_an_answer_partial() -> None:
     assert (change.count, change.estimate) == (4, 8.0)
 
 
+@pytest.mark.parametrize(
+    ("share", "of_route", "partial"),
+    [
+        (Share.of(1.0, refusals=True), Share.of(1.0, refusals=False), False),
+        (Share.of(0.0, refusals=False), Share.of(1.0, refusals=False), True),
+        (Share.of(1.0, refusals=False), Share.of(0.0, refusals=False), True),
+    ],
+)
+async def test_a_log_that_leaves_requests_out_says_so_where_none_of_them_is_in_it(
+    share: Share, of_route: Share, partial: bool
+) -> None:
+    async with world(polite) as (made, _):
+        log = Logged(made, share=share, orders_read=of_route)
+        await made.ask(request(token=None))
+        rehearsal = rehearsed(made, config=made.plane.config)
+        replay = Replay(rehearsal, rehearsal, "d" * 64)
+        replay.take(log.raw[0])
+    assert "sample" not in log.lines[0]
+    assert (replay.outcome.decided, replay.outcome.sampled, replay.outcome.partial) == (1, 0, partial)
+
+
+async def test_an_example_is_short_whatever_the_line_has(made_line: dict[str, Any]) -> None:
+    """There may be ten thousand of them, and whoever writes the log chooses."""
+    async with world(polite) as (made, _):
+        closed = rehearsed(made, Route("other", (HOST,), "/other", READ, "orders"))
+        replay = Replay(rehearsed(made, *ROUTES), closed, "d" * 64)
+    long = "x" * 100_000
+    replay.take(json.dumps(made_line | {"path": f"/orders/{long}", "subject": long, "request_id": long}).encode())
+    (change,) = replay.outcome.in_order()
+    assert [len(text or "") for text in change.example.values()] == [500, 500, 500]
+
+
+@pytest.fixture
+async def made_line() -> dict[str, Any]:
+    async with world(polite) as (made, _):
+        (raw,) = await record(made, request())
+    line: dict[str, Any] = json.loads(raw)
+    return line
+
+
+async def test_a_token_is_by_default_for_every_api_that_there_is_another_proxys_too() -> None:
+    async with world(polite) as (made, _):
+        alone = Route("alone", (HOST,), "/alone", READ, "", audience="urn:alone")
+        found = rehearsed(made, *ROUTES, alone).audiences
+    assert found == {"urn:alone", *(pool.upstream.audience for pool in made.plane.config.upstreams.values())}
+
+
 async def test_a_decision_that_went_by_something_else_is_told() -> None:
     async with world(polite) as (made, _):
         raws = await record(made, request())
@@ -235,6 +282,12 @@ async def test_a_host_that_is_no_api_host_any_more_is_refused() -> None:
         ({"tenant_id": "acme"}, "has a tenant_id that is none"),
         ({"sample": 0}, "has a sample that is no share"),
         ({"sample": "half"}, "has a sample that is no share"),
+        ({"sample": 1e-320}, "has a sample that is no share"),
+        ({"host": "h" * 301}, "has a host that is too long"),
+        ({"tenant": "a" * 64}, "has a tenant that is none"),
+        ({"event": "access_log.gap", "dropped": 0}, "has a dropped that is no count"),
+        ({"event": "access_log.gap", "dropped": -17}, "has a dropped that is no count"),
+        ({"event": "access_log.gap", "dropped": 10**4000}, "has a dropped that is no count"),
         ({"event": "access_log.gap", "dropped": None}, "has a dropped that is no whole number"),
     ],
 )
@@ -246,10 +299,12 @@ async def test_a_line_that_is_none_is_counted_with_its_reason(change: dict[str, 
     with pytest.raises(Unreadable, match=f"^{why}$"):
         recorded(broken)
     replay = Replay(rehearsal, rehearsal, "d" * 64)
-    for line in (raw, broken, raw):
-        replay.take(line)
-    assert (replay.outcome.decided, replay.outcome.unreadable) == (2, {why: 1})
-    assert replay.outcome.first_unreadable == 2
+    for file in ("one.jsonl", "two.jsonl"):
+        replay.begin(file)
+        for line in (raw,) if file == "one.jsonl" else (raw, broken, broken, raw):
+            replay.take(line)
+    assert (replay.outcome.decided, replay.outcome.unreadable) == (3, {why: 2})
+    assert replay.outcome.first_unreadable == "line 2 of two.jsonl"
 
 
 @pytest.mark.parametrize("raw", [b"", b"\n", b"nonsense", b"[]", b"\xff", b"[" * 100_000, b'{"a":' * 5_000])
