@@ -1,7 +1,8 @@
 """A line of the access log: JSON with every fact that the decision went by, so that it can be decided again.
 
-Never a token, an ``Authorization``, a cookie or a query, all of which carry secrets; of a token's claims those only
-that a rule of the configuration names. What a stranger wrote is text within JSON in ASCII, so no line can be forged.
+Never a token (not in a path either), an ``Authorization``, a cookie or a query, all of which carry secrets; of a
+token's claims those only that a rule of the configuration names. What a stranger wrote is text within JSON in ASCII, so
+no line can be forged.
 """
 
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from gateway.proxy.access_log import Record, Way
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.refusal import Refusal
+from gateway.proxy.shown_path import shown_path
 from gateway.proxy.verdict import decision_of, in_words
 from policies.principal import Principal
 from tenants.compact_json import compact_ascii
@@ -44,7 +46,9 @@ def line(record: Record) -> bytes:
         proved_tenant,
         way,
         sizes,
+        asked,
     ) = record
+    path = shown_path(raw_path)
     said: dict[str, Any] = {
         "time": _time(at),
         "request_id": ids.text,
@@ -54,7 +58,7 @@ def line(record: Record) -> bytes:
         "route": None if matched is None else matched.route.name,
         "method": method,
         "host": host.decode("latin-1"),
-        "path": raw_path.decode("latin-1"),
+        "path": path,
         "address": address,
         **_token(principal, token_refused, authorized=authorized),
     }
@@ -62,6 +66,10 @@ def line(record: Record) -> bytes:
         said["sample"] = sample
     elif partial:
         said["partial"] = True
+    if len(path) != len(raw_path):
+        said["masked"] = True
+    if asked:
+        said["forward_auth"] = True
     if upgrade is not None:
         said["upgrade"] = upgrade.decode("latin-1")
     if preflight is not None:

@@ -23,6 +23,7 @@ _ALL = b"g"  # behind every hex digit
 
 Began = tuple[float, float]
 """The time of day and that of ``perf_counter``, when a request was taken up."""
+NEVER: Began = (0.0, 0.0)
 Record = tuple[Any, ...]
 
 
@@ -104,20 +105,33 @@ class AccessLog:
         if sample < 1 and request.ids.request_id >= share.allowed:
             return
         sizes = exchange.received, exchange.relayed, exchange.connect_time
-        self._put(self._record(request, None, status, sample, began, way.decided, way, sizes))
+        self._put(self._record(request, None, status, sample, began, way.decided, way, sizes, asked=False))
 
-    def told(self, request: ProxiedRequest, outcome: Refusal | OwnAnswer, began: Began) -> None:
-        """The gateway answers itself."""
+    def told(
+        self,
+        request: ProxiedRequest,
+        outcome: Refusal | OwnAnswer | None,
+        began: Began,
+        *,
+        asked: int | None = None,
+    ) -> None:
+        """The gateway answers itself: with ``asked`` another proxy, with this status, and None is its yes."""
         decided = perf_counter()
         share = self._share
         if request.matched is not None:
             share = self._of_routes.get(request.matched.route.name, share)
-        if isinstance(outcome, Refusal):
-            status, sample, bound = outcome.problem.status, share.sample_refused, share.refused
-        else:
-            status, sample, bound = outcome.status, share.sample, share.allowed
+        status = asked or 0
+        sample, bound = share.sample, share.allowed
+        match outcome:
+            case Refusal(problem):
+                status, sample, bound = asked or problem.status, share.sample_refused, share.refused
+            case OwnAnswer(answered):
+                status = answered
+            case None if request.would is not None:
+                sample, bound = 1.0, _ALL
         if request.ids.request_id < bound:
-            self._put(self._record(request, outcome, status, sample, began, decided, None, None))
+            asks = asked is not None
+            self._put(self._record(request, outcome, status, sample, began, decided, None, None, asked=asks))
 
     def _record(
         self,
@@ -129,6 +143,8 @@ class AccessLog:
         decided: float,
         way: Way | None,
         sizes: tuple[int, int, float] | None,
+        *,
+        asked: bool,
     ) -> Record:
         """Nothing in it holds on to the request's header, which may be large, and has secrets."""
         scope, inbound = request.scope, request.inbound
@@ -159,6 +175,7 @@ class AccessLog:
             request.proved_tenant,
             way,
             sizes,
+            asked,
         )
 
 

@@ -12,6 +12,7 @@ from gateway.audit import Observation
 from gateway.context import Network, client_address, is_trusted, vouched_hops
 from gateway.errors import NotFound, encode
 from gateway.proxy import refusal
+from gateway.proxy.access_log import NEVER, now_twice
 from gateway.proxy.forward import Receive, Send
 from gateway.proxy.headers import HeaderReader, misleads
 from gateway.proxy.identity import IdentityLines, IdSource, Origins, RequestIds
@@ -70,6 +71,8 @@ class ForwardAuth:
             await _nothing_here(ids, send)
             return
         config = self._plane.config
+        access_log = config.access_log
+        began = NEVER if access_log is None else now_twice()
         asked = original_request(scope)
         request = self._request(scope, peer, ids, asked if isinstance(asked, OriginalRequest) else None)
         if isinstance(asked, OriginalRequest):
@@ -77,10 +80,14 @@ class ForwardAuth:
             plain = asked.only_401_and_403
         else:
             outcome, plain = Refusal(refusal.ORIGINAL_UNCLEAR, asked), False
+        status = 200 if outcome is None else outcome.problem.status
+        shown = 403 if plain and status not in (200, *_UNDERSTOOD) else status
+        if access_log is not None:
+            access_log.told(request, outcome, began, asked=shown)
         if outcome is None:
             await self._allow(request, send, config.digest)
         else:
-            await self._refuse(request, outcome, send, config.digest, only_401_and_403=plain)
+            await self._refuse(request, outcome, shown, send, config.digest)
 
     def _request(self, scope: Scope, peer: str, ids: RequestIds, asked: OriginalRequest | None) -> ProxiedRequest:
         """As if it had come here itself. One that is not described is the question, for the audit log."""
@@ -136,15 +143,11 @@ class ForwardAuth:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _refuse(
-        self, request: ProxiedRequest, refused: Refusal, send: Send, digest: str, *, only_401_and_403: bool
-    ) -> None:
-        status = refused.problem.status
+    async def _refuse(self, request: ProxiedRequest, refused: Refusal, status: int, send: Send, digest: str) -> None:
         headers, body = refusal.answer(refused, request.ids.request_id, request.nonce)
         headers += request.quota
-        if only_401_and_403 and status not in _UNDERSTOOD:
-            headers.append((b"x-yett-status", b"%d" % status))
-            status = 403
+        if status != refused.problem.status:
+            headers.append((b"x-yett-status", b"%d" % refused.problem.status))
         self._observe(observation(request, "refused", refused.reason, status, digest))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})

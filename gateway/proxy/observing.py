@@ -3,6 +3,7 @@
 from gateway.audit import Observation, Outcome
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
+from gateway.proxy.shown_path import shown_path
 from gateway.proxy.verdict import decision_of
 
 
@@ -15,7 +16,7 @@ def observation(request: ProxiedRequest, outcome: Outcome, reason: str, status: 
         status=status,
         route=matched.route.name if matched else None,
         method=request.scope["method"],
-        path=request.scope["raw_path"].decode("latin-1"),
+        path=shown_path(request.scope["raw_path"]),
         request_id=request.ids.text,
         address=request.origin.text,
         tenant_id=principal.tenant_id if principal else request.proved_tenant,

@@ -14,7 +14,7 @@ from gateway.audit import Observation
 from gateway.authn.dpop import Possession
 from gateway.context import Network
 from gateway.proxy import handshake, refusal
-from gateway.proxy.access_log import Began, Way, now_twice
+from gateway.proxy.access_log import NEVER, Began, Way, now_twice
 from gateway.proxy.answer_headers import of_a_session
 from gateway.proxy.answering import answer, of_fault, tell
 from gateway.proxy.browsers import Browsers
@@ -44,7 +44,6 @@ from policies.principal import Principal
 from policies.route import Route
 
 log = structlog.get_logger("yett.proxy")
-_NEVER: Began = (0.0, 0.0)
 _CLIENT_CLOSED = 499  # for the audit log: nobody was there to be answered
 
 
@@ -110,7 +109,7 @@ class DataPlane:
             raise TypeError(f"the data plane answers http, not {scope['type']}")
         config = self.config
         access_log = config.access_log
-        began = _NEVER if access_log is None else now_twice()
+        began = NEVER if access_log is None else now_twice()
         inbound = self._headers.read(scope["headers"])
         client = scope["client"]
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from gateway.proxy.access_line import GAP
 from gateway.proxy.access_log import LEAST_SHARE, LONGEST_HOST
-from gateway.proxy.rehearsal import Facts, KnownClaims
+from gateway.proxy.rehearsal import NO_API_HOST, Facts, KnownClaims
 from gateway.settings import is_slug
 from policies.principal import Principal
 
@@ -24,7 +24,8 @@ _MOST_DROPPED: Final = 2**53
 # Decided before any configuration, by what is not written down.
 _MALFORMED: Final = frozenset({"authorization_repeated", "dpop_repeated"})
 # Not decided by facts that a line has: there was no key to vouch with; too many or too much came; a WebSocket's
-# handshake was malformed, or came from a page; it was about the session of a browser, or is another proxy's to pass on.
+# handshake was malformed, or came from a page; it was about the session of a browser, or is another proxy's to pass on;
+# that proxy did not say which request it asked about.
 _MISSED: Final = frozenset(
     {
         "identity_unsigned",
@@ -40,8 +41,16 @@ _MISSED: Final = frozenset(
         "origin_foreign",
         "origin_missing",
         "not_forwarded",
+        "original_missing",
+        "original_ambiguous",
+        "original_method",
+        "original_host",
+        "original_scheme",
+        "original_source",
+        "misleading_field",
     }
 )
+_OTHER_WORDS: Final = {"host_unknown": NO_API_HOST}  # forward auth's
 _OF_BROWSERS: Final = frozenset({"/.yett/callback", "/.yett/logout"})
 
 
@@ -90,12 +99,17 @@ def recorded(raw: bytes) -> Recorded | Missing:
     reason, share = fields.text("reason"), _share(said.get("sample", 1.0))
     return Recorded(
         facts=_facts(fields, reason),
-        decided=(fields.text("decision"), reason, fields.optional_text("route")),
+        decided=(fields.text("decision"), _OTHER_WORDS.get(reason, reason), fields.optional_text("route")),
         config=fields.text("config"),
         request_id=fields.text("request_id"),
         share=share,
-        partial=share < 1 or said.get("partial") is True,
-        fixed=reason in _MALFORMED or reason in _MISSED or fields.text("path") in _OF_BROWSERS,
+        partial=share < 1 or fields.flag("partial"),
+        fixed=(
+            reason in _MALFORMED
+            or reason in _MISSED
+            or fields.text("path") in _OF_BROWSERS
+            or (reason == "reserved_path" and fields.flag("forward_auth"))
+        ),
     )
 
 
@@ -136,6 +150,10 @@ class _Fields:
             return frozenset(found)
         raise Unreadable(f"has a {name} that is no list of text")
 
+    def flag(self, name: str) -> bool:
+        """Written where it is true."""
+        return self._said.get(name) is True
+
     def mapping(self, name: str) -> Mapping[str, Any]:
         found = self._said.get(name, {})
         if isinstance(found, dict):
@@ -169,6 +187,7 @@ def _facts(fields: _Fields, reason: str) -> Facts:
         fresh="revocations_stale" not in (reason, would),
         upgrade=None if upgrade is None else fields.bytes_text("upgrade"),
         preflight=None if preflight is None else fields.bytes_text("preflight"),
+        masked=fields.flag("masked"),
     )
 
 

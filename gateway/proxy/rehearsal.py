@@ -40,6 +40,7 @@ class Facts:
 
     ``token_refused`` is why a token that was sent does not count; ``unread`` says that one was sent and nobody knows
     whose. ``preflight`` is the method that one asks for. ``fresh``: revocations are heard.
+    ``masked``: a part of the path is not known.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Facts:
     fresh: bool = True
     upgrade: str | None = None
     preflight: str | None = None
+    masked: bool = False
 
 
 class Unknown(Exception):
@@ -146,6 +148,8 @@ class Rehearsal:
     def _decide(self, facts: Facts) -> tuple[Verdict, ProxiedRequest | None]:
         if self._api_hosts.find(facts.host.lower()) is None:
             return Verdict("refuse", NO_API_HOST, 421, None), None
+        if facts.masked:
+            raise Unknown("the whole path")
         headers = [(b"host", facts.host.encode("latin-1"))]
         if facts.principal is not None or facts.token_refused is not None or facts.unread:
             headers.append((b"authorization", b"Bearer -"))

@@ -15,6 +15,10 @@ import pytest
 from gateway.proxy.access_line import line
 from gateway.proxy.access_log import AccessLog, Share
 from gateway.proxy.plane_config import PlaneConfig
+from gateway.proxy.recorded import Recorded, recorded
+from gateway.proxy.rehearsal import Facts, Rehearsal, Unknown
+from gateway.proxy.shown_path import shown_path
+from gateway.settings import HostPort, HostSet
 from policies.cross_origin import PageRules
 from policies.route import Route
 from policies.route_table import RouteTable
@@ -180,6 +184,48 @@ async def test_no_secret_of_a_request_is_in_its_line() -> None:
         for token in ("s3cr3t", "s3cr3t2"):
             await log.one("GET", "/orders/7", *headers, token=token, query="token=s3cr3t")
     assert b"s3cr3t" not in b"".join(log.raw)
+
+
+TOKEN = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("secret", [TOKEN, "yak_" + "k" * 64, "yrt_" + "r" * 43])
+async def test_a_token_or_a_key_in_a_path_is_in_no_log(secret: str) -> None:
+    async with logged() as log:
+        for path in (f"/orders/{secret}", f"/orders/{secret}/x", f"/nowhere/{secret}"):
+            found = await log.one("GET", path)
+            assert (found["path"], found["masked"]) == (path.replace(secret, "[redacted]"), True)
+            with pytest.raises(Unknown, match="the whole path"):
+                rehearsed(log.world, *ROUTES).decide(facts_of(log.raw[-1]))
+        assert "masked" not in await log.one("GET", "/orders/yak_photos.of.mine")
+    assert [seen.path for seen in log.world.seen] == ["/nowhere/[redacted]"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/keyboard-layouts.version-12.archive1",
+        "/eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9",
+        "/" + "eyJhbGci" * 40_000,
+        "/" + "eyJhbGciaaaa." * 40_000 + "/",
+        "/" + "yak_" * 7,
+        "/" + "yak_x/" * 40_000,
+    ],
+)
+def test_a_path_is_left_as_it_is_or_masked_in_one_pass_whatever_stands_in_it(path: str) -> None:
+    shown = shown_path(path.encode())
+    assert (shown == path) is ("aaaa." not in path)
+
+
+def facts_of(raw: bytes) -> Facts:
+    found = recorded(raw)
+    assert isinstance(found, Recorded)
+    return found.facts
+
+
+def rehearsed(made: World, *routes: Route) -> Rehearsal:
+    config = PlaneConfig(RouteTable.compile(routes), made.plane.config.upstreams)
+    return Rehearsal(config, HostSet.of((HostPort(HOST),)), made.plane.gate._identify.__self__._possession)
 
 
 async def test_what_a_stranger_writes_forges_no_line() -> None:
