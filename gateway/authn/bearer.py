@@ -115,15 +115,9 @@ class Bearer:
         """
         version = self._snapshot.version
         principal = entry.principal
-        tenant = self._tenant(entry.issuer)
+        tenant = still_stands(self._snapshot, principal, entry.issuer, entry.kid)
         if isinstance(tenant, InvalidToken):
-            return replace(tenant, proved_tenant=principal.tenant_id)
-        if tenant.id != principal.tenant_id or tenant.slug != principal.tenant:
-            return InvalidToken("issuer_unknown", "iss", principal.tenant_id)
-        if self._snapshot.verifying_key(tenant.id, entry.kid) is None:
-            return InvalidToken("key_unknown", "kid", tenant.id)
-        if self._snapshot.revoked(principal):
-            return InvalidToken("token_revoked", "", tenant.id)
+            return tenant
         entry.version, entry.expires_at = version, self._end(principal, tenant)
         return principal
 
@@ -138,7 +132,7 @@ class Bearer:
         issuer = unverified.claims.get("iss")
         if not isinstance(issuer, str):
             return InvalidToken("issuer_unknown", "iss")
-        tenant = self._tenant(issuer)
+        tenant = _tenant(self._snapshot, issuer)
         if isinstance(tenant, InvalidToken):
             return tenant
         key = self._snapshot.verifying_key(tenant.id, header.kid)
@@ -163,14 +157,6 @@ class Bearer:
         end = principal.expires_at + self._leeway
         return end if tenant.until is None else min(end, tenant.until.timestamp())
 
-    def _tenant(self, issuer: str) -> Tenant | InvalidToken:
-        tenant = self._snapshot.by_issuer(issuer)
-        if tenant is None:
-            return InvalidToken("issuer_unknown", "iss")
-        if not tenant.active:
-            return InvalidToken("tenant_suspended", "iss")
-        return tenant
-
     def _prove(
         self, unverified: UnverifiedToken, key: VerifyingKey, tenant: Tenant, now: float
     ) -> Principal | InvalidToken:
@@ -184,6 +170,31 @@ class Bearer:
         if isinstance(access, claims.Refused):
             return InvalidToken(access.reason, access.claim, tenant.id)
         return principal_of(access, tenant.id, tenant.slug)
+
+
+def still_stands(snapshot: Snapshot, principal: Principal, issuer: str, kid: str) -> Tenant | InvalidToken:
+    """The tenant of a token that was verified once, by this key, if all that it went by is as it was; when it expires
+    is not looked at.
+    """
+    tenant = _tenant(snapshot, issuer)
+    if isinstance(tenant, InvalidToken):
+        return replace(tenant, proved_tenant=principal.tenant_id)
+    if tenant.id != principal.tenant_id or tenant.slug != principal.tenant:
+        return InvalidToken("issuer_unknown", "iss", principal.tenant_id)
+    if snapshot.verifying_key(tenant.id, kid) is None:
+        return InvalidToken("key_unknown", "kid", tenant.id)
+    if snapshot.revoked(principal):
+        return InvalidToken("token_revoked", "", tenant.id)
+    return tenant
+
+
+def _tenant(snapshot: Snapshot, issuer: str) -> Tenant | InvalidToken:
+    tenant = snapshot.by_issuer(issuer)
+    if tenant is None:
+        return InvalidToken("issuer_unknown", "iss")
+    if not tenant.active:
+        return InvalidToken("tenant_suspended", "iss")
+    return tenant
 
 
 def principal_of(access: claims.AccessClaims, tenant_id: UUID, slug: str) -> Principal:

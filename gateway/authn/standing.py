@@ -56,15 +56,9 @@ class Standings:
         principal = standing.principal
         if standing.digest:
             return self._key_refused(principal.tenant_id, standing.digest)
-        tenant = self._snapshot.by_issuer(standing.issuer)
-        if tenant is None or tenant.id != principal.tenant_id or tenant.slug != principal.tenant:
-            return "issuer_unknown"
-        if not tenant.active:
-            return "tenant_suspended"
-        if self._snapshot.verifying_key(tenant.id, standing.kid) is None:
-            return "key_unknown"
-        if self._snapshot.revoked(principal):
-            return "token_revoked"
+        tenant = bearer.still_stands(self._snapshot, principal, standing.issuer, standing.kid)
+        if isinstance(tenant, bearer.InvalidToken):
+            return tenant.reason
         standing.until = inf if tenant.until is None else tenant.until.timestamp()
         return None
 

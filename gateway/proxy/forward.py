@@ -65,8 +65,8 @@ class Exchange:
         subject: str | None = None,
     ) -> None:
         self._pool = pool
-        self._head = head
         self.request = request
+        self._head = self._prepared(head)
         self._method = request.scope["method"]
         self._streams = streams
         self._body = body
@@ -172,6 +172,10 @@ class Exchange:
 
     def sweep(self, now: float) -> None:
         """Nothing to do: its times are the pool's."""
+
+    def _prepared(self, head: bytes) -> bytes:
+        """What is sent of it. For who asks for more than an answer."""
+        return head
 
     def _begin(self, connection: UpstreamConnection) -> None:
         self._connection = connection

@@ -1,9 +1,11 @@
 """What the gateway tells an upstream about a request: who it is from, where it came from, and its ids.
 
-Written as finished header lines and remembered where they repeat: per principal, and per client address.
+Written as finished header lines and remembered where they repeat: per principal, and per client address. Where there
+are more than have room, the oldest goes, and not all: else a few too many would have every line written anew.
 """
 
 import os
+from collections import OrderedDict
 from urllib.parse import quote
 
 from gateway.context import Address, Network, is_trusted, vouched_hops
@@ -20,7 +22,7 @@ class IdentityLines:
     """``X-Yett-Tenant``, ``-Subject``, ``-Client`` (an API key has none) and ``-Scopes`` of a principal, remembered."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, tuple[Principal, bytes]] = {}
+        self._lines: OrderedDict[int, tuple[Principal, bytes]] = OrderedDict()
 
     def of(self, principal: Principal) -> bytes:
         """The lines. The same object is the same caller, because a verified token's principal is remembered, too."""
@@ -28,7 +30,7 @@ class IdentityLines:
         if known is not None and known[0] is principal:
             return known[1]
         if len(self._lines) >= _REMEMBERED:
-            self._lines.clear()
+            self._lines.popitem(last=False)
         lines = _identity_lines(principal)
         self._lines[id(principal)] = (principal, lines)
         return lines
@@ -56,7 +58,7 @@ class Origins:
 
     def __init__(self, trusted: tuple[Network, ...]) -> None:
         self._trusted = trusted
-        self._known: dict[tuple[str, str, bytes], Origin] = {}
+        self._known: OrderedDict[tuple[str, str, bytes], Origin] = OrderedDict()
 
     def of(self, peer: str, scheme: str, inbound: Inbound) -> Origin:
         """``peer`` is the socket's address, ``scheme`` the listener's."""
@@ -73,7 +75,7 @@ class Origins:
                 hops, said[0] if len(said) == 1 and said[0] in _SCHEMES else proto, inbound.host, trusted=True
             )
         if len(self._known) >= _REMEMBERED:
-            self._known.clear()
+            self._known.popitem(last=False)
         origin = self._known[key] = Origin(hops, proto, inbound.host, trusted=False)
         return origin
 

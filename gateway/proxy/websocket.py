@@ -12,13 +12,11 @@ import structlog
 
 from gateway.proxy import handshake
 from gateway.proxy.connection import UpstreamConnection
-from gateway.proxy.forward import Exchange, Receive, Send, stop
+from gateway.proxy.forward import Exchange, stop
 from gateway.proxy.long_answer import StreamEnded
-from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.relay import Relay
 from gateway.proxy.request import ProxiedRequest
-from gateway.proxy.request_body import RequestBody
-from gateway.proxy.streams import Ended, Streams
+from gateway.proxy.streams import Ended
 from gateway.proxy.switch import SwitchingUpstream
 from gateway.proxy.upstream import ClientGone, UpstreamMalformed
 from gateway.server.frames import MaskKeys
@@ -36,37 +34,6 @@ class WebSocketExchange(Exchange):
     """An exchange like any other until the upstream's answer is 101, which is why it is made of one."""
 
     __slots__ = ("_asked", "_key", "_opened", "_relay", "_switching")
-
-    def __init__(
-        self,
-        pool: UpstreamPool,
-        head: bytes,
-        *,
-        request: ProxiedRequest,
-        streams: Streams,
-        body: RequestBody,
-        receive: Receive,
-        send: Send,
-        subject: str | None = None,
-    ) -> None:
-        asked = handshake.read(request.scope)
-        if isinstance(asked, NoHandshake):
-            raise AssertionError("only a handshake gets here")
-        self._asked = asked
-        self._key = b64encode(os.urandom(16))
-        self._switching: SwitchingUpstream | None = None
-        self._opened = False
-        self._relay: Relay | None = None
-        super().__init__(
-            pool,
-            head.removesuffix(b"\r\n") + _lines(asked, self._key),
-            request=request,
-            streams=streams,
-            body=body,
-            receive=receive,
-            send=send,
-            subject=subject,
-        )
 
     async def open(self) -> UpstreamConnection:
         """As of any exchange, where there is room for one that may last."""
@@ -95,6 +62,17 @@ class WebSocketExchange(Exchange):
         """The relay has told its client."""
         if self._switching is None or not self._switching.fields:
             await super().cut()
+
+    def _prepared(self, head: bytes) -> bytes:
+        asked = handshake.read(self.request.scope)
+        if isinstance(asked, NoHandshake):
+            raise AssertionError("only a handshake gets here")
+        self._asked = asked
+        self._key = b64encode(os.urandom(16))
+        self._switching: SwitchingUpstream | None = None
+        self._opened = False
+        self._relay: Relay | None = None
+        return head.removesuffix(b"\r\n") + _lines(asked, self._key)
 
     def _begin(self, connection: UpstreamConnection) -> None:
         super()._begin(connection)

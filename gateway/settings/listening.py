@@ -1,13 +1,12 @@
 """What the configuration says of the listeners beside their addresses: what a connection may cost, and TLS."""
 
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator
 
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, Size, WholeNumber, between, sized, within
+from gateway.settings.units import Duration, FilePath, Size, WholeNumber, between, sized, within
 
 _KIB = 1024
 
@@ -32,24 +31,11 @@ class ListenLimits(Section):
     target_size: Annotated[Size, sized("1KiB", "512KiB")] = 8 * _KIB
 
 
-def _file(value: object) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("must be the path of a PEM file")
-    if value.startswith("~"):
-        raise ValueError("`~` is not expanded; write the folder out")
-    return Path(value)
-
-
-PemFile = Annotated[Path, BeforeValidator(_file)]
-
-
 class Certificate(Section):
     """A certificate with the chain behind it, and its private key, both PEM. Read at the start, not here."""
 
-    certificate_file: PemFile
-    key_file: PemFile
+    certificate_file: FilePath
+    key_file: FilePath
 
 
 class ManagementTls(Section):

@@ -10,23 +10,13 @@ from pydantic import AfterValidator, BeforeValidator
 
 from gateway.settings.addresses import host_name
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, Flag, WholeNumber, between, within
+from gateway.settings.units import Duration, Flag, WholeNumber, between, file_path, within
 from gateway.settings.web_address import WebAddress
 from tenants.errors import InvalidValue
 from tenants.user_names import address_key
 
 # A name has no sign that means something beside an address (RFC 5322 section 3.2.3), but the dot.
 _SENDER = re.compile(r"[^()<>\[\]:;@\\,\"\x00-\x1f\x7f]{1,100} <(?P<named>[^<>]+)>|(?P<bare>[^<>]+)")
-
-
-def _folder(value: object) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("must be a path")
-    if value.startswith("~"):
-        raise ValueError("`~` is not expanded; write the folder out")
-    return Path(value)
 
 
 def _username(value: object) -> str:
@@ -81,7 +71,7 @@ class Mail(Section):
     username: Annotated[str | None, _optional(_username)] = None
     sender: Annotated[str, BeforeValidator(_sender)] = "Yett <yett@localhost>"
     timeout: Annotated[Duration, within("1s", "2m")] = timedelta(seconds=15)
-    directory: Annotated[Path | None, _optional(_folder)] = None
+    directory: Annotated[Path | None, _optional(file_path)] = None
     unsafe_plain_smtp: Flag = False
 
     @property

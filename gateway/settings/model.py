@@ -24,7 +24,7 @@ from gateway.settings.mail import LookupUrl, Mail
 from gateway.settings.route_limit import BodySize
 from gateway.settings.routing import Route, Word
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, sized, within
+from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, file_path, sized, within
 from gateway.settings.upstream import Upstream
 
 _SQLITE = ("sqlite", "sqlite+aiosqlite")  # the second is what 0.1.0 named
@@ -54,15 +54,9 @@ def _postgresql(value: SecretStr) -> SecretStr:
 
 
 def _folder(value: object) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("must be a path")
-    if value.startswith("~"):
-        raise ValueError("`~` is not expanded; write the folder out")
-    if "?" in value:
+    if isinstance(value, str) and "?" in value:
         raise ValueError("must not hold a `?`, which a database URL cannot carry")
-    return Path(value)
+    return file_path(value)
 
 
 def _helpers(value: object) -> object:

@@ -1,7 +1,8 @@
-"""The small values of the configuration: durations, sizes, numbers, names, rates. Each says what it wants."""
+"""The small values of the configuration: durations, sizes, numbers, names, rates, paths. Each says what it wants."""
 
 import re
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated
 
 from limits import parse_many
@@ -126,6 +127,17 @@ def rate(value: object) -> str:
     return value
 
 
+def file_path(value: object) -> Path:
+    """Of a file or a folder; relative to the process's working directory."""
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError("must be a path")
+    if value.startswith("~"):
+        raise ValueError("`~` is not expanded; write the folder out")
+    return Path(value)
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
 WholeNumber = Annotated[int, BeforeValidator(whole_number)]
@@ -133,3 +145,4 @@ Share = Annotated[float, BeforeValidator(share)]
 Flag = Annotated[bool, BeforeValidator(flag)]
 Name = Annotated[str, BeforeValidator(name)]
 Rate = Annotated[str, BeforeValidator(rate)]
+FilePath = Annotated[Path, BeforeValidator(file_path)]

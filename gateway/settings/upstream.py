@@ -10,21 +10,11 @@ from pydantic_core import CoreSchema, core_schema
 
 from gateway.settings.addresses import AbsoluteUri, Cidr, HostPort, TargetUrl, WebTarget, host_name
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, WholeNumber, between, within
+from gateway.settings.units import Duration, FilePath, WholeNumber, between, within
 
 Timeout = Annotated[Duration, within("1ms", "1h")]
 Bound = Annotated[WholeNumber, between(1, 1_000_000)]
 Count = Annotated[WholeNumber, between(1, 100)]
-
-
-def _file(value: object) -> Path:
-    if isinstance(value, Path):
-        return value
-    if not isinstance(value, str) or not value or "\0" in value:
-        raise ValueError("must be a path")
-    if value.startswith("~"):
-        raise ValueError("`~` is not expanded; write the folder out")
-    return Path(value)
 
 
 def _path(value: object) -> str:
@@ -40,9 +30,6 @@ def _server_name(value: object) -> str:
     except ValueError:
         pass
     raise ValueError("must be a host name or an address")
-
-
-FilePath = Annotated[Path, BeforeValidator(_file)]
 
 
 class Target(Section):
