@@ -1,4 +1,5 @@
-"""What yett is measured beside: the upstream itself (nginx), and HAProxy's ``jwt_verify`` or Fastify in front of it.
+"""What yett is measured beside: the upstream itself (nginx), and HAProxy's ``jwt_verify`` or Fastify in front of it; or
+nginx, which asks yett about each request (``auth_request``).
 
 All get what makes them fast: one process, connections kept alive on both sides. All write an access log, as yett does.
 HAProxy does the least that can be called a check, one signature, and Fastify little more; yett also checks issuer,
@@ -7,8 +8,10 @@ audience, scope and revocation, and says to the upstream who it is.
 
 import json
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from processes import Running, free_port, running
@@ -22,6 +25,9 @@ BODY = (
 
 SIZES = (1024, 64 * 1024)
 
+PAGE = Path(__file__).parents[2] / "docs" / "forward-auth.md"
+_SHOWN = re.compile(r"^```nginx\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
 _NGINX = """\
 daemon off;
 master_process off;
@@ -29,7 +35,7 @@ pid {folder}/nginx.pid;
 error_log {folder}/nginx-error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-    access_log off;
+    access_log {access_log};
     keepalive_timeout 1h;
     keepalive_requests 1000000000;
     client_body_temp_path {folder}/client-body;
@@ -37,12 +43,15 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+{servers}
+}}
+"""
+_UPSTREAM = """\
     server {{
         listen 127.0.0.1:{port} backlog=2048;
         location / {{ default_type application/json; return 200 '{body}'; }}
         location /bytes/ {{ default_type application/octet-stream; alias {folder}/bytes/; open_file_cache max=10; }}
     }}
-}}
 """
 
 _HAPROXY = """\
@@ -72,14 +81,59 @@ backend upstream
 def nginx(folder: Path, *, cpu: int) -> Iterator[Running]:
     """The static upstream."""
     port = free_port()
-    config = folder / "nginx.conf"
     (folder / "bytes").mkdir()
     for size in SIZES:
         (folder / "bytes" / str(size)).write_bytes(b"x" * size)
-    config.write_text(_NGINX.format(folder=folder, port=port, body=BODY), encoding="utf-8")
-    command = ["nginx", "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(config)]
-    with running("nginx", command, cpu=cpu, port=port, log=folder / "nginx.log") as upstream:
+    servers = _UPSTREAM.format(folder=folder, port=port, body=BODY)
+    with _nginx(folder, servers, access_log="off", cpu=cpu, port=port) as upstream:
         yield upstream
+
+
+@contextmanager
+def auth_request(folder: Path, *, upstream: int, gateway: Running, forward_auth: int, cpu: int) -> Iterator[Running]:
+    """nginx as docs/forward-auth.md shows it, with an access log, on the CPU of the gateway that it asks.
+
+    ``forward_auth`` is the port where that one is asked.
+    """
+    port, place = free_port(), folder / "front"
+    place.mkdir()
+    page = PAGE.read_text(encoding="utf-8")
+    servers = as_shown(page, port=port, upstream=upstream, gateway=gateway.port, forward_auth=forward_auth)
+    with _nginx(place, servers, access_log=str(place / "access.log"), cpu=cpu, port=port) as front:
+        yield replace(front, helped_by=(gateway,))
+
+
+def as_shown(page: str, *, port: int, upstream: int, gateway: int, forward_auth: int) -> str:
+    """The configuration on that page, at these ports, for the gateway's own API host, without TLS.
+
+    One thing is added: connections to the API are kept, as to the gateway. Raises ``ValueError`` where the page has
+    changed.
+    """
+    shown = _SHOWN.findall(page)
+    if len(shown) != 1:
+        raise ValueError("docs/forward-auth.md shows no configuration of nginx, or several")
+    changed: Mapping[str, str] = {
+        "listen 443 ssl;": f"listen 127.0.0.1:{port} backlog=2048;",
+        "server 127.0.0.1:8080;": f"server 127.0.0.1:{gateway};",
+        "server 127.0.0.1:8082; keepalive 32;": f"server 127.0.0.1:{forward_auth}; keepalive 256;",
+        "server 127.0.0.1:8000;": f"server 127.0.0.1:{upstream}; keepalive 256;",
+        "server_name api.example.com;": 'proxy_http_version 1.1;\n    proxy_set_header Connection "";',
+    }
+    config: str = shown[0]
+    for written, here in changed.items():
+        if config.count(written) != 1:
+            raise ValueError(f"docs/forward-auth.md does not show once: {written}")
+        config = config.replace(written, here)
+    return config.replace("$server_name", f"127.0.0.1:{gateway}")
+
+
+@contextmanager
+def _nginx(folder: Path, servers: str, *, access_log: str, cpu: int, port: int) -> Iterator[Running]:
+    config = folder / "nginx.conf"
+    config.write_text(_NGINX.format(folder=folder, servers=servers, access_log=access_log), encoding="utf-8")
+    command = ["nginx", "-p", str(folder), "-e", str(folder / "nginx-error.log"), "-c", str(config)]
+    with running("nginx", command, cpu=cpu, port=port, log=folder / "nginx.log") as process:
+        yield process
 
 
 @contextmanager

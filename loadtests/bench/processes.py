@@ -22,17 +22,19 @@ class DidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process that serves HTTP on a loopback port."""
+    """A process that serves HTTP on a loopback port. ``helped_by`` are those on the same CPU that it needs for it."""
 
     name: str
     process: subprocess.Popen[bytes]
     port: int
+    helped_by: tuple["Running", ...] = ()
 
     def cpu_seconds(self) -> float:
-        """CPU time of the process so far, all threads, without children."""
+        """CPU time of the process so far, all threads, without children; and of those that help."""
         # proc(5): the command's name, in parentheses, is the only field that may hold a space.
         fields = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        own = (int(fields[11]) + int(fields[12])) / _TICKS
+        return own + sum(each.cpu_seconds() for each in self.helped_by)
 
 
 def free_port() -> int:

@@ -1,4 +1,5 @@
-"""The proxied path on one core, case by case, beside HAProxy's jwt_verify, Fastify, and the bare upstream.
+"""The proxied path on one core, case by case, beside HAProxy's jwt_verify, Fastify, nginx that asks yett, and the bare
+upstream.
 
 Cases: a token that is remembered; every token new; good requests at 30 % of the capacity, alone and beside as many
 forged tokens; bodies of 1 KiB and 64 KiB in both directions; 10,000 tenants and 10,000 routes.
@@ -28,8 +29,8 @@ import sanity
 import wrk
 from conditions import conditions
 from h2load import Stream
-from peers import NODE_PEERS, SIZES, fastify, haproxy, nginx
-from processes import DidNotStart, Running
+from peers import NODE_PEERS, SIZES, auth_request, fastify, haproxy, nginx
+from processes import DidNotStart, Running, free_port
 from report import Key
 from wrk import Load, Measured
 from yett_peer import PATH, TENANT, Yett, yett
@@ -42,6 +43,9 @@ _FRESH_RATE = 12_000  # tokens made for each second: more than can be verified
 _ROUTES = """\
   - {name: bytes, match: {path: /bytes/**}, require: {scopes: ["orders:read"]}, upstream: orders}
   - {name: uploads, match: {path: /uploads/**}, require: {scopes: ["orders:read"]}, upstream: orders}
+"""
+_FORWARD_AUTH = """\
+forward_auth: {{listen: "127.0.0.1:{port}", peers: ["127.0.0.1/32"]}}
 """
 CASES = ("remembered", "fresh", "forged", "bodies", "many")
 
@@ -115,12 +119,26 @@ def _rounds(options: argparse.Namespace, *, peer_cpu: int, load_cpu: int) -> lis
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yett-bench-")))
         upstream = stack.enter_context(nginx(folder, cpu=load_cpu))
-        gateway = stack.enter_context(yett(folder, upstream=upstream.port, cpu=peer_cpu, routes=_ROUTES))
+        asked = free_port()
+        gateway = stack.enter_context(
+            yett(
+                folder, upstream=upstream.port, cpu=peer_cpu, routes=_ROUTES, settings=_FORWARD_AUTH.format(port=asked)
+            )
+        )
         public_key = gateway.public_key(gateway.token())
         balancer = stack.enter_context(haproxy(folder, upstream=upstream.port, public_key=public_key, cpu=peer_cpu))
         node = stack.enter_context(fastify(folder, upstream=upstream.port, public_key=public_key, cpu=peer_cpu))
-        peers = {report.BARE: upstream, report.HAPROXY: balancer, report.FASTIFY: node, report.YETT: gateway.running}
-        for name in (report.HAPROXY, report.FASTIFY, report.YETT):
+        front = stack.enter_context(
+            auth_request(folder, upstream=upstream.port, gateway=gateway.running, forward_auth=asked, cpu=peer_cpu)
+        )
+        peers = {
+            report.BARE: upstream,
+            report.HAPROXY: balancer,
+            report.FASTIFY: node,
+            report.AUTH_REQUEST: front,
+            report.YETT: gateway.running,
+        }
+        for name in list(peers)[1:]:
             sanity.check(peers[name], PATH, gateway.token())
         crowded = _crowded(stack, folder, options, upstream.port, peer_cpu) if "many" in cases else None
         for peer in peers.values():

@@ -9,6 +9,7 @@ import table
 from wrk import Measured
 
 BARE, HAPROXY, FASTIFY, YETT = "bare upstream", "haproxy jwt_verify", "fastify", "yett"
+AUTH_REQUEST = "nginx auth_request + yett"
 ALONE = "verifying alone"
 REMEMBERED, FRESH, FORGED, MANY = (
     "remembered token",
@@ -113,7 +114,9 @@ def disturbances(rounds: Sequence[Round]) -> list[str]:
         f"round {number}: {key.peer} ({key.case}) had only {measured.core:.0%} of its CPU: something else ran"
         for number, each in enumerate(rounds, 1)
         for key, measured in each.items()
-        if key.peer in (HAPROXY, FASTIFY, YETT) and key.case in (REMEMBERED, FRESH) and measured.core < _UNDISTURBED
+        if key.peer in (HAPROXY, FASTIFY, AUTH_REQUEST, YETT)
+        and key.case in (REMEMBERED, FRESH)
+        and measured.core < _UNDISTURBED
     ]
 
 

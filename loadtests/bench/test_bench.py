@@ -1,5 +1,6 @@
 """The parts of the benchmark that need no peer."""
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import h2load
 import many
 import minted
+import peers
 import pytest
 import report
 import sanity
 import yaml
+from processes import Running
 from report import Key
 from wrk import Measured, parse
 
@@ -94,6 +97,43 @@ def test_requests_that_wait_long_are_told() -> None:
 @pytest.mark.parametrize("error", ["connect", "read", "write", "status", "timeout"])
 def test_a_single_failed_request_is_told(error: str) -> None:
     assert report.missed(rounds((10_000, 20_000), errors={error: 1}), 0.005) != []
+
+
+def test_nginx_that_asks_has_the_configuration_that_is_shown() -> None:
+    page = peers.PAGE.read_text(encoding="utf-8")
+    found = peers.as_shown(page, port=1001, upstream=1002, gateway=1003, forward_auth=1004)
+
+    for line in (
+        "listen 127.0.0.1:1001 backlog=2048;",
+        "upstream yett { server 127.0.0.1:1003; }",
+        "upstream yett_forward_auth { server 127.0.0.1:1004; keepalive 256; }",
+        "upstream orders { server 127.0.0.1:1002; keepalive 256; }",
+        "auth_request /.yett-forward-auth;",
+        "proxy_set_header X-Yett-Subject    $yett_subject;",
+    ):
+        assert found.count(line) == 1
+    assert found.count("Host              127.0.0.1:1003;") == 2
+    assert "443" not in found
+
+
+@pytest.mark.parametrize("written", ["listen 443 ssl;", "keepalive 32;", "server 127.0.0.1:8000;"])
+def test_a_page_that_shows_another_configuration_is_told(written: str) -> None:
+    page = peers.PAGE.read_text(encoding="utf-8")
+    with pytest.raises(ValueError, match="does not show once"):
+        peers.as_shown(page.replace(written, ""), port=1, upstream=2, gateway=3, forward_auth=4)
+    with pytest.raises(ValueError, match="no configuration"):
+        peers.as_shown("# Forward auth", port=1, upstream=2, gateway=3, forward_auth=4)
+
+
+def test_the_cpu_time_of_a_peer_is_that_of_all_who_do_its_work() -> None:
+    class Spent:
+        def __init__(self, pid: int) -> None:
+            self.pid = pid
+
+    alone = Running("one", Spent(os.getpid()), 1)  # type: ignore[arg-type]
+    both = replace(alone, helped_by=(alone,))
+    before = alone.cpu_seconds()
+    assert 2 * before <= both.cpu_seconds() <= 2 * alone.cpu_seconds()
 
 
 def test_a_round_beside_other_work_is_told() -> None:
