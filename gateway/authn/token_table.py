@@ -44,7 +44,7 @@ class Forged:
     expires_at: int
 
 
-Entry = TypeVar("Entry", Remembered, Forged)
+Entry = TypeVar("Entry")
 
 
 class TokenTable(Generic[Entry]):
