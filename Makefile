@@ -25,6 +25,9 @@ CLIENTS := tests/e2e/clients
 OIDC_PROVIDER := loadtests/bench/oidc_provider
 NODE_PEERS := loadtests/bench/node_peers
 
+# Hundreds of processes of ours start in a run of the tests: each would compile the whole program anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # All of them: side by side where tests share nothing, then those that start a whole gateway, a file on one worker, and
 # at last, one after the other, those that look at its time and memory.
 ifeq ($(strip $(PYTEST_ARGS)),)
