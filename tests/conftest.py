@@ -6,15 +6,15 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
+import psycopg
 import pytest
 from hypothesis import settings
 from sqlalchemy import URL, make_url, text
-from sqlalchemy.exc import ProgrammingError
 
 from tenants import migrate
 from tenants.database import Database, postgresql_engine
@@ -92,14 +92,14 @@ def role_url(base: URL, role: str) -> str:
 
 async def administer(admin_url: str, *statements: str) -> None:
     """Run statements that stand in no transaction."""
-    admin = postgresql_engine(admin_url, pool_size=1)
-    try:
-        async with admin.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            for statement in statements:
-                await connection.exec_driver_sql(statement)
-    finally:
-        await admin.dispose()
+    async with await psycopg.AsyncConnection.connect(_plain(admin_url), autocommit=True) as session:
+        for statement in statements:
+            await session.execute(statement.encode())
+
+
+def _plain(admin_url: str) -> str:
+    """As the driver reads it: an engine of SQLAlchemy's asks a new server six questions first."""
+    return make_url(admin_url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 _ROLES_LOCK = 0x79657474_74657374  # "yetttest"
@@ -147,42 +147,49 @@ async def drop_postgresql_database(admin_url: str, urls: DatabaseUrls) -> None:
     await administer(admin_url, f'DROP DATABASE "{make_url(urls.app).database}" WITH (FORCE)')
 
 
-_SHAPE = """SELECT string_agg(relname || relowner, ',' ORDER BY relname) || (SELECT version_num FROM alembic_version)
+_SHAPE = b"""SELECT string_agg(relname || relowner, ',' ORDER BY relname) || (SELECT version_num FROM alembic_version)
  FROM pg_class WHERE relnamespace = 'public'::regnamespace"""
-_STRANGERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+_STRANGERS = b"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid()"""
+_ROWS = (b"DELETE FROM tenants", b"DELETE FROM changes", b"DELETE FROM installation")
 
 
-async def shape_of(urls: DatabaseUrls) -> str | None:
-    """What tells a database whose schema a test has altered."""
-    admin = postgresql_engine(urls.admin or urls.app, pool_size=1)
-    try:
-        async with admin.connect() as connection:
-            return str((await connection.exec_driver_sql(_SHAPE)).scalar_one())
-    except ProgrammingError:
-        return None
-    finally:
-        await admin.dispose()
+class LentDatabase:
+    """A PostgreSQL database that goes from test to test, and the superuser's connection that cleans it between them."""
 
+    def __init__(self, urls: DatabaseUrls) -> None:
+        assert urls.admin is not None
+        self.urls = urls
+        self._session = psycopg.connect(_plain(urls.admin), autocommit=True)
+        self._shape = self._shape_now()
 
-async def empty_postgresql_database(urls: DatabaseUrls) -> None:
-    """Take every row out, for the next test. What belongs to a tenant goes with it."""
-    assert urls.admin is not None
-    tables = ("tenants", "changes", "installation")
-    await administer(urls.admin, _STRANGERS, *(f"DELETE FROM {table}" for table in tables))
+    def cleaned(self) -> bool:
+        """Take every row out, for the next test; what belongs to a tenant goes with it. False where a test has altered
+        the schema, or has ended this connection: then the database is of no more use.
+        """
+        try:
+            if self._shape_now() != self._shape:
+                return False
+            for statement in (_STRANGERS, *_ROWS):
+                self._session.execute(statement)
+        except psycopg.Error:
+            return False
+        return True
 
+    def close(self) -> None:
+        self._session.close()
 
-@dataclass
-class FreeDatabases:
-    """PostgreSQL databases that a test has given back, empty. To make and drop one takes longer than most tests."""
-
-    shape: str | None = None
-    urls: list[DatabaseUrls] = field(default_factory=list)
+    def _shape_now(self) -> object:
+        return self._session.execute(_SHAPE).fetchone()
 
 
 @pytest.fixture(scope="session")
-def free_databases() -> FreeDatabases:
-    return FreeDatabases()
+def free_databases() -> Iterator[list[LentDatabase]]:
+    """Those that a test has given back, empty. To make and drop one takes longer than most tests."""
+    free: list[LentDatabase] = []
+    yield free
+    for each in free:
+        each.close()
 
 
 @pytest.fixture(scope="session")
@@ -202,14 +209,13 @@ async def database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Async
         yield DatabaseUrls(f"sqlite:///{shutil.copy(template, tmp_path / 'yett.db')}")
         return
     admin_url, free = request.getfixturevalue("postgresql_admin_url"), request.getfixturevalue("free_databases")
-    urls = free.urls.pop() if free.urls else await make_postgresql_database(admin_url)
-    free.shape = free.shape or await shape_of(urls)
-    yield urls
-    if await shape_of(urls) == free.shape:
-        await empty_postgresql_database(urls)
-        free.urls.append(urls)
+    lent = free.pop() if free else LentDatabase(await make_postgresql_database(admin_url))
+    yield lent.urls
+    if lent.cleaned():
+        free.append(lent)
     else:
-        await drop_postgresql_database(admin_url, urls)
+        lent.close()
+        await drop_postgresql_database(admin_url, lent.urls)
 
 
 @pytest.fixture
