@@ -1,6 +1,7 @@
 """Bringing a database to this version's schema, and making PostgreSQL's three roles."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
+@cache
 def _scripts() -> ScriptDirectory:
+    """What the package carries, read once in a process."""
     return ScriptDirectory.from_config(_config())
 
 
