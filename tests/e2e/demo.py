@@ -16,7 +16,8 @@ class Demo(ServerProcess):
     def __init__(self, port: int, management_port: int, folder: Path, **settings: str) -> None:
         self.data = folder / "data"
         arguments = ["--port", str(port), "--management-port", str(management_port), "--data", str(self.data)]
-        super().__init__("demo", *arguments, settings=settings, ports=(port, management_port), folder=folder)
+        ports = port, management_port
+        super().__init__("demo", *arguments, settings=settings, ports=ports, folder=folder, installed=True)
 
     @property
     def banner(self) -> str:

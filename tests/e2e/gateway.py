@@ -16,7 +16,7 @@ from tests.e2e.server_process import PASSWORD, ServerProcess
 class Gateway(ServerProcess):
     """TLS ends in front of it, as far as its configuration knows: clients say the public names in ``Host``."""
 
-    def __init__(self, installation: Installation, folder: Path, **settings: str) -> None:
+    def __init__(self, installation: Installation, folder: Path, *, installed: bool = False, **settings: str) -> None:
         ports = free_port(), free_port()
         super().__init__(
             "serve",
@@ -31,6 +31,7 @@ class Gateway(ServerProcess):
             },
             ports=ports,
             folder=folder,
+            installed=installed,
         )
         self.installation = installation
         self.identity = self._client(IDENTITY)

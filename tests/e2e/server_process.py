@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import psutil
 
-from tests.e2e.command import YETT, environment
+from tests.e2e.command import YETT, Forked, environment, forker
 from tests.e2e.eventually import eventually
 
 PASSWORD = "correct horse battery staple"
@@ -24,22 +24,31 @@ _SECRETS = re.compile(r"y[a-z]{2}_[A-Za-z0-9_-]{20,}|eyJ[A-Za-z0-9_-]{10,}|corre
 
 
 class ServerProcess:
-    """``yett serve`` or ``yett demo``, its output in files of ``folder``."""
+    """``yett serve`` or ``yett demo``, its output in files of ``folder``. ``installed``: run by the installed program,
+    which imports all of it, as everybody's server does; else forked from a process that has it in memory.
+    """
 
     def __init__(
-        self, *arguments: str | Path, settings: Mapping[str, str], ports: tuple[int, int], folder: Path
+        self,
+        *arguments: str | Path,
+        settings: Mapping[str, str],
+        ports: tuple[int, int],
+        folder: Path,
+        installed: bool = False,
     ) -> None:
         self.port, self.management_port = ports
         self.folder = folder
         self.out_path, self.log_path = folder / f"{self.port}.out", folder / f"{self.port}.log"
         with self.out_path.open("wb") as out, self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(
-                [YETT, *map(str, arguments)],
-                env=environment(settings),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=log,
-            )
+            self.process: subprocess.Popen[bytes] | Forked
+            if installed:
+                command, nothing = [YETT, *map(str, arguments)], subprocess.DEVNULL
+                self.process = subprocess.Popen(
+                    command, env=environment(settings), stdin=nothing, stdout=out, stderr=log
+                )
+            else:
+                asked = [*map(str, arguments)]
+                self.process = forker().start(asked, environment(settings), out=self.out_path, err=self.log_path)
         self.probes = httpx.Client(base_url=f"http://127.0.0.1:{self.management_port}", trust_env=False)
 
     @property

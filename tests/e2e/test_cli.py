@@ -4,7 +4,6 @@ import json
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.main import main
-from tests.e2e.command import YETT, environment, script, yett
+from tests.e2e.command import script, yett
 from tests.e2e.conftest import Copy
 from tests.e2e.installation import AUDIENCE, Installation
 from tests.e2e.server_process import PASSWORD
@@ -66,7 +65,7 @@ def test_the_program_explains_its_exit_codes() -> None:
     shown = script("--help")
     assert shown.code == 0
     assert "Exit codes: 0 done · 1 refused · 2 usage · 3 configuration · 4 installation" in shown.out
-    assert re.fullmatch(r"yett, version \d+\.\d+\.\d+\n", script("--version").out)
+    assert re.fullmatch(r"yett, version \d+\.\d+\.\d+\n", yett("--version").out)
 
 
 @pytest.mark.parametrize(
@@ -254,7 +253,7 @@ def test_what_a_command_writes_is_its_users_alone_whatever_the_folder_and_the_um
     data.chmod(0o755)
 
     def run(*arguments: str | Path) -> None:
-        subprocess.run([YETT, *arguments, "--data", data], env=environment({}), umask=0o022, check=True)
+        assert yett(*arguments, "--data", data, umask=0o022).code == 0
 
     run("init")
     run("migrate")

@@ -16,8 +16,6 @@ from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway, claims
 from tests.e2e.installation import Installation
 
-pytestmark = pytest.mark.alone
-
 LOGINS = 200
 _AT_ONCE = 16
 _ANSWERED_BEFORE = 80

@@ -8,12 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.command import environment
 from tests.e2e.demo import Demo
-
-pytestmark = pytest.mark.alone
 
 _ROOT = Path(__file__).resolve().parents[2]
 _MAKEFILE = (_ROOT / "Makefile").read_text(encoding="utf-8")

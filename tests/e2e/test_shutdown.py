@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from tests.e2e.command import script
+from tests.e2e.command import yett
 from tests.e2e.conftest import DATABASES, Copy
 from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway
 from tests.e2e.installation import API, Installation
 from tests.e2e.raw_socket import RawSocket
-
-pytestmark = pytest.mark.alone
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
 
@@ -114,7 +112,7 @@ def test_an_address_that_is_taken_is_4_with_a_sentence(copy_of: Copy, listener: 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         other = "YETT_MANAGEMENT_LISTEN" if listener == "YETT_LISTEN" else "YETT_LISTEN"
-        started = script("serve", "--config", of.config, env={**of.settings, listener: address, other: "127.0.0.1:0"})
+        started = yett("serve", "--config", of.config, env={**of.settings, listener: address, other: "127.0.0.1:0"})
     assert started.code == 4
     lines = [line for line in started.err.splitlines() if not line.startswith("{")]
     name = "public" if listener == "YETT_LISTEN" else "management"

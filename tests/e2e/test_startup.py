@@ -90,7 +90,7 @@ def test_postgresql_refuses_an_application_role_that_escapes_row_level_security(
     owner = Path(of.settings["YETT_DATABASE_OWNER_URL_FILE"]).read_text(encoding="utf-8").strip()
     system = of.settings["YETT_DATABASE_SYSTEM_URL"]
     for url, fault in ((admin, "is a superuser"), (owner, "owns tables"), (system, "has BYPASSRLS")):
-        started = script("serve", "--config", of.config, env={**of.settings, "YETT_DATABASE_URL": url})
+        started = yett("serve", "--config", of.config, env={**of.settings, "YETT_DATABASE_URL": url})
         _fails_to_start(started, sentence=fault)
         assert "Connect as yett_app" in started.err
     unseeing = {**of.settings, "YETT_DATABASE_SYSTEM_URL": of.settings["YETT_DATABASE_URL"]}
