@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -192,6 +193,18 @@ def free_databases() -> Iterator[list[LentDatabase]]:
         each.close()
 
 
+@asynccontextmanager
+async def lent_database(admin_url: str, free: list[LentDatabase]) -> AsyncIterator[DatabaseUrls]:
+    """An empty one with today's schema, for one test."""
+    lent = free.pop() if free else LentDatabase(await make_postgresql_database(admin_url))
+    yield lent.urls
+    if lent.cleaned():
+        free.append(lent)
+    else:
+        lent.close()
+        await drop_postgresql_database(admin_url, lent.urls)
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file, to be copied."""
@@ -209,13 +222,8 @@ async def database_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Async
         yield DatabaseUrls(f"sqlite:///{shutil.copy(template, tmp_path / 'yett.db')}")
         return
     admin_url, free = request.getfixturevalue("postgresql_admin_url"), request.getfixturevalue("free_databases")
-    lent = free.pop() if free else LentDatabase(await make_postgresql_database(admin_url))
-    yield lent.urls
-    if lent.cleaned():
-        free.append(lent)
-    else:
-        lent.close()
-        await drop_postgresql_database(admin_url, lent.urls)
+    async with lent_database(admin_url, free) as urls:
+        yield urls
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from gateway.settings import Settings, from_mapping
 from tenants import migrate
 from tenants.hashing import HashingPool
 from tenants.sealing import MasterKeys
-from tests.conftest import Clock, DatabaseUrls, drop_postgresql_database, make_postgresql_database
+from tests.conftest import Clock, DatabaseUrls, LentDatabase, lent_database
 from tests.gateway.world import PASSWORDS, PUBLIC_URL, Seeded, World, opened, seed
 
 OpenWorld = Callable[..., AbstractAsyncContextManager[World]]
@@ -105,14 +105,15 @@ async def world(open_world: OpenWorld) -> AsyncIterator[World]:
 
 @pytest_asyncio.fixture(loop_scope="session", params=["sqlite", "postgresql"])
 async def each_world(
-    request: pytest.FixtureRequest, open_world: OpenWorld, postgresql_admin_url: str
+    request: pytest.FixtureRequest,
+    open_world: OpenWorld,
+    postgresql_admin_url: str,
+    free_databases: list[LentDatabase],
 ) -> AsyncIterator[World]:
     """The world on each database."""
     if request.param == "sqlite":
         async with open_world() as world:
             yield world
         return
-    urls = await make_postgresql_database(postgresql_admin_url)
-    async with open_world(database=urls) as world:
+    async with lent_database(postgresql_admin_url, free_databases) as urls, open_world(database=urls) as world:
         yield world
-    await drop_postgresql_database(postgresql_admin_url, urls)
