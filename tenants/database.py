@@ -185,6 +185,7 @@ def postgresql_engine(url: str, *, pool_size: int) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=10,
         pool_pre_ping=True,
+        use_native_hstore=False,  # no column is one, and every engine would ask the server first
         hide_parameters=True,  # an error's text must not quote what was stored
         connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC"},
     )
