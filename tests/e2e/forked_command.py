@@ -66,7 +66,10 @@ def serve() -> None:
     gc.freeze()
     for line in sys.stdin:
         if os.fork() == 0:
-            _mind(json.loads(line))
+            try:
+                _mind(json.loads(line))
+            finally:  # whatever went wrong in it, the next line is not for this process
+                os._exit(70)
 
 
 if __name__ == "__main__":
