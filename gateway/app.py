@@ -17,24 +17,22 @@ from gateway.authn.id_token_hint import IdTokenHints
 from gateway.authn.new_password import NewPasswords
 from gateway.authn.password_attempt import PasswordCheck
 from gateway.authn.token_table import TokenTable
+from gateway.background import jobs_of, write_what_is_left
 from gateway.breach import Breaches
 from gateway.browser.composed import browser_front
 from gateway.data_plane import access_log_of, access_log_to_nowhere, data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
-from gateway.health import health_router
-from gateway.housekeeping import Housekeeping
+from gateway.health import Check, health_router
 from gateway.installation import Installation, hashing_pool
-from gateway.jobs import Job, Jobs
+from gateway.jobs import Jobs
 from gateway.journal import Journal
 from gateway.limits import AddressLimit
 from gateway.live import Limits, Live, Service, Staleness, tell_collisions
 from gateway.login.router import login_router
-from gateway.mail.configured import configured_mailer
 from gateway.management import ManagementGuard
 from gateway.middleware import WithContext
 from gateway.oauth.authorize import AuthorizePages, authorize_router
-from gateway.oauth.backchannel import BackChannel
 from gateway.oauth.client_auth import ClientAuth
 from gateway.oauth.client_jwks import ClientJwks
 from gateway.oauth.device_endpoint import DeviceEndpoint
@@ -64,21 +62,17 @@ from gateway.pages.site import Site
 from gateway.place import Places
 from gateway.proxy.configured import running_pools
 from gateway.proxy.pools import Pools
+from gateway.proxy.shared_limits import SharedLimits
 from gateway.web import CanonicalPath, application, nowhere
-from tenants import api_key_uses, audit_log, changes
 from tenants.api_key_uses import ApiKeyUses
+from tenants.budgets import Budgets
 from tenants.common_passwords import load as common_passwords
-from tenants.database import DATABASE_ERRORS
 from tenants.hashing import HashingPool
 from tenants.issuers import Issuers
+from tenants.serving import Serving
 from tenants.snapshot import Snapshot
 
 _log = structlog.get_logger("yett.app")
-_FEED_INTERVAL = 0.2
-_AUDIT_INTERVAL = 0.25
-_LETTERS_INTERVAL = 0.5
-_NOTICES_INTERVAL = 0.5
-_HOUSEKEEPING_INTERVAL = 30.0
 
 
 @asynccontextmanager
@@ -97,28 +91,25 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         _log.warning("public_url_changed", issuer=platform.issuer, public_url=settings.public_url)
     tell_collisions(snapshot, settings)
     async with (
-        hashing_pool(settings) as hashing,
+        hashing_pool(settings, worker=installation.worker) as hashing,
         running_pools(settings) as upstreams,
         access_log_of(settings) as access_log,
     ):
         uses, breaches = ApiKeyUses(installation.database), Breaches.of(settings)
-        jobs = Jobs(_jobs(installation, snapshot, recorder, places, uses))
+        service = compose(installation, snapshot, recorder, hashing, upstreams, breaches, places, uses, access_log)
+        shared = None
+        if not installation.database.is_sqlite:
+            shared = SharedLimits(
+                service.live.plane.limits, Budgets(installation.database), Serving(installation.database)
+            )
+            await shared.settle()  # before the first request this one is counted
+        jobs = Jobs(jobs_of(installation, snapshot, recorder, places, uses, shared))
         jobs.start()
         try:
-            yield compose(installation, snapshot, recorder, hashing, upstreams, breaches, places, uses, access_log)
+            yield service
         finally:
             await jobs.stop()
-            await _write_what_is_left(installation, recorder, uses)
-
-
-async def _write_what_is_left(installation: Installation, recorder: Recorder, uses: ApiKeyUses) -> None:
-    """Observations are in memory only, so they go out now; the outbox is kept by the database, whoever sequences it."""
-    try:
-        await recorder.close()
-        await installation.audit_log.sequence()
-        await uses.write()
-    except DATABASE_ERRORS as error:
-        _log.error("observations_lost", error=type(error).__name__)
+            await write_what_is_left(installation, recorder, uses, shared)
 
 
 def compose(
@@ -208,8 +199,9 @@ def compose(
         own_hosts=own_hosts,
     )
     over_tls = OverTls.of(settings, edge, nowhere=elsewhere)
+    own: dict[str, Check] = {"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)}
     guard = ManagementGuard(
-        application(health_router({"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)})),
+        application(health_router({**own, **installation.worker.checks()})),
         hosts=settings.management_host_set(),
         limit=limits.management,
     )
@@ -230,7 +222,7 @@ def compose(
         staleness=staleness,
         access_log=access_log,
     )
-    return Service(over_tls or edge, management, live, asked)
+    return Service(over_tls or edge, management, live, lambda: all(check() for check in own.values()), asked)
 
 
 def _proof_check(installation: Installation) -> ProofCheck:
@@ -254,39 +246,3 @@ def _site(
         clock=installation.clock,
         public_url=settings.public_url,
     )
-
-
-def _jobs(
-    installation: Installation, snapshot: Snapshot, recorder: Recorder, places: Places, uses: ApiKeyUses
-) -> list[Job]:
-    housekeeping = Housekeeping(installation.database, installation.store, snapshot, installation.clock)
-    mailer = configured_mailer(
-        installation.settings,
-        installation.database,
-        installation.store,
-        installation.clock,
-        place_of=places.of,
-    )
-    notices = BackChannel.of(installation.settings, installation.database, installation.store, installation.clock)
-    letters = [] if mailer is None else [Job("letters", _LETTERS_INTERVAL, mailer.deliver)]
-
-    # Only a full batch says that there is more: who always found something would write a transaction for each login.
-    async def follow() -> bool:
-        return await snapshot.poll() >= changes.BATCH
-
-    async def observed() -> None:
-        await recorder.flush()
-
-    async def sequence() -> bool:
-        return await installation.audit_log.sequence() >= audit_log.BATCH
-
-    return [
-        Job("feed", _FEED_INTERVAL, follow),
-        Job("observations", _AUDIT_INTERVAL, observed),
-        Job("sequencer", _AUDIT_INTERVAL, sequence),
-        Job("keys", _HOUSEKEEPING_INTERVAL, housekeeping.advance_keys),
-        Job("pruning", _HOUSEKEEPING_INTERVAL, housekeeping.prune),
-        Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
-        Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
-        *letters,
-    ]

@@ -1,6 +1,7 @@
 """What has to be done now and then for all tenants: keys that are due, rows whose time is over.
 
-Every process may run it: each part is idempotent, and a second process finds nothing left to do.
+Every process may run it: each part is idempotent, and a second process finds nothing left to do. So that many do not
+look for it all the time, they take turns (tenants/turns.py).
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from tenants import (
     authorization_codes,
     authorization_requests,
     begun_requests,
+    budgets,
     changes,
     device_codes,
     devices,
@@ -35,7 +37,7 @@ from tenants.audit_event import Details, Event
 from tenants.database import Database
 from tenants.jose import SigningKey
 from tenants.pruning import Prune
-from tenants.snapshot import FEED_RETENTION, Snapshot
+from tenants.snapshot import FEED_RETENTION
 from tenants.store import Store
 from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
 
@@ -49,10 +51,9 @@ _DEVICE_CODES_KEPT = timedelta(minutes=10)  # a device that asks late is told th
 class Housekeeping:
     """Two jobs: ``advance_keys`` and ``prune``. Neither waits for the other's failure to pass."""
 
-    def __init__(self, database: Database, store: Store, snapshot: Snapshot, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, store: Store, clock: Callable[[], datetime]) -> None:
         self._database = database
         self._store = store
-        self._snapshot = snapshot
         self._clock = clock
 
     async def advance_keys(self) -> None:
@@ -73,7 +74,7 @@ class Housekeeping:
             raise ExceptionGroup("keys could not be advanced", failures)
 
     async def prune(self) -> None:
-        """Delete rows whose time is over, and forget them in this process's memory.
+        """Delete rows whose time is over.
 
         Some rows of one table in each step: nobody waits for all of it, and one that fails keeps no other one from its
         turn.
@@ -88,7 +89,6 @@ class Housekeeping:
                     pass
             except Exception as error:  # noqa: BLE001 - raised below, with the others'
                 failures.append(error)
-        self._snapshot.forget_expired()
         if failures:
             raise ExceptionGroup("tables could not be pruned", failures)
 
@@ -138,4 +138,5 @@ def _over(now: datetime) -> Sequence[tuple[Prune, datetime]]:
         (api_keys.prune_expired, now - api_keys.KEPT),
         (revocations.prune, now),
         (changes.prune, now - FEED_RETENTION),
+        (budgets.prune, now),
     )

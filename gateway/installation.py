@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 
 from gateway import urls
 from gateway.settings import Settings
-from tenants import migrate
+from gateway.worker import ALONE, Worker
+from tenants import cpu_quota, migrate
 from tenants.argon2_hash import Cost
 from tenants.audit_log import AuditLog
-from tenants.database import Database
+from tenants.database import CONNECTIONS, Database
 from tenants.directory import PLATFORM, Directory
 from tenants.errors import AlreadyExists
 from tenants.hashing import HashingPool
@@ -41,6 +42,7 @@ class Installation:
     directory: Directory
     audit_log: AuditLog
     clock: Clock
+    worker: Worker = ALONE
 
     async def platform(self) -> Tenant:
         """The platform tenant, made by whoever asks first: its log holds what belongs to no tenant."""
@@ -59,11 +61,20 @@ class Installation:
 
 
 @asynccontextmanager
-async def hashing_pool(settings: Settings, *, helpers: int | None = None) -> AsyncIterator[HashingPool]:
-    """The helper processes that bear the configured cost; ``helpers`` overrides how many."""
+async def hashing_pool(
+    settings: Settings, *, helpers: int | None = None, worker: Worker = ALONE
+) -> AsyncIterator[HashingPool]:
+    """The helper processes that bear the configured cost; ``helpers`` overrides how many. Those of all workers are
+    together as many as are configured, and so are their queues.
+    """
     asked = settings.hashing
     cost = Cost(memory_kib=asked.memory // 1024, time_cost=asked.iterations, parallelism=asked.parallelism)
-    pool = HashingPool(cost, helpers=asked.helpers if helpers is None else helpers, queue=asked.queue)
+    configured = cpu_quota.cores() if asked.helpers is None else asked.helpers
+    pool = HashingPool(
+        cost,
+        helpers=worker.share(configured) if helpers is None else helpers,
+        queue=worker.share(asked.queue),
+    )
     await pool.start()
     try:
         yield pool
@@ -72,8 +83,11 @@ async def hashing_pool(settings: Settings, *, helpers: int | None = None) -> Asy
 
 
 @asynccontextmanager
-async def open_installation(settings: Settings, *, clock: Clock = utc_now) -> AsyncIterator[Installation]:
-    """Open what the settings name, refuse what is not in order, close it at the end.
+async def open_installation(
+    settings: Settings, *, clock: Clock = utc_now, worker: Worker = ALONE
+) -> AsyncIterator[Installation]:
+    """Open what the settings name, refuse what is not in order, close it at the end. Connections to the database are
+    shared out among the workers of a pod.
 
     Raises:
         MasterKeyProblem: the master key file is missing or malformed.
@@ -84,7 +98,9 @@ async def open_installation(settings: Settings, *, clock: Clock = utc_now) -> As
     master_keys = MasterKeys.load(settings.master_key_file)
     system_url = settings.database_system_url
     database = Database.open(
-        settings.database_url.get_secret_value(), None if system_url is None else system_url.get_secret_value()
+        settings.database_url.get_secret_value(),
+        None if system_url is None else system_url.get_secret_value(),
+        pool_size=worker.share(CONNECTIONS, least=2),
     )
     try:
         await migrate.check(database)
@@ -92,7 +108,7 @@ async def open_installation(settings: Settings, *, clock: Clock = utc_now) -> As
         await check_master_key(database, master_keys)
         store = Store(database, master_keys, clock)
         yield Installation(
-            settings, database, master_keys, store, Directory(database, store), AuditLog(database), clock
+            settings, database, master_keys, store, Directory(database, store), AuditLog(database), clock, worker
         )
     finally:
         await database.close()

@@ -128,12 +128,13 @@ class Live:
 @dataclass(frozen=True, slots=True)
 class Service:
     """The applications of a serving process, one for each of its listeners, and what of it another configuration
-    changes. ``forward_auth`` where it is set up.
+    changes. ``forward_auth`` where it is set up. ``ready`` says whether this very process should get traffic.
     """
 
     public: ASGIApp
     management: ASGIApp
     live: Live
+    ready: Callable[[], bool]
     forward_auth: ASGIApp | None = None
 
 

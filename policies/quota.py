@@ -74,13 +74,18 @@ class Exhausted(_NeverTruthTested):
     retry_in: int
 
 
-def spend(quota: Quota, until: int | None, now: int) -> Spent | Exhausted:
-    """One request at ``now``, nanoseconds of a clock that never goes back. ``until`` None: nothing counts."""
+def spend(quota: Quota, until: int | None, now: int, *, alike: int = 1) -> Spent | Exhausted:
+    """One request at ``now``, nanoseconds of a clock that never goes back. ``until`` None: nothing counts.
+
+    ``alike`` spend from the same budget, and what the others do is not known yet. It counts as if each of them did what
+    this one does, so that together they spend no more than there is: of what is left each has its share, rounded up.
+    """
     after = (now if until is None or until < now else until) + quota.interval
+    if after - now > quota.tolerance:
+        return Exhausted(after - now - quota.tolerance)
+    after += (alike - 1) * quota.interval
     ahead = after - now
-    if ahead > quota.tolerance:
-        return Exhausted(ahead - quota.tolerance)
-    left = (quota.tolerance - ahead) // quota.interval
+    left = max(0, quota.tolerance - ahead) // quota.interval
     return Spent(after, left, ahead - (quota.burst - left - 1) * quota.interval)
 
 

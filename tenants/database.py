@@ -20,10 +20,20 @@ from tenants.sqlite import BUSY_TIMEOUT_MS, DRIVER, SqliteConnection
 from tenants.transaction import transaction
 from tenants.write_line import WriteLine
 
+CONNECTIONS = 8
+"""As many ``app`` connections has a pod, unless it is told otherwise; of ``system`` half as many."""
 _STATEMENT_TIMEOUT_MS = 30_000
+_IDLE_TIMEOUT_MS = 4_000
 _READING: Mapping[str, Any] = {"postgresql_readonly": True, "yett_read_only": True}
 _LONG: Mapping[str, Any] = {"yett_in_thread": True}
 
+
+_SESSION = (
+    ("statement_timeout", _STATEMENT_TIMEOUT_MS),
+    ("idle_in_transaction_session_timeout", _IDLE_TIMEOUT_MS),
+    ("tcp_user_timeout", _IDLE_TIMEOUT_MS),  # an answer that nobody takes: the statement timeout does not end that
+    ("timezone", "UTC"),
+)
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 """Raised for a database that is away, full, locked, read-only or too slow; a wrong statement is a bug."""
@@ -46,7 +56,7 @@ class Database:
         self._line = WriteLine(app) if self.is_sqlite else None
 
     @classmethod
-    def open(cls, url: str, system_url: str | None = None, *, pool_size: int = 8) -> "Database":
+    def open(cls, url: str, system_url: str | None = None, *, pool_size: int = CONNECTIONS) -> "Database":
         """Make the engines; nothing is connected yet. ``system_url`` is required on PostgreSQL.
 
         Raises:
@@ -178,7 +188,12 @@ def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
 
 
 def postgresql_engine(url: str, *, pool_size: int) -> AsyncEngine:
-    """A psycopg engine; a statement that hangs is given up, and a connection that died in the pool is replaced."""
+    """A psycopg engine; a statement that hangs is given up, and a connection that died in the pool is replaced.
+
+    A process that stops in the middle of a transaction (the kernel froze it, its machine is off the network) holds that
+    transaction's locks until the server ends it, which is soon: others wait for the feed's, and for the sequencer's.
+    Nothing of ours is idle in a transaction for longer than its own work between two statements.
+    """
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
@@ -187,5 +202,5 @@ def postgresql_engine(url: str, *, pool_size: int) -> AsyncEngine:
         pool_pre_ping=True,
         use_native_hstore=False,  # no column is one, and every engine would ask the server first
         hide_parameters=True,  # an error's text must not quote what was stored
-        connect_args={"connect_timeout": 5, "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c timezone=UTC"},
+        connect_args={"connect_timeout": 5, "options": " ".join(f"-c {name}={value}" for name, value in _SESSION)},
     )

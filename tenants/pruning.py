@@ -16,7 +16,7 @@ Prune = Callable[[AsyncConnection, datetime], Awaitable[bool | None]]
 
 
 async def delete_oldest(
-    connection: AsyncConnection, by: Column[datetime], *over: ColumnElement[bool], most: int = AT_ONCE
+    connection: AsyncConnection, by: Column[datetime] | Column[int], *over: ColumnElement[bool], most: int = AT_ONCE
 ) -> bool:
     """Delete ``most`` rows for which all of ``over`` is so, with those of the same time; whether there may be more."""
     newest = select(by).where(*over).order_by(by).offset(most - 1).limit(1)

@@ -1,8 +1,8 @@
 """The one model of tables, for SQLite and PostgreSQL alike; queries stand in the module that owns the noun.
 
 Every tenant-owned table has ``tenant_id`` first in its primary key and in its foreign keys, so that no row can point
-across tenants. ``installation``, ``changes`` and ``audit_outbox`` are the cluster's own: the last two are queues that
-carry a ``tenant_id`` and stand under row-level security like the rest, but are read in order by a named exception.
+across tenants. The rest is the cluster's own; what of it carries a ``tenant_id`` (``changes``, ``audit_outbox``,
+``budgets``) stands under row-level security as well, but is reached by a named exception only.
 """
 
 from sqlalchemy import (
@@ -253,4 +253,31 @@ audit_events = owned(
 Index("ix_audit_events_at", audit_events.c.tenant_id, audit_events.c.at)
 Index("ix_audit_events_subject", audit_events.c.tenant_id, audit_events.c.subject, audit_events.c.position)
 
-CLUSTER_TABLES = frozenset({"installation", "changes", "audit_outbox"})
+# What the serving processes of all pods keep in common. None of it outlives them, so the server need not log it.
+serving = Table(
+    "serving",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("seen_at", UtcDateTime, nullable=False),
+)
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("job", String(32), primary_key=True),
+    Column("next_at", UtcDateTime, nullable=False),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("tenant_id", Uuid, primary_key=True),
+    Column("digest", LargeBinary(32), primary_key=True),
+    Column("until", BigInteger, nullable=False),
+    Column("cost", BigInteger, nullable=False),
+)
+Index("ix_budgets_until", budgets.c.until)
+
+CLUSTER_TABLES = frozenset({"installation", "changes", "audit_outbox", "serving", "turns", "budgets"})
+NOBODYS_TABLES = frozenset({"installation", "serving", "turns"})
+"""Without a tenant, so not under row-level security."""

@@ -152,7 +152,9 @@ _SHAPE = b"""SELECT string_agg(relname || relowner, ',' ORDER BY relname) || (SE
  FROM pg_class WHERE relnamespace = 'public'::regnamespace"""
 _STRANGERS = b"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid()"""
-_ROWS = (b"DELETE FROM tenants", b"DELETE FROM changes", b"DELETE FROM installation")
+_ROWS = tuple(
+    b"DELETE FROM " + table for table in (b"tenants", b"changes", b"installation", b"serving", b"turns", b"budgets")
+)
 
 
 class LentDatabase:

@@ -8,15 +8,18 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
+from starlette.types import ASGIApp
 
 from gateway.jobs import Job, Jobs
 from gateway.live import Service
 from gateway.server.certificates import CertificateProblem, Certificates, Pair
 from gateway.server.configured import http_protocol
 from gateway.server.limits import ServerLimits
+from gateway.server.protocol import HttpProtocol
 from gateway.server.run import Listener
 from gateway.settings import Certificate, ConfigError, HostPort, Problem, Settings
 
+PUBLIC, MANAGEMENT, FORWARD_AUTH = "public", "management", "forward auth"
 _MANAGEMENT_CONNECTIONS = 100
 _ASKING_CONNECTIONS = 1_000
 _CERTIFICATES_INTERVAL = 2.0
@@ -42,37 +45,20 @@ class Listening:
 
     def listeners(self, service: Service) -> list[Listener]:
         """The public one, that for management, and that where other proxies ask, if there is one."""
-        public, management = self._settings.listen, self._settings.management_listen
+        addresses = listen_addresses(self._settings)
+
+        def listener(name: str, app: ASGIApp, protocol: type[HttpProtocol], shown: Certificates | None) -> Listener:
+            at = addresses[name]
+            return Listener(name, app, host=at.address, port=at.port or 0, protocol=protocol, certificates=shown)
+
         found = [
-            Listener(
-                "public",
-                service.public,
-                host=public.address,
-                port=public.port or 0,
-                protocol=self._public,
-                certificates=self._public_tls,
-            ),
-            Listener(
-                "management",
-                service.management,
-                host=management.address,
-                port=management.port or 0,
-                protocol=self._management,
-                certificates=self._management_tls,
-            ),
+            listener(PUBLIC, service.public, self._public, self._public_tls),
+            listener(MANAGEMENT, service.management, self._management, self._management_tls),
         ]
-        asked = self._settings.forward_auth
-        if service.forward_auth is not None and asked.listen is not None:
+        if service.forward_auth is not None:
             limits = _limits(self._settings, min(self._connections, _ASKING_CONNECTIONS))
-            found.append(
-                Listener(
-                    "forward auth",
-                    service.forward_auth,
-                    host=asked.listen.address,
-                    port=asked.listen.port or 0,
-                    protocol=http_protocol(limits, exempt=asked.peers),
-                )
-            )
+            protocol = http_protocol(limits, exempt=self._settings.forward_auth.peers)
+            found.append(listener(FORWARD_AUTH, service.forward_auth, protocol, None))
         return found
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
@@ -128,6 +114,13 @@ class Listening:
         for name in dict.fromkeys(HostPort.parse(name).host for name in names):
             if not self._public_tls.covers(name):
                 log.warning("tls_name_not_covered", host=name)
+
+
+def listen_addresses(settings: Settings) -> dict[str, HostPort]:
+    """Where each listener is, by its name, in their order."""
+    asked = settings.forward_auth.listen
+    further = {} if asked is None else {FORWARD_AUTH: asked}
+    return {PUBLIC: settings.listen, MANAGEMENT: settings.management_listen, **further}
 
 
 def _limits(settings: Settings, connections: int) -> ServerLimits:

@@ -84,21 +84,25 @@ def command(
     *,
     configured: bool = True,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
-) -> Callable[[Callable[..., Awaitable[None]]], click.Command]:
-    """Make an ``async`` function a command, of ``group`` where one is given.
+) -> Callable[[Callable[..., Awaitable[None] | None]], click.Command]:
+    """Make an ``async`` function a command, of ``group`` where one is given. One that has done its work without an
+    event loop answers None.
 
     The function gets an ``Invocation`` first, then its own options by name. One that is not ``configured`` takes no
     ``--config``.
     """
 
-    def register(function: Callable[..., Awaitable[None]]) -> click.Command:
+    def register(function: Callable[..., Awaitable[None] | None]) -> click.Command:
         @functools.wraps(function)
         def run(*, data: Path | None, as_json: bool, config: Path | None = None, **kwargs: Any) -> None:
             environ = dict(os.environ)
             if data is not None:
                 environ["YETT_DATA"] = str(data)
-            with reported(as_json), asyncio.Runner(loop_factory=loop_factory) as runner:
-                runner.run(_awaited(function(Invocation(config, environ, Output(as_json)), **kwargs)))
+            with reported(as_json):
+                work = function(Invocation(config, environ, Output(as_json)), **kwargs)
+                if work is not None:
+                    with asyncio.Runner(loop_factory=loop_factory) as runner:
+                        runner.run(_awaited(work))
 
         wrapped: Any = run
         for option in (_JSON, _DATA, *((_CONFIG,) if configured else ())):

@@ -8,7 +8,7 @@ one reloads, as nginx does, one in a terminal that is still there too.
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
@@ -32,12 +32,11 @@ async def reloading(
     ``stop`` ends the server.
     """
     loop = asyncio.get_running_loop()
-    terminals = [descriptor for descriptor in (1, _STANDARD_ERROR) if is_terminal(descriptor)]
+    terminals = open_terminals()
     running: set[asyncio.Task[object]] = set()
 
     def hangup() -> None:
-        if _STANDARD_ERROR in terminals and not is_terminal(_STANDARD_ERROR):
-            _write_nowhere(terminals)
+        if hung_up(terminals):
             stop()
             return
         begin(reloader.reload("SIGHUP"))
@@ -64,6 +63,19 @@ async def reloading(
 
 def _ignored() -> None:
     """Nothing is to be done."""
+
+
+def open_terminals() -> Sequence[int]:
+    """Which of standard output and standard error are terminals."""
+    return [descriptor for descriptor in (1, _STANDARD_ERROR) if is_terminal(descriptor)]
+
+
+def hung_up(terminals: Sequence[int]) -> bool:
+    """Whether standard error, which was one of these, is none any more; what is written goes nowhere then."""
+    if _STANDARD_ERROR not in terminals or is_terminal(_STANDARD_ERROR):
+        return False
+    _write_nowhere(terminals)
+    return True
 
 
 def is_terminal(descriptor: int) -> bool:

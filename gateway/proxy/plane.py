@@ -56,10 +56,9 @@ class DataPlane:
     ``feed_fresh`` says whether revocations are heard (rule 5), ``standings`` whether a token still counts,
     ``identities`` vouches for callers to upstreams.
 
-    ``config`` may be replaced at any time; what runs goes on where the new one would let it.
-    ``registered`` are the web origins of a tenant's clients, or of all tenants'; ``counters`` is how many callers are
-    kept for the limits of routes. ``now`` is epoch seconds, ``ticks`` nanoseconds of a clock that never goes back.
-    ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
+    ``config`` may be replaced at any time; what runs goes on where the new one would let it. ``registered`` are the web
+    origins of a tenant's clients, or of all tenants'. ``now`` is epoch seconds; ``counters`` and ``ticks`` are those of
+    ``limits``. ``observe`` gets every refusal, and what routes with ``audit_allow`` let through.
     """
 
     def __init__(
@@ -81,12 +80,13 @@ class DataPlane:
     ) -> None:
         self.config = config
         self._registered = registered
+        self.limits = RouteLimits(counters, ticks)
         self.gate = Gate(
             authenticate=authenticate,
             possession=possession,
             feed_fresh=feed_fresh,
             registered=registered,
-            limits=RouteLimits(counters, ticks),
+            limits=self.limits,
             now=now,
         )
         self.streams = Streams(

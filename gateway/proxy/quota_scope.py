@@ -5,8 +5,14 @@ counted as one client.
 """
 
 from collections import OrderedDict
+from typing import Literal
 from uuid import UUID
 
+Owner = UUID | Literal["operator"] | None
+"""A tenant; None for all strangers together; ``OPERATOR`` for the counts of whole tenants and of whole routes."""
+OPERATOR: Literal["operator"] = "operator"
+Scope = tuple[Owner, str, str]
+"""Owner, route, name of the limit."""
 Who = str | bytes | UUID
 """Bytes are a network: an IPv4 address, an IPv6 /64, or the /48 that stands for what it has too many of."""
 
@@ -37,6 +43,10 @@ class QuotaScope:
         if site is None or self._sites.get(site, 0) < _MOST_OF_A_SITE:
             return who, None
         return site, self._until.get(site)
+
+    def __contains__(self, who: Who) -> bool:
+        """Whether there is a count for it."""
+        return who in self._until
 
     def keep(self, who: Who, until: int) -> None:
         """``who`` as ``find`` has it."""

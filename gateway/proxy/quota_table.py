@@ -6,23 +6,18 @@ from many addresses would else wash off what counts against others. So that a cr
 has more than a quarter, and no limit of a route more than half of that: an owner is a tenant, or all strangers
 together. Of tenants and of routes there are no more than the operator has made, so their counts have no bound here.
 
-Each process counts for itself. ``spend`` is where a share of a budget that several processes have would come from.
+Where several processes spend from the same budgets, what is spent is noted in the ledger, and corrected by what the
+others did (shared_limits.py).
 """
 
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-from uuid import UUID
 
-from gateway.proxy.quota_scope import QuotaScope, Who
+from gateway.proxy.ledger import Key, Ledger
+from gateway.proxy.quota_scope import OPERATOR, Owner, QuotaScope, Scope, Who
 from policies.quota import Exhausted, Quota, Spent, spend
 
-Owner = UUID | Literal["operator"] | None
-"""A tenant; None for all strangers together; ``OPERATOR`` for the counts of whole tenants and of whole routes."""
-OPERATOR: Literal["operator"] = "operator"
-Scope = tuple[Owner, str, str]
-"""Owner, route, name of the limit."""
 Account = tuple[Scope, Who, Quota]
 
 _LOOKED_AT = 2  # more than come in, so that what is over goes sooner than anything new comes
@@ -47,7 +42,8 @@ class _Share:
 class QuotaTable:
     """``most`` callers at a time. ``now`` is nanoseconds of a clock that never goes back."""
 
-    def __init__(self, most: int, now: Callable[[], int]) -> None:
+    def __init__(self, most: int, now: Callable[[], int], ledger: Ledger | None = None) -> None:
+        self._ledger = Ledger() if ledger is None else ledger
         self._most = most
         self._most_of_owner = max(1, most // 4)
         self._most_of_scope = max(1, most // 8)
@@ -73,7 +69,7 @@ class QuotaTable:
             counted.append(who)
             if until is None:
                 strangers.append(scope)
-            match spend(quota, until, now):
+            match spend(quota, until, now, alike=self._ledger.alike):
                 case Spent() as one:
                     spent.append(one)
                 case Exhausted() as one:
@@ -82,9 +78,20 @@ class QuotaTable:
             return Refused(tuple(exhausted))
         if strangers and not self._has_room(strangers, now):
             return Refused(())
-        for (scope, _, _), who, one in zip(accounts, counted, spent, strict=True):
+        shared = self._ledger.alike > 1
+        for (scope, _, quota), who, one in zip(accounts, counted, spent, strict=True):
             self._keep(scope, who, one.until)
+            if shared:
+                self._ledger.note((scope, who), quota, now)
         return tuple(spent)
+
+    def correct(self, key: Key, until: int) -> None:
+        """The moment until which what this caller did counts in truth. Nothing where it is not kept any more."""
+        scope, who = key
+        share = self._shares.get(scope[0])
+        callers = None if share is None else share.scopes.get(scope)
+        if callers is not None and who in callers:
+            callers.keep(who, until)
 
     def _keep(self, scope: Scope, who: Who, until: int) -> None:
         share = self._shares.get(scope[0])

@@ -9,8 +9,10 @@ from ipaddress import IPv6Address
 
 from gateway.context import Address
 from gateway.proxy import refusal
+from gateway.proxy.ledger import Ledger
 from gateway.proxy.own_answer import Fields
-from gateway.proxy.quota_table import OPERATOR, Account, QuotaTable, Refused
+from gateway.proxy.quota_scope import OPERATOR
+from gateway.proxy.quota_table import Account, QuotaTable, Refused
 from gateway.proxy.refusal import Refusal
 from gateway.proxy.request import ProxiedRequest
 from policies.quota import SECOND, Quota, Spent, whole_seconds
@@ -20,14 +22,18 @@ _FULL = 10 * SECOND  # who is refused for want of room need not come back at onc
 
 
 class RouteLimits:
-    """``most`` callers are kept at a time. ``now`` is nanoseconds of a clock that never goes back."""
+    """``most`` callers are kept at a time. ``now`` is nanoseconds of a clock that never goes back. ``ledger`` and
+    ``table`` are for whoever shares the counts with other processes.
+    """
 
     def __init__(self, most: int, now: Callable[[], int]) -> None:
-        self._table = QuotaTable(most, now)
+        self.now = now
+        self.ledger = Ledger()
+        self.table = QuotaTable(most, now, self.ledger)
 
     def refusal(self, request: ProxiedRequest, route: Route) -> Refusal | None:
         """Count the request; None lets it through. What its answer says then stands in ``request.quota``."""
-        spent = self._table.spend([_account(request, route, quota) for quota in route.quotas])
+        spent = self.table.spend([_account(request, route, quota) for quota in route.quotas])
         policy = b"ratelimit-policy", route.quota_policy
         if isinstance(spent, Refused):
             request.quota = (policy, *_reached(spent))

@@ -8,6 +8,8 @@ from gateway.server.asgi import App
 from gateway.server.certificates import Certificates
 from gateway.server.protocol import HttpProtocol
 
+BACKLOG = 2048
+
 
 class CannotListen(Exception):
     """A listener cannot be opened. Its text is a sentence for the operator."""
@@ -27,7 +29,7 @@ class Listener:
     port: int = 0
     inherited: socket.socket | int | None = None
     protocol: type[HttpProtocol] = HttpProtocol
-    backlog: int = 2048
+    backlog: int = BACKLOG
     certificates: Certificates | None = None
 
 
@@ -46,13 +48,24 @@ def open_socket(listener: Listener) -> socket.socket:
     Raises ``CannotListen``.
     """
     given = listener.inherited
+    if given is None:
+        return open_address(listener.name, listener.host, listener.port, backlog=listener.backlog)
     try:
-        if given is None:
-            return _bind(listener)
         return socket.socket(fileno=given) if isinstance(given, int) else given
     except (OSError, OverflowError) as error:
-        where = f"{listener.host}:{listener.port}" if given is None else f"the inherited socket {given}"
-        raise CannotListen(f"Cannot listen on {where} ({listener.name}): {_reason(error)}.") from error
+        raise _cannot(f"the inherited socket {given}", listener.name, error) from error
+
+
+def open_address(name: str, host: str, port: int, *, backlog: int = BACKLOG) -> socket.socket:
+    """A listening socket of this address, for the listener that is called ``name``.
+
+    Raises ``CannotListen``.
+    """
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        return socket.create_server(address[:2], family=family, backlog=backlog)
+    except (OSError, OverflowError) as error:
+        raise _cannot(f"{host}:{port}", name, error) from error
 
 
 def bound(listener: Listener, opened: socket.socket) -> Bound:
@@ -63,11 +76,8 @@ def bound(listener: Listener, opened: socket.socket) -> Bound:
     return Bound(listener.name, str(name), 0)
 
 
-def _bind(listener: Listener) -> socket.socket:
-    family, *_, address = socket.getaddrinfo(
-        listener.host, listener.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    return socket.create_server(address[:2], family=family, backlog=listener.backlog)
+def _cannot(where: str, name: str, error: Exception) -> CannotListen:
+    return CannotListen(f"Cannot listen on {where} ({name}): {_reason(error)}.")
 
 
 def _reason(error: Exception) -> str:

@@ -7,6 +7,7 @@ Does not own what the application needs to live: that is the ``lifespan`` that i
 
 import asyncio
 import contextlib
+import functools
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -69,6 +70,7 @@ async def serve(
     drain: timedelta,
     on_ready: Callable[[Sequence[Bound]], None] = lambda _: None,
     stop_at: Sequence[signal.Signals] = SIGNALS,
+    hurry_at: Sequence[signal.Signals] = (),
 ) -> None:
     """Serve until one of ``stop_at`` comes, then return. SIGHUP is in it for whoever has no other use for it: the
     terminal is gone.
@@ -76,9 +78,10 @@ async def serve(
     The sockets are opened first, so that a port in use is told before anything has started (``CannotListen``). Then the
     lifespan is entered, and only then are requests taken; ``on_ready`` gets the bound addresses, in the order of the
     listeners. At the signal no connection is accepted any more, open requests may finish within ``drain`` (a second
-    signal cuts that short), the lifespan is left, and the coroutine returns.
+    signal cuts that short, or one of ``hurry_at`` where there are such: a supervisor and whoever stops a whole group
+    send the first one twice), the lifespan is left, and the coroutine returns.
     """
-    with _sockets(listeners) as opened, _stop_at_signals(stop_at) as stop, server_name.not_printed():
+    with _sockets(listeners) as opened, _stop_at_signals(stop_at, hurry_at) as stop, server_name.not_printed():
         async with lifespan():
             if stop.asked.is_set():
                 return
@@ -104,23 +107,30 @@ class _Stop:
         self.asked = asyncio.Event()
         self.hurry = asyncio.Event()
 
-    def signalled(self) -> None:
+    def signalled(self, *, again_is_now: bool) -> None:
         """A signal came."""
-        if self.asked.is_set():
+        if self.asked.is_set() and again_is_now:
             self.hurry.set()
         self.asked.set()
 
+    def hurried(self) -> None:
+        """One came that means now."""
+        self.asked.set()
+        self.hurry.set()
+
 
 @contextlib.contextmanager
-def _stop_at_signals(numbers: Sequence[signal.Signals]) -> Iterator[_Stop]:
+def _stop_at_signals(numbers: Sequence[signal.Signals], hurry_at: Sequence[signal.Signals]) -> Iterator[_Stop]:
     loop = asyncio.get_running_loop()
     stop = _Stop()
     for number in numbers:
-        loop.add_signal_handler(number, stop.signalled)
+        loop.add_signal_handler(number, functools.partial(stop.signalled, again_is_now=not hurry_at))
+    for number in hurry_at:
+        loop.add_signal_handler(number, stop.hurried)
     try:
         yield stop
     finally:
-        for number in numbers:
+        for number in (*numbers, *hurry_at):
             loop.remove_signal_handler(number)
 
 

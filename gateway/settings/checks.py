@@ -159,6 +159,16 @@ def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
             yield (field,), "is a role of PostgreSQL, but `database_url` is SQLite"
 
 
+def one_process_writes_to_sqlite(facts: Facts) -> Iterator[Finding]:
+    processes = facts.settings.processes
+    if processes is not None and processes > 1 and not facts.settings.on_postgresql:
+        yield (
+            ("processes",),
+            f"cannot be {processes} on SQLite, which is for one: move to PostgreSQL (`database_url`, "
+            "`database_system_url`), or leave `processes` (--processes) at 1",
+        )
+
+
 def hashing_is_strong_enough(facts: Facts) -> Iterator[Finding]:
     hashing = facts.settings.hashing
     if hashing.memory * hashing.iterations < _LEAST_WORK:
@@ -261,6 +271,7 @@ CHECKS: tuple[tuple[Check, tuple[str, ...]], ...] = (
     (streams_end_with_a_token, ()),
     (shadows_have_something_to_say, ()),
     (database_roles_go_together, ("database_url",)),
+    (one_process_writes_to_sqlite, ("processes", "database_url")),
     (hashing_is_strong_enough, ("hashing",)),
     (listeners_differ, ("listen", "management_listen", "forward_auth")),
     (tls_and_public_url_agree, ("tls", "public_url")),

@@ -59,7 +59,7 @@ def _folder(value: object) -> Path:
     return file_path(value)
 
 
-def _helpers(value: object) -> object:
+def _auto(value: object) -> object:
     return None if value == "auto" else value
 
 
@@ -74,7 +74,7 @@ class Hashing(Section):
     memory: Annotated[Size, sized("7MiB", "4GiB")] = 19 * _MIB
     iterations: Annotated[WholeNumber, between(1, 64)] = 2
     parallelism: Annotated[WholeNumber, between(1, 16)] = 1
-    helpers: Annotated[Annotated[WholeNumber, between(1, 256)] | None, BeforeValidator(_helpers)] = None
+    helpers: Annotated[Annotated[WholeNumber, between(1, 256)] | None, BeforeValidator(_auto)] = None
     queue: Annotated[WholeNumber, between(1, 100_000)] = 128
 
 
@@ -117,9 +117,9 @@ def _sqlite(values: dict[str, Any]) -> SecretStr:
 
 
 class Settings(BaseSettings):
-    """The configuration of one process. Made by ``load`` or ``from_mapping``, which alone check what must fit together.
+    """The configuration of a pod. Made by ``load`` or ``from_mapping``, which alone check what must fit together.
 
-    Relative paths are relative to the process's working directory.
+    Relative paths are relative to the process's working directory. ``processes`` None: as many as there are cores.
     """
 
     model_config = SettingsConfigDict(
@@ -140,6 +140,7 @@ class Settings(BaseSettings):
     tls: ListenTls = ListenTls()
     management_tls: ManagementTls = ManagementTls()
     listen_limits: ListenLimits = ListenLimits()
+    processes: Annotated[Annotated[WholeNumber, between(1, 64)] | None, BeforeValidator(_auto)] = 1
     data_dir: FilePath = Path(".yett")
     database_url: DatabaseUrl = Field(default_factory=_sqlite)
     database_system_url: PostgresqlUrl | None = None

@@ -28,7 +28,7 @@ async def test_a_key_goes_thirty_days_after_its_end_and_not_before(
         await mine.api_keys.revoke(revoked.id)
     snapshot = Snapshot(database, clock=clock, monotonic=clock.monotonic)
     await snapshot.load()
-    housekeeping = Housekeeping(database, store, snapshot, clock)
+    housekeeping = Housekeeping(database, store, clock)
 
     clock.advance(days=30)
     await housekeeping.prune()

@@ -25,7 +25,7 @@ from tenants.people_tables import devices, known_networks, logins, mail_links
 from tenants.people_tables import throttles as throttle_rows
 from tenants.provider_tables import authorization_requests, device_codes, seen_ids
 from tenants.pruning import delete_oldest
-from tenants.snapshot import FEED_RETENTION, Snapshot
+from tenants.snapshot import FEED_RETENTION
 from tenants.store import Store, TenantStore
 from tenants.tables import changes, refresh_families, refresh_tokens, revocations, sessions
 from tenants.tenant import Tenant
@@ -47,9 +47,7 @@ async def tenant(directory: Directory) -> Tenant:
 
 @pytest.fixture
 async def housekeeping(database: Database, store: Store, clock: Clock) -> Housekeeping:
-    snapshot = Snapshot(database, clock=clock, monotonic=clock.monotonic)
-    await snapshot.load()
-    return Housekeeping(database, store, snapshot, clock)
+    return Housekeeping(database, store, clock)
 
 
 async def states(store: Store, tenant: Tenant) -> dict[str, KeyState]:

@@ -17,15 +17,15 @@ from tenants.audit_log import AuditLog
 from tenants.database import Database, UnsafeRole, postgresql_engine
 from tenants.directory import Directory
 from tenants.store import Store
-from tenants.tables import metadata
+from tenants.tables import NOBODYS_TABLES, metadata
 from tests.conftest import Clock, DatabaseUrls, administer
 from tests.tenants.conftest import dump, of_tenant
 from tests.tenants.test_isolation import Inhabitants, settle
 
 INSUFFICIENT_PRIVILEGE = "42501"
-HIDDEN_FROM_APP = {"changes", "audit_outbox"}
-OWNED = sorted(set(metadata.tables) - {"installation"})
-WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads"})
+HIDDEN_FROM_APP = {"changes", "audit_outbox", "budgets"}
+OWNED = sorted(set(metadata.tables) - NOBODYS_TABLES)
+WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads", "budgets"})
 
 READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
 PRIVILEGES = {
@@ -124,6 +124,9 @@ PRIVILEGES = {
         "audit_heads": {READ, ADD, "UPDATE"},
         "audit_events": {READ, ADD},
         "installation": {READ, ADD},
+        "serving": {READ, ADD, "UPDATE", REMOVE},
+        "turns": {READ, ADD, "UPDATE"},
+        "budgets": {READ, ADD, "UPDATE", REMOVE},
         "alembic_version": {READ},
         "changes_seq_seq": {"USAGE"},
         "audit_outbox_seq_seq": {"USAGE"},
@@ -276,6 +279,9 @@ FORBIDDEN_TO_APP = [
     "DELETE FROM changes",
     "UPDATE changes SET kind = ''",
     "UPDATE installation SET master_key_check = ''",
+    "SELECT * FROM serving",
+    "SELECT * FROM turns",
+    "INSERT INTO budgets SELECT id, '', 0, 0 FROM tenants",
     "DELETE FROM tenants",
     "UPDATE former_issuers SET issuer = 'https://elsewhere.example'",
     "DELETE FROM former_issuers",

@@ -1,0 +1,101 @@
+"""What a serving process does beside answering, wired: the jobs, and what is left to write at the end.
+
+Each process follows the feed and writes what it saw and spent itself. The rest is done once for all of them: the
+sequencer by whoever gets its lock, housekeeping by whoever's turn it is, letters and notices by whoever claims one.
+"""
+
+from datetime import timedelta
+
+import structlog
+
+from gateway.audit import Recorder
+from gateway.housekeeping import Housekeeping
+from gateway.installation import Installation
+from gateway.jobs import Job
+from gateway.mail.configured import configured_mailer
+from gateway.oauth.backchannel import BackChannel
+from gateway.place import Places
+from gateway.proxy import shared_limits
+from gateway.proxy.shared_limits import SharedLimits
+from tenants import api_key_uses, audit_log, changes
+from tenants.api_key_uses import ApiKeyUses
+from tenants.database import DATABASE_ERRORS
+from tenants.snapshot import Snapshot
+from tenants.turns import Turns
+
+_log = structlog.get_logger("yett.app")
+
+_FEED_INTERVAL = 0.2
+_AUDIT_INTERVAL = 0.25
+_LETTERS_INTERVAL = 0.5
+_NOTICES_INTERVAL = 0.5
+_HOUSEKEEPING_INTERVAL = 30.0
+_TURN = timedelta(seconds=25)  # less than the interval, so that one process alone never finds it taken
+
+
+def jobs_of(
+    installation: Installation,
+    snapshot: Snapshot,
+    recorder: Recorder,
+    places: Places,
+    uses: ApiKeyUses,
+    shared: SharedLimits | None,
+) -> list[Job]:
+    """Not started yet. ``shared`` where limits of routes are shared with other processes."""
+    housekeeping = Housekeeping(installation.database, installation.store, installation.clock)
+    turns = Turns(installation.database, installation.clock)
+    mailer = configured_mailer(
+        installation.settings,
+        installation.database,
+        installation.store,
+        installation.clock,
+        place_of=places.of,
+    )
+    notices = BackChannel.of(installation.settings, installation.database, installation.store, installation.clock)
+    letters = [] if mailer is None else [Job("letters", _LETTERS_INTERVAL, mailer.deliver)]
+    limits = [] if shared is None else [Job("limits", shared_limits.INTERVAL, shared.settle)]
+
+    # Only a full batch says that there is more: who always found something would write a transaction for each login.
+    async def follow() -> bool:
+        return await snapshot.poll() >= changes.BATCH
+
+    async def observed() -> None:
+        await recorder.flush()
+
+    async def sequence() -> bool:
+        return await installation.audit_log.sequence() >= audit_log.BATCH
+
+    async def keys() -> None:
+        if await turns.take("keys", _TURN):
+            await housekeeping.advance_keys()
+
+    async def prune() -> None:
+        snapshot.forget_expired()
+        if await turns.take("pruning", _TURN):
+            await housekeeping.prune()
+
+    return [
+        Job("feed", _FEED_INTERVAL, follow),
+        Job("observations", _AUDIT_INTERVAL, observed),
+        Job("sequencer", _AUDIT_INTERVAL, sequence),
+        Job("keys", _HOUSEKEEPING_INTERVAL, keys),
+        Job("pruning", _HOUSEKEEPING_INTERVAL, prune),
+        Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
+        Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
+        *letters,
+        *limits,
+    ]
+
+
+async def write_what_is_left(
+    installation: Installation, recorder: Recorder, uses: ApiKeyUses, shared: SharedLimits | None
+) -> None:
+    """Observations are in memory only, so they go out now; the outbox is kept by the database, whoever sequences it."""
+    try:
+        await recorder.close()
+        await installation.audit_log.sequence()
+        await uses.write()
+        if shared is not None:
+            await shared.leave()
+    except DATABASE_ERRORS as error:
+        _log.error("observations_lost", error=type(error).__name__)

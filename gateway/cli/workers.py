@@ -1,0 +1,119 @@
+"""Several processes that serve one installation: what their supervisor holds for them, and what it hands to each.
+
+The sockets are opened here, once, and inherited: a worker that dies takes no connection with it but those that it had
+accepted. Management is served by the first worker alone. The configuration is read here before the workers are told to,
+so that one that is started anew has what was last accepted.
+"""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from socket import socket
+from typing import Any
+
+import uvloop
+
+from gateway.cli.errors import reported
+from gateway.cli.listening import MANAGEMENT, listen_addresses
+from gateway.cli.reloading import hung_up, open_terminals
+from gateway.cli.supervisor import Lines, Supervisor
+from gateway.jobs import Job, Jobs
+from gateway.live import Service
+from gateway.reload.reloader import Reloader
+from gateway.reload.watch import Watch
+from gateway.server.listener import open_address
+from gateway.settings import Settings
+from gateway.worker import BEAT, Worker
+
+Serve = Callable[[Settings, Worker, Mapping[str, socket], Callable[[], None]], Coroutine[Any, Any, None]]
+"""With this configuration, as this worker, on these sockets by their listener's name; and what to call when ready."""
+
+
+def supervise(
+    processes: int,
+    serve: Serve,
+    reloader: Reloader,
+    watch: Watch | None,
+    *,
+    on_ready: Callable[[], None],
+    as_json: bool,
+) -> int:
+    """Serve with so many workers until a signal asks to stop; the exit code.
+
+    Raises:
+        CannotListen: an address is taken.
+    """
+    held = {
+        name: open_address(name, at.address, at.port or 0) for name, at in listen_addresses(reloader.running).items()
+    }
+    terminals = open_terminals()
+
+    def work(worker: Worker, lines: Lines) -> int:
+        mine = {name: opened for name, opened in held.items() if worker.number == 0 or name != MANAGEMENT}
+        for name in held.keys() - mine.keys():
+            held[name].close()
+
+        def ready() -> None:
+            os.write(lines.ready, bytes([worker.number]))
+
+        try:
+            with reported(as_json), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(_while_supervised(lines, serve(reloader.running, worker, mine, ready)))
+        except SystemExit as ended:
+            return ended.code if isinstance(ended.code, int) else 0
+        return 0
+
+    def reads_anew(by_signal: bool) -> bool:
+        before = reloader.running
+        if by_signal:
+            asyncio.run(reloader.reload("SIGHUP"))
+        elif watch is not None:
+            asyncio.run(watch.look())
+        return reloader.running is not before
+
+    def release() -> None:
+        for opened in held.values():
+            opened.close()  # else who connects now would wait in a queue that nobody empties
+
+    return Supervisor(
+        processes,
+        work,
+        drain=reloader.running.drain,
+        on_ready=on_ready,
+        on_stop=release,
+        reads_anew=reads_anew,
+        terminal_gone=lambda: hung_up(terminals),
+    ).run()
+
+
+@asynccontextmanager
+async def telling(worker: Worker, service: Service) -> AsyncIterator[None]:
+    """While it lasts, the pod's readiness hears whether this worker is well."""
+
+    async def beat() -> None:
+        worker.tell(service.ready())
+
+    jobs = Jobs([] if worker.board is None else [Job("heartbeat", BEAT, beat)])
+    jobs.start()
+    try:
+        yield
+    finally:
+        await jobs.stop()
+        worker.tell(False)
+
+
+async def _while_supervised(lines: Lines, work: Coroutine[Any, Any, None]) -> None:
+    """A supervisor that is gone, however it went, is a signal to stop: nobody would ever end this process."""
+    loop = asyncio.get_running_loop()
+
+    def orphaned() -> None:
+        loop.remove_reader(lines.alive)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(lines.alive, orphaned)
+    try:
+        await work
+    finally:
+        loop.remove_reader(lines.alive)

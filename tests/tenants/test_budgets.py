@@ -1,0 +1,97 @@
+"""What callers spent in all processes together, and who those processes are. On PostgreSQL, whose clock it is."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text, update
+
+from tenants import budgets
+from tenants.budgets import Budgets, Charge
+from tenants.database import Database
+from tenants.serving import Serving
+from tenants.tables import budgets as rows
+from tenants.tables import serving as serving_rows
+
+pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)
+
+MINUTE = 60 * 10**9
+ACME, GLOBEX, NOBODY = UUID(int=1), UUID(int=2), UUID(int=0)
+
+
+def charge(cost: int = MINUTE, *, tenant: UUID = ACME, digest: bytes = b"a" * 32, age: int = 0) -> Charge:
+    """All of it spent at once, so many nanoseconds ago."""
+    return Charge(tenant, digest, cost - age, cost)
+
+
+def about(found: int, expected: int) -> bool:
+    """Real time goes by in between: less than a minute."""
+    return expected - MINUTE < found <= expected
+
+
+async def test_what_is_charged_adds_up_and_each_key_has_its_own(database: Database) -> None:
+    shared = Budgets(database)
+    hour = 60 * MINUTE
+    (first,) = await shared.charge([charge(hour)])
+    assert about(first, hour)
+    again, theirs, other = await shared.charge(
+        [charge(hour), charge(hour, tenant=GLOBEX), charge(2 * hour, digest=b"b" * 32)]
+    )
+    assert about(again, 2 * hour)
+    assert about(theirs, hour)
+    assert about(other, 2 * hour)
+
+
+async def test_it_counts_from_when_it_was_spent(database: Database) -> None:
+    shared = Budgets(database)
+    (long_ago,) = await shared.charge([charge(10 * MINUTE, age=60 * MINUTE)])
+    assert about(long_ago, -50 * MINUTE)
+    (late,) = await shared.charge([charge(60 * MINUTE, age=20 * MINUTE)])  # and what is over does not count with it
+    assert about(late, 40 * MINUTE)
+    (later,) = await shared.charge([charge(60 * MINUTE, age=50 * MINUTE)])  # what is not over does
+    assert about(later, 100 * MINUTE)
+
+
+async def test_what_many_charge_at_once_is_all_there(database: Database) -> None:
+    processes = [Budgets(database) for _ in range(4)]
+    digests = [bytes([number]) * 32 for number in range(50)]
+    async with asyncio.timeout(60):
+        await asyncio.gather(
+            *(
+                each.charge([charge(60 * MINUTE, digest=digest) for digest in (digests if odd else digests[::-1])])
+                for _ in range(5)
+                for odd, each in enumerate(processes)
+            )
+        )
+    found = await Budgets(database).charge([charge(0, digest=digest) for digest in digests])
+    assert all(about(ahead, 20 * 60 * MINUTE) for ahead in found)
+
+
+async def test_no_charge_is_too_large_for_its_column(database: Database) -> None:
+    for _ in range(10):
+        (ahead,) = await Budgets(database).charge([charge(10**30)])
+    assert 0 < ahead <= 10**18
+
+
+async def test_what_says_nothing_any_more_is_pruned(database: Database) -> None:
+    await Budgets(database).charge([charge(60 * MINUTE), charge(1, tenant=NOBODY, age=MINUTE)])
+
+    async def kept(now: datetime) -> int:
+        async with database.system_step() as connection:
+            await budgets.prune(connection, now)
+            return int((await connection.execute(select(func.count()).select_from(rows))).scalar_one())
+
+    assert await kept(datetime.now(UTC)) == 2  # the clocks of two machines may differ
+    assert await kept(datetime.now(UTC) + timedelta(minutes=6)) == 1
+    assert await kept(datetime.now(UTC) + timedelta(hours=2)) == 0
+
+
+async def test_each_process_that_serves_is_counted_until_it_leaves_or_is_silent(database: Database) -> None:
+    first, second, third = Serving(database), Serving(database), Serving(database)
+    assert [await one.count() for one in (first, second, third, first)] == [1, 2, 3, 3]
+    await third.leave()
+    assert await first.count() == 2
+    async with database.system_step() as connection:
+        await connection.execute(update(serving_rows).values(seen_at=text("now() - interval '11 seconds'")))
+    assert await first.count() == 1
