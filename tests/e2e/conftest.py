@@ -4,6 +4,7 @@ Making an installation through the command line takes seconds, so each database 
 gateways serve copies of it. ``gateway`` is shared by all tests that change nothing in it, ``own_gateway`` by a module.
 """
 
+import socket
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from tests.e2e.gateway import Gateway
 from tests.e2e.installation import Installation
 from tests.e2e.ports import free_port
 from tests.e2e.recording_upstream import RecordingUpstream
+from tests.e2e.slow_api import SlowApi
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -33,6 +35,13 @@ def upstream() -> Iterator[RecordingUpstream]:
     """The API behind the gateways, in this process."""
     with RecordingUpstream() as running:
         yield running
+
+
+@pytest.fixture
+def slow_api() -> Iterator[SlowApi]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(15)
+        yield SlowApi(listening)
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping
@@ -78,6 +79,14 @@ class ServerProcess:
             return self.probes.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def is_closed(self) -> bool:
+        """Whether it takes no connection any more."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except ConnectionRefusedError:
+            return True
+        return False
 
     def terminate(self) -> None:
         """Ask it to end, as an orchestrator does; ``ended`` says whether it did as it should."""

@@ -2,8 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -14,49 +12,15 @@ from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway
 from tests.e2e.installation import API, Installation
 from tests.e2e.raw_socket import RawSocket
+from tests.e2e.slow_api import SlowApi
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
-
-
-@dataclass
-class SlowApi:
-    """An API that answers when the test does."""
-
-    listening: socket.socket
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.listening.getsockname()[1]}"
-
-    def accept(self) -> socket.socket:
-        """The next connection, once a whole request head has come over it."""
-        connection, _ = self.listening.accept()
-        connection.settimeout(15)
-        data = b""
-        while b"\r\n\r\n" not in data:
-            data += connection.recv(65536)
-        return connection
-
-
-@pytest.fixture
-def slow_api() -> Iterator[SlowApi]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        listening.settimeout(15)
-        yield SlowApi(listening)
 
 
 def _gateway(of: Installation, **settings: str) -> Gateway:
     running = Gateway(of, of.data.parent, **settings)
     running.wait_until_ready()
     return running
-
-
-def _is_closed(gateway: Gateway) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", gateway.port), timeout=5).close()
-    except ConnectionRefusedError:
-        return True
-    return False
 
 
 @pytest.mark.parametrize("database", DATABASES)
@@ -70,7 +34,7 @@ def test_sigterm_finishes_what_runs_and_writes_what_was_seen(database: str, copy
                 login = gateway.login("alice")
                 refused = gateway.call("/orders/1")
                 gateway.terminate()
-                eventually(lambda: _is_closed(gateway), within=5, what="no new connection is taken")
+                eventually(lambda: gateway.is_closed(), within=5, what="no new connection is taken")
                 assert gateway.process.poll() is None
                 upstream.sendall(_ANSWER)
                 client.read_to_end()

@@ -1,5 +1,6 @@
 """How far off limits can be that several processes share: whatever callers do, and however late a process tells."""
 
+import asyncio
 import random
 from collections.abc import Sequence
 from fractions import Fraction
@@ -46,10 +47,13 @@ class Alike(Serving):
         return self._count
 
 
-@pytest.mark.parametrize("seed", range(20))
-async def test_whatever_callers_do_it_is_never_more_than_the_bound_beyond_the_rate(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(10))
+def test_whatever_callers_do_it_is_never_more_than_the_bound_beyond_the_rate(seed: int) -> None:
     """Over any time that is: what was too much is paid back."""
-    chance = random.Random(seed)
+    asyncio.run(_some_hundred_steps(random.Random(seed)))
+
+
+async def _some_hundred_steps(chance: random.Random) -> None:
     count, burst = chance.randint(2, 5), chance.randint(1, 30)
     quota = Quota("subject", 60, "minute", burst)
     counter = Counter()
@@ -65,5 +69,8 @@ async def test_whatever_callers_do_it_is_never_more_than_the_bound_beyond_the_ra
             through += not isinstance(limits.table.spend([(ACME, "alice", quota)]), Refused)
         if chance.random() < 0.5:
             await shared.settle()
-        counter.now += chance.choice([0, 0, quota.interval // 3, chance.randint(0, burst) * quota.interval])
+        if chance.random() < 0.5:
+            for _, each in made:  # time goes by, and nobody is later than that
+                await each.settle()
+            counter.now += chance.choice([quota.interval // 3, chance.randint(0, burst) * quota.interval])
         assert through <= most(burst, count) + Fraction(counter.now, quota.interval)

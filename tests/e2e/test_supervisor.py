@@ -1,0 +1,113 @@
+"""The supervisor by itself, with workers that do nothing: who is started when, and what it ends with."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.eventually import eventually
+
+_PROGRAM = """
+import os, signal, sys, time
+from datetime import timedelta
+from gateway.cli.supervisor import Supervisor
+
+def say(*words):
+    print(*words, flush=True)
+
+def work(worker, lines):
+    say("worker", worker.number, os.getpid())
+{work}
+
+reads = []
+say("ends", Supervisor(
+    2, work, drain=timedelta(seconds=1), on_ready=lambda: say("ready"), on_stop=lambda: say("stopping"),
+    reads_anew=lambda by_signal: by_signal, terminal_gone=lambda: False,
+).run())
+"""
+_SERVES = """
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT):
+        signal.signal(number, lambda got, _: heard.append(got))
+    heard = []
+    os.write(lines.ready, bytes([worker.number]))
+    while signal.SIGTERM not in heard:
+        signal.pause()
+        say("heard", worker.number, *heard)
+    return 0
+"""
+
+
+class Program:
+    """Its lines are what it and its workers say."""
+
+    def __init__(self, folder: Path, work: str) -> None:
+        self.out = folder / "out"
+        with self.out.open("wb") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM.format(work=work)], stdout=out, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def lines(self) -> list[str]:
+        return self.out.read_text(encoding="utf-8").splitlines()
+
+    def until(self, line: str, times: int = 1) -> None:
+        eventually(lambda: self.lines.count(line) >= times, within=60, what=f"{line} in {self.lines}")
+
+    def pids(self, number: int) -> list[int]:
+        return [int(line.split()[2]) for line in self.lines if line.startswith(f"worker {number} ")]
+
+    def ended(self) -> int:
+        try:
+            self.process.wait(60)
+        finally:
+            self.process.kill()
+            self.process.wait()
+        return int(self.lines[-1].removeprefix("ends "))
+
+
+def test_what_it_is_told_it_passes_on_and_who_dies_is_started_anew(tmp_path: Path) -> None:
+    program = Program(tmp_path, _SERVES)
+    try:
+        program.until("ready")
+        assert program.lines[0].startswith("worker 0 ")
+        program.process.send_signal(signal.SIGHUP)
+        for number in range(2):
+            program.until(f"heard {number} {int(signal.SIGHUP)}")
+        program.process.send_signal(signal.SIGUSR1)
+        for number in range(2):
+            program.until(f"heard {number} {int(signal.SIGHUP)} {int(signal.SIGUSR1)}")
+        (pid,) = program.pids(1)
+        subprocess.run(["kill", "-9", str(pid)], check=True)
+        eventually(lambda: len(program.pids(1)) == 2, within=60, what="another one")
+        program.process.send_signal(signal.SIGTERM)
+        program.until("stopping")
+    finally:
+        code = program.ended()
+    assert code == 0
+    assert len(program.pids(0)) == 1
+    assert program.lines.count("ready") == 1
+
+
+def test_a_worker_that_dies_before_the_service_is_up_ends_it_with_its_code(tmp_path: Path) -> None:
+    program = Program(tmp_path, "    return 4")
+    assert program.ended() == 4
+    assert program.pids(1) == []
+    assert "yett: worker 0 has ended before the service was up (exit code 4), so it does not start." in program.lines
+
+
+def test_one_that_comes_second_takes_the_first_along(tmp_path: Path) -> None:
+    program = Program(tmp_path, "    if worker.number == 1:\n        os.kill(os.getpid(), signal.SIGKILL)" + _SERVES)
+    assert program.ended() == 1
+    assert "ready" not in program.lines
+    assert f"heard 0 {int(signal.SIGTERM)}" in program.lines
+
+
+def test_an_end_that_failed_in_a_worker_is_a_failure(tmp_path: Path) -> None:
+    program = Program(tmp_path, _SERVES.replace("return 0", "return worker.number"))
+    try:
+        program.until("ready")
+        program.process.send_signal(signal.SIGTERM)
+    finally:
+        code = program.ended()
+    assert code == 70
