@@ -44,7 +44,7 @@ class Several(Gateway):
 
     def wait_until_all_are_ready(self) -> None:
         """Until as many workers as there should be are, and are well."""
-        eventually(lambda: len(self.workers()) == WORKERS, within=30, what=f"all workers: {self.log}")
+        eventually(lambda: len(self.workers()) == WORKERS, within=60, what=f"all workers: {self.log}")
         self.wait_until_ready()
 
 
