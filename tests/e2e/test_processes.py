@@ -113,7 +113,7 @@ def test_what_is_changed_is_heard_by_every_worker_within_a_second(
             jti = str(uuid4())
 
             async def prepare(store: TenantStore, jti: str = jti) -> tuple[UUID, str]:
-                user = await store.users.create(f"user-{jti}")
+                user = await store.users.create(f"user-{uuid4().hex}")
                 now = int(time.time())
                 told = {**like, "sub": str(user.id), "jti": jti, "iat": now, "exp": now + 600}
                 return user.id, (await store.keys.signing()).sign("at+jwt", told)
@@ -167,7 +167,7 @@ def test_wrong_passwords_at_all_workers_at_once_are_counted_one_by_one(several: 
             "client_id": "demo-app",
         }
         address = {"X-Forwarded-For": f"203.0.113.{number % NETWORKS}", "X-Forwarded-Proto": "https"}
-        return several.identity.post("/t/acme/token", data=form, headers=address).status_code
+        return several.identity.post("/t/acme/token", data=form, headers=address, timeout=100).status_code
 
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(wrong, range(NETWORKS * NAMES)))
