@@ -59,6 +59,14 @@ class Installation:
                 raise
             return found
 
+    async def check_schema(self) -> None:
+        """Raises SchemaMismatch: this version may not run on the database's schema."""
+        await migrate.check(self.database)
+
+    async def check_master_key(self) -> None:
+        """Raises WrongMasterKey: the database was sealed under another key."""
+        await check_master_key(self.database, self.master_keys)
+
 
 @asynccontextmanager
 async def hashing_pool(
@@ -101,6 +109,7 @@ async def open_installation(
         settings.database_url.get_secret_value(),
         None if system_url is None else system_url.get_secret_value(),
         pool_size=worker.share(CONNECTIONS, least=2),
+        patience=settings.database_timeout,
     )
     try:
         await migrate.check(database)

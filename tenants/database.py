@@ -8,6 +8,7 @@ migrations, ``yett_app`` serves tenants under row-level security, ``yett_system`
 import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event, make_url, text
@@ -16,24 +17,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from tenants.bounded_connection import connecting
 from tenants.sqlite import BUSY_TIMEOUT_MS, DRIVER, SqliteConnection
 from tenants.transaction import transaction
 from tenants.write_line import WriteLine
 
 CONNECTIONS = 8
 """As many ``app`` connections has a pod, unless it is told otherwise; of ``system`` half as many."""
-_STATEMENT_TIMEOUT_MS = 30_000
+PATIENCE = timedelta(seconds=10)
+"""How long a tenant's statement may take on PostgreSQL, unless it is configured."""
+_LONG_PATIENCE = timedelta(seconds=30)  # for what is done for all tenants, and by hand
+_OVERDUE = timedelta(seconds=2)  # a server that runs says by then that a statement took too long
+_CONNECT_SECONDS = 5
 _IDLE_TIMEOUT_MS = 4_000
 _READING: Mapping[str, Any] = {"postgresql_readonly": True, "yett_read_only": True}
 _LONG: Mapping[str, Any] = {"yett_in_thread": True}
-
-
-_SESSION = (
-    ("statement_timeout", _STATEMENT_TIMEOUT_MS),
-    ("idle_in_transaction_session_timeout", _IDLE_TIMEOUT_MS),
-    ("tcp_user_timeout", _IDLE_TIMEOUT_MS),  # an answer that nobody takes: the statement timeout does not end that
-    ("timezone", "UTC"),
-)
 
 DATABASE_ERRORS = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 """Raised for a database that is away, full, locked, read-only or too slow; a wrong statement is a bug."""
@@ -56,8 +54,11 @@ class Database:
         self._line = WriteLine(app) if self.is_sqlite else None
 
     @classmethod
-    def open(cls, url: str, system_url: str | None = None, *, pool_size: int = CONNECTIONS) -> "Database":
-        """Make the engines; nothing is connected yet. ``system_url`` is required on PostgreSQL.
+    def open(
+        cls, url: str, system_url: str | None = None, *, pool_size: int = CONNECTIONS, patience: timedelta = PATIENCE
+    ) -> "Database":
+        """Make the engines; nothing is connected yet. ``system_url`` is required on PostgreSQL, and ``patience`` is
+        with it.
 
         Raises:
             ValueError: the URL is of another database, or PostgreSQL's ``system_url`` is missing.
@@ -70,7 +71,7 @@ class Database:
                 if system_url is None:
                     raise ValueError("PostgreSQL needs database_system_url beside database_url (role yett_system)")
                 return cls(
-                    postgresql_engine(url, pool_size=pool_size),
+                    postgresql_engine(url, pool_size=pool_size, patience=patience),
                     postgresql_engine(system_url, pool_size=max(2, pool_size // 2)),
                 )
             case other:
@@ -187,20 +188,30 @@ def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
     return engine
 
 
-def postgresql_engine(url: str, *, pool_size: int) -> AsyncEngine:
-    """A psycopg engine; a statement that hangs is given up, and a connection that died in the pool is replaced.
+def postgresql_engine(url: str, *, pool_size: int, patience: timedelta | None = _LONG_PATIENCE) -> AsyncEngine:
+    """A psycopg engine. A statement that takes longer than ``patience`` is given up, by the server and, a little later,
+    without it; a connection that died in the pool is replaced. None is for ever: migrations take what they take.
 
     A process that stops in the middle of a transaction (the kernel froze it, its machine is off the network) holds that
     transaction's locks until the server ends it, which is soon: others wait for the feed's, and for the sequencer's.
     Nothing of ours is idle in a transaction for longer than its own work between two statements.
     """
+    session: dict[str, object] = {"timezone": "UTC"}
+    wait = _LONG_PATIENCE if patience is None else patience
+    bounds: dict[str, Any] = {"connect_timeout": min(_CONNECT_SECONDS, max(2, wait // timedelta(seconds=1)))}
+    if patience is not None:
+        session["statement_timeout"] = patience // timedelta(milliseconds=1)
+        session["idle_in_transaction_session_timeout"] = _IDLE_TIMEOUT_MS
+        session["tcp_user_timeout"] = _IDLE_TIMEOUT_MS  # an answer that nobody takes: no other timeout ends that
+        bounds["async_creator_fn"] = connecting(patience + _OVERDUE)
+    options = " ".join(f"-c {name}={value}" for name, value in session.items())
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=10,
+        pool_timeout=min(10, wait.total_seconds()),
         pool_pre_ping=True,
         use_native_hstore=False,  # no column is one, and every engine would ask the server first
         hide_parameters=True,  # an error's text must not quote what was stored
-        connect_args={"connect_timeout": 5, "options": " ".join(f"-c {name}={value}" for name, value in _SESSION)},
+        connect_args={**bounds, "options": options},
     )

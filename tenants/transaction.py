@@ -58,7 +58,15 @@ def _commit(connection: SyncConnection) -> None:
         connection.commit()
     except BaseException:
         if not connection.invalidated:  # SQLAlchemy takes it for ended, and the pool would hand it out as it is
-            connection.connection.rollback()
+            _roll_back(connection)
         raise
     finally:
         connection.close()
+
+
+def _roll_back(connection: SyncConnection) -> None:
+    """Or throw it away: a server that ends says so in its last answer, and only what is asked next finds it gone."""
+    try:
+        connection.connection.rollback()
+    except connection.dialect.loaded_dbapi.Error as error:
+        connection.invalidate(error)

@@ -157,6 +157,8 @@ def database_roles_go_together(facts: Facts) -> Iterator[Finding]:
     for field in ("database_system_url", "database_owner_url", "database_admin_url"):
         if getattr(settings, field) is not None:
             yield (field,), "is a role of PostgreSQL, but `database_url` is SQLite"
+    if "database_timeout" in settings.model_fields_set:
+        yield ("database_timeout",), "has no effect with SQLite"
 
 
 def one_process_writes_to_sqlite(facts: Facts) -> Iterator[Finding]:

@@ -146,6 +146,7 @@ class Settings(BaseSettings):
     database_system_url: PostgresqlUrl | None = None
     database_owner_url: PostgresqlUrl | None = None
     database_admin_url: PostgresqlUrl | None = None
+    database_timeout: Annotated[Duration, within("1s", "5m")] = timedelta(seconds=10)
     master_key_file: FilePath = Field(default_factory=_in_data_dir("master.key"))
     trusted_proxies: tuple[ProxyNetwork, ...] = ()
     api_hosts: tuple[HostPort, ...] = ()

@@ -1,0 +1,62 @@
+"""A server that says nothing is waited for so long, and the next step has another connection."""
+
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
+
+from tenants.bounded_connection import connecting
+from tenants.database import DATABASE_ERRORS, Database, postgresql_engine
+from tests.conftest import DatabaseUrls
+
+pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)
+
+A_MOMENT = timedelta(seconds=1)  # which a statement that does nothing never takes, however busy the machine is
+
+
+async def hang(database: Database) -> None:
+    """A statement of which the server itself never says that it takes too long."""
+    async with database.app_step(read_only=False) as connection:
+        await connection.execute(text("SET LOCAL statement_timeout = 0"))
+        await connection.execute(text("SELECT pg_sleep(60)"))
+
+
+async def test_an_answer_that_does_not_come_ends_the_connection(database_urls: DatabaseUrls) -> None:
+    parts = make_url(database_urls.app)
+    named: dict[str, Any] = {**parts.translate_connect_args(username="user", database="dbname"), **parts.query}
+    connection = await connecting(A_MOMENT)(**named)
+    assert (await (await connection.execute("SELECT 1")).fetchone()) == (1,)
+    with pytest.raises(psycopg.OperationalError):
+        await connection.execute("SELECT pg_sleep(60)")
+    assert connection.closed
+
+
+async def test_a_statement_that_takes_too_long_is_the_databases_fault_and_the_next_one_runs(
+    database_urls: DatabaseUrls,
+) -> None:
+    database = Database.open(database_urls.app, database_urls.system, pool_size=1, patience=A_MOMENT)
+    with pytest.raises(DATABASE_ERRORS):
+        async with database.app_step(read_only=True) as connection:
+            await connection.execute(text("SELECT pg_sleep(60)"))
+    async with database.app_step(read_only=True) as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    await database.close()
+
+
+async def test_a_connection_that_was_broken_off_leaves_the_pool(database_urls: DatabaseUrls) -> None:
+    database = Database.open(database_urls.app, database_urls.system, pool_size=1, patience=A_MOMENT)
+    with pytest.raises(OperationalError):
+        await hang(database)
+    async with database.app_step(read_only=False) as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    await database.close()
+
+
+async def test_a_migration_takes_what_it_takes(database_urls: DatabaseUrls) -> None:
+    engine = postgresql_engine(database_urls.owner or "", pool_size=1, patience=None)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("SHOW statement_timeout"))).scalar_one() == "0"
+    await engine.dispose()
