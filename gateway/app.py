@@ -23,7 +23,7 @@ from gateway.browser.composed import browser_front
 from gateway.data_plane import access_log_of, access_log_to_nowhere, data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
-from gateway.health import Check, health_router
+from gateway.health import Check, Fitness, health_router
 from gateway.installation import Installation, hashing_pool
 from gateway.jobs import Jobs
 from gateway.journal import Journal
@@ -96,14 +96,16 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         access_log_of(settings) as access_log,
     ):
         uses, breaches = ApiKeyUses(installation.database), Breaches.of(settings)
-        service = compose(installation, snapshot, recorder, hashing, upstreams, breaches, places, uses, access_log)
+        fitness = Fitness.of(installation)
+        parts = hashing, upstreams, breaches, places, uses, fitness, access_log
+        service = compose(installation, snapshot, recorder, *parts)
         shared = None
         if not installation.database.is_sqlite:
             shared = SharedLimits(
                 service.live.plane.limits, Budgets(installation.database), Serving(installation.database)
             )
             await shared.settle()  # before the first request this one is counted
-        jobs = Jobs(jobs_of(installation, snapshot, recorder, places, uses, shared))
+        jobs = Jobs(jobs_of(installation, snapshot, recorder, places, uses, fitness, shared))
         jobs.start()
         try:
             yield service
@@ -121,6 +123,7 @@ def compose(
     breaches: Breaches,
     places: Places,
     uses: ApiKeyUses,
+    fitness: Fitness,
     access_log: AccessLogFile | None = None,
 ) -> Service:
     """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
@@ -142,7 +145,7 @@ def compose(
     pipeline = TokenPipeline(
         installation.store,
         clients,
-        Journal(installation.audit_log.append, installation.clock),
+        Journal(installation.audit_log.append, installation.clock, settings.database_timeout),
         dpop,
         grants=(
             PasswordGrant(check),
@@ -201,7 +204,7 @@ def compose(
     over_tls = OverTls.of(settings, edge, nowhere=elsewhere)
     own: dict[str, Check] = {"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)}
     guard = ManagementGuard(
-        application(health_router({**own, **installation.worker.checks()})),
+        application(health_router({**own, **fitness.checks(), **installation.worker.checks()})),
         hosts=settings.management_host_set(),
         limit=limits.management,
     )

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 
 from gateway.audit import Recorder
+from gateway.health import Fitness
 from gateway.housekeeping import Housekeeping
 from gateway.installation import Installation
 from gateway.jobs import Job
@@ -30,6 +31,7 @@ _AUDIT_INTERVAL = 0.25
 _LETTERS_INTERVAL = 0.5
 _NOTICES_INTERVAL = 0.5
 _HOUSEKEEPING_INTERVAL = 30.0
+_FITNESS_INTERVAL = 5.0
 _TURN = timedelta(seconds=25)  # less than the interval, so that one process alone never finds it taken
 
 
@@ -39,6 +41,7 @@ def jobs_of(
     recorder: Recorder,
     places: Places,
     uses: ApiKeyUses,
+    fitness: Fitness,
     shared: SharedLimits | None,
 ) -> list[Job]:
     """Not started yet. ``shared`` where limits of routes are shared with other processes."""
@@ -82,6 +85,7 @@ def jobs_of(
         Job("pruning", _HOUSEKEEPING_INTERVAL, prune),
         Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
         Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
+        Job("fitness", _FITNESS_INTERVAL, fitness.look),
         *letters,
         *limits,
     ]

@@ -6,7 +6,7 @@ event is encoded before it joins the others, and where the database refuses a ro
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from gateway.errors import Overloaded
@@ -22,11 +22,14 @@ Append = Callable[[Sequence[Mapping[str, object]]], Awaitable[None]]
 
 
 class Journal:
-    """``append`` writes outbox rows of any tenants in one transaction; there is one at a time."""
+    """``append`` writes outbox rows of any tenants in one transaction; there is one at a time. ``patience`` is how long
+    anybody waits for one.
+    """
 
-    def __init__(self, append: Append, clock: Callable[[], datetime]) -> None:
+    def __init__(self, append: Append, clock: Callable[[], datetime], patience: timedelta) -> None:
         self._append = append
         self._clock = clock
+        self._patience = patience.total_seconds()
         self._waiting: list[_Entry] = []
         self._writing: asyncio.Task[None] | None = None
 
@@ -34,7 +37,7 @@ class Journal:
         """Return when the event is committed. It is written even where the caller does not wait for it.
 
         Raises:
-            Overloaded: as many wait as may wait.
+            Overloaded: as many wait as may wait, or the database has not answered; it may be written still.
             DATABASE_ERRORS: it could not be written.
         """
         if len(self._waiting) >= _MOST_WAITING:
@@ -44,7 +47,11 @@ class Journal:
         self._waiting.append((row, committed))
         if self._writing is None:
             self._writing = asyncio.create_task(self._write())
-        await committed
+        try:
+            async with asyncio.timeout(self._patience):
+                await committed
+        except TimeoutError as error:
+            raise Overloaded(reason="database_unavailable", retry_after=1) from error
 
     async def _write(self) -> None:
         """Until nobody waits: what came while the last transaction was written goes into the next."""

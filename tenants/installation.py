@@ -21,15 +21,7 @@ async def check_master_key(database: Database, master_keys: MasterKeys) -> None:
     Raises:
         WrongMasterKey: with a sentence that says what to do.
     """
-    try:
-        async with database.system_step() as connection:
-            sealed = (await connection.execute(select(installation.c.master_key_check))).scalar_one_or_none()
-            if sealed is None:
-                sealed = master_keys.seal(_KNOWN, **_PLACE)
-                await connection.execute(insert(installation).values(id=1, master_key_check=sealed))
-    except IntegrityError:  # another process was first; its key is the database's
-        async with database.system_snapshot() as connection:
-            sealed = (await connection.execute(select(installation.c.master_key_check))).scalar_one()
+    sealed = await _sealed(database) or await _first(database, master_keys)
     try:
         known = master_keys.open(sealed, **_PLACE)
     except Unsealable as error:
@@ -39,3 +31,20 @@ async def check_master_key(database: Database, master_keys: MasterKeys) -> None:
         ) from error
     if known != _KNOWN:
         raise WrongMasterKey("The master key check of this database is damaged. Restore the table `installation`.")
+
+
+async def _sealed(database: Database) -> bytes | None:
+    async with database.system_snapshot() as connection:
+        return (await connection.execute(select(installation.c.master_key_check))).scalar_one_or_none()
+
+
+async def _first(database: Database, master_keys: MasterKeys) -> bytes:
+    """The check of this key, or of the one that came before it."""
+    sealed = master_keys.seal(_KNOWN, **_PLACE)
+    try:
+        async with database.system_step() as connection:
+            await connection.execute(insert(installation).values(id=1, master_key_check=sealed))
+    except IntegrityError:
+        async with database.system_snapshot() as connection:
+            sealed = (await connection.execute(select(installation.c.master_key_check))).scalar_one()
+    return sealed

@@ -1,6 +1,12 @@
-"""Bringing a database to this version's schema, and making PostgreSQL's three roles."""
+"""Bringing a database to this version's schema, saying which code may run on which schema, making PostgreSQL's roles.
 
-from collections.abc import Callable
+A schema grows before it shrinks: a release adds what it needs, and what the release before it still needs is taken away
+by a later one. ``OLDEST_CODE`` is written into the database with each upgrade, so that code which does not know the
+schema can tell whether it may run there.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,15 +17,21 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from psycopg.errors import InsufficientPrivilege
 from psycopg.sql import Literal
-from sqlalchemy import Connection, make_url, text
+from sqlalchemy import Connection, make_url, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants.database import Database, postgresql_engine, sqlite_engine
+from tenants.tables import schema_support
 
 APP_ROLE = "yett_app"
 SYSTEM_ROLE = "yett_system"
 OWNER_ROLE = "yett_owner"
+
+OLDEST_CODE = "0001"
+"""The newest schema of the oldest code that runs on ``newest()``. Raised by a migration that takes something away, and
+never beyond the schema of the release before.
+"""
 
 _LOCK = 0x79657474_6D696772  # "yettmigr"
 _ATTRIBUTES = {
@@ -31,6 +43,28 @@ _ATTRIBUTES = {
 
 class SchemaMismatch(Exception):
     """The database has another version's schema. Start-up must stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a database's schema is to this code. ``missing`` are the migrations that it still needs, oldest first;
+    ``oldest_code`` is told where the schema is a newer version's.
+    """
+
+    current: str | None
+    missing: Sequence[str] = ()
+    oldest_code: str | None = None
+
+    def require(self) -> None:
+        """Raises SchemaMismatch, with a sentence that says what to do, unless this code may run on it."""
+        if self.missing:
+            found = "has no schema yet" if self.current is None else f"has schema {self.current}"
+            raise SchemaMismatch(f"The database {found}, this version needs {newest()}. Run `yett migrate`.")
+        if self.oldest_code is not None and self.oldest_code > newest():
+            raise SchemaMismatch(
+                f"The database has schema {self.current}, on which code of schema {self.oldest_code} or later runs; "
+                f"this version is of schema {newest()}: upgrade Yett."
+            )
 
 
 class RolesMissing(Exception):
@@ -51,8 +85,7 @@ def _config(connection: Connection | None = None) -> Config:
 
 
 @cache
-def _scripts() -> ScriptDirectory:
-    """What the package carries, read once in a process."""
+def _scripts() -> ScriptDirectory:  # read once: a serving process looks at its schema every few seconds
     return ScriptDirectory.from_config(_config())
 
 
@@ -75,7 +108,7 @@ async def upgrade(url: str) -> tuple[str | None, str]:
     engine = (
         sqlite_engine(url, pool_size=1)
         if parsed.get_backend_name() == "sqlite"
-        else postgresql_engine(url, pool_size=1)
+        else postgresql_engine(url, pool_size=1, patience=None)
     )
     try:
         async with engine.connect() as connection:
@@ -88,23 +121,37 @@ async def upgrade(url: str) -> tuple[str | None, str]:
             if engine.dialect.name == "postgresql":  # two upgrades at once: the second finds nothing left to do
                 await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             await connection.run_sync(lambda sync: command.upgrade(_config(sync), "head"))
+            await connection.execute(update(schema_support).values(oldest_code=OLDEST_CODE))
         return before, newest()
     finally:
         await engine.dispose()
 
 
+async def standing(database: Database) -> Standing:
+    """What the database's schema is to this code; asked as the system role, nothing is changed."""
+    async with database.system.connect() as connection:
+        await connection.execution_options(yett_read_only=True)
+        return await connection.run_sync(_standing)
+
+
+def nothing_yet() -> Standing:
+    """Of a database that is not there."""
+    return Standing(None, _missing(None))
+
+
+def is_there(sqlite_url: str) -> bool:
+    """Whether SQLite has the file: to ask the database itself would make it."""
+    path = make_url(sqlite_url).database
+    return path is not None and Path(path).exists()
+
+
 async def check(database: Database) -> None:
-    """Refuse a schema that is not this version's.
+    """Refuse a schema on which this code may not run: an older one, or a newer one that has left it behind.
 
     Raises:
         SchemaMismatch: with a sentence that says what to do.
     """
-    async with database.system.connect() as connection:
-        current = await connection.run_sync(_current)
-    _refuse_newer(current)
-    if current != newest():
-        found = "has no schema yet" if current is None else f"has schema {current}"
-        raise SchemaMismatch(f"The database {found}, this version needs {newest()}. Run `yett migrate`.")
+    (await standing(database)).require()
 
 
 async def create_roles(admin_url: str, urls: dict[str, str]) -> list[str]:
@@ -164,12 +211,30 @@ def _role_statement(verb: str, role: str, password: str | None) -> Callable[[Con
 
 
 def _refuse_newer(current: str | None) -> None:
-    if current is None or any(script.revision == current for script in _scripts().walk_revisions()):
-        return
-    raise SchemaMismatch(
-        f"The database has schema {current}, which this version does not know: it belongs to a newer version; "
-        "upgrade Yett."
-    )
+    if current is not None and not _known(current):
+        raise SchemaMismatch(
+            f"The database has schema {current}, which this version does not know: it belongs to a newer version; "
+            "upgrade Yett."
+        )
+
+
+def _known(revision: str) -> bool:
+    return any(script.revision == revision for script in _scripts().walk_revisions())
+
+
+def _standing(connection: Connection) -> Standing:
+    current = _current(connection)
+    if current == newest():
+        return Standing(current)
+    if current is not None and not _known(current):
+        return Standing(current, oldest_code=connection.execute(select(schema_support.c.oldest_code)).scalar_one())
+    return Standing(current, _missing(current))
+
+
+def _missing(current: str | None) -> list[str]:
+    scripts = _scripts().walk_revisions(base=current or "base", head="heads")
+    missing = [f"{script.revision} {script.doc.rstrip('.')}" for script in scripts if script.revision != current]
+    return missing[::-1]
 
 
 def _current(connection: Connection) -> str | None:

@@ -32,6 +32,13 @@ installation = Table(
     Column("master_key_check", LargeBinary, nullable=False),
 )
 
+schema_support = Table(
+    "schema_support",
+    metadata,
+    Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("oldest_code", String(32), nullable=False),
+)
+
 tenants = Table(
     "tenants",
     metadata,
@@ -278,6 +285,7 @@ budgets = Table(
 )
 Index("ix_budgets_until", budgets.c.until)
 
-CLUSTER_TABLES = frozenset({"installation", "changes", "audit_outbox", "serving", "turns", "budgets"})
-NOBODYS_TABLES = frozenset({"installation", "serving", "turns"})
+NOBODYS_TABLES = frozenset({"installation", "schema_support", "serving", "turns"})
 """Without a tenant, so not under row-level security."""
+
+CLUSTER_TABLES = NOBODYS_TABLES | {"changes", "audit_outbox", "budgets"}

@@ -27,7 +27,7 @@ def browser_front(
     limit: AddressLimit,
 ) -> BrowserFront:
     """A pipeline of its own: the grant of a session is to be had at no endpoint."""
-    journal = Journal(installation.audit_log.append, installation.clock)
+    journal = Journal(installation.audit_log.append, installation.clock, installation.settings.database_timeout)
     grants = AuthorizationCodeGrant(), BrowserSessionGrant()
     pipeline = TokenPipeline(installation.store, clients, journal, dpop, grants=grants, immediate=())
     client, seals = OwnClient(pipeline, issuers), Seals(installation.master_keys)

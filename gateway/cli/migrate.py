@@ -2,21 +2,54 @@
 
 import click
 
-from gateway.cli.errors import Refused
+from gateway.cli.errors import Refused, SaidNo
 from gateway.cli.options import Invocation, command
 from gateway.settings import Settings
 from tenants import migrate as schema
+from tenants.database import Database
 
 
 @command(None)
 @click.option("--create-roles", is_flag=True, help="First make PostgreSQL's three roles, as database_admin_url.")
-async def migrate(call: Invocation, create_roles: bool) -> None:
+@click.option("--check", is_flag=True, help="Change nothing; exit 1 and say which migrations are missing, if any are.")
+async def migrate(call: Invocation, create_roles: bool, check: bool) -> None:
     """Bring the database to this version's schema."""
     settings = call.settings()
+    if check:
+        if create_roles:
+            raise click.UsageError("--check changes nothing, so it goes without --create-roles")
+        await _check(call, settings)
+        return
     roles = await _create_roles(settings) if create_roles else []
     before, after = await schema.upgrade(_owner_url(settings))
     changed = "is current" if before == after else f"went from {before or 'nothing'} to {after}"
     call.output.say("\n".join([*roles, f"schema {changed}"]), roles=roles, before=before, after=after)
+
+
+async def _check(call: Invocation, settings: Settings) -> None:
+    """Needs what serving needs, and not the owner's URL."""
+    found = await _standing(settings)
+    if found.missing:
+        text = "\n".join([f"schema {found.current or 'nothing'}; missing:", *found.missing])
+        call.output.say(text, schema=found.current, missing=list(found.missing))
+        raise SaidNo
+    found.require()
+    newer = (
+        "" if found.oldest_code is None else f", which is newer than this version's {schema.newest()} and carries it"
+    )
+    call.output.say(f"schema {found.current}{newer}", schema=found.current, missing=[])
+
+
+async def _standing(settings: Settings) -> schema.Standing:
+    if not settings.on_postgresql and not schema.is_there(settings.database_url.get_secret_value()):
+        return schema.nothing_yet()
+    system_url = settings.database_system_url
+    url = settings.database_url.get_secret_value()
+    database = Database.open(url, None if system_url is None else system_url.get_secret_value(), pool_size=1)
+    try:
+        return await schema.standing(database)
+    finally:
+        await database.close()
 
 
 def _owner_url(settings: Settings) -> str:

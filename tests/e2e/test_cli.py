@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -238,8 +240,26 @@ def test_init_makes_a_folder_and_keeps_what_is_there(tmp_path: Path) -> None:
     assert again.json["created"] is False
     assert {path.name: path.read_bytes() for path in data.iterdir()} == before
     assert yett("policy", "check", "--data", data).code == 0
+    missing = yett("migrate", "--check", "--data", data)
+    assert (missing.code, missing.out.splitlines()[0]) == (1, "schema nothing; missing:")
+    assert not (data / "yett.db").exists()
     migrated = yett("migrate", "--data", data, "--json").json
     assert migrated["before"] is None
+    checked = yett("migrate", "--check", "--data", data, "--json")
+    assert (checked.code, checked.json) == (0, {"schema": migrated["after"], "missing": []})
+    with closing(sqlite3.connect(data / "yett.db")) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = '0001'")
+    behind = yett("migrate", "--check", "--data", data, "--json")
+    assert (behind.code, behind.json["schema"], behind.json["missing"][0][:4]) == (1, "0001", "0002")
+    for oldest_code, code in (("0001", 0), ("9999", 4)):
+        with closing(sqlite3.connect(data / "yett.db")) as other, other:
+            other.execute("UPDATE alembic_version SET version_num = '9999'")
+            other.execute("UPDATE schema_support SET oldest_code = ?", [oldest_code])
+        assert yett("migrate", "--check", "--data", data).code == code
+        assert yett("tenant", "list", "--data", data).code == code
+        assert yett("migrate", "--data", data).code == 4
+    with closing(sqlite3.connect(data / "yett.db")) as other, other:
+        other.execute("UPDATE alembic_version SET version_num = ?", [migrated["after"]])
     current = yett("migrate", "--data", data)
     assert (current.code, current.out) == (0, "schema is current\n")
     assert yett("tenant", "list", "--data", data, "--json").json == []

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from tests.conftest import Clock
 
 ACME = uuid4()
 MOST = 4096
+PATIENCE = timedelta(minutes=1)
 
 
 class Outbox:
@@ -37,7 +39,7 @@ async def outbox() -> Outbox:
 
 @pytest.fixture
 def journal(outbox: Outbox, clock: Clock) -> Journal:
-    return Journal(outbox.append, clock)
+    return Journal(outbox.append, clock, PATIENCE)
 
 
 def issued(reason: str | None = None) -> Event:
@@ -101,7 +103,7 @@ async def test_a_row_that_the_database_refuses_takes_nobody_along(clock: Clock) 
             raise KeyError("no such tenant")
         written.extend(rows)
 
-    journal = Journal(append, clock)
+    journal = Journal(append, clock, PATIENCE)
     tenants = (ACME, gone, ACME)
     answers = await asyncio.gather(*(journal.record(tenant, issued()) for tenant in tenants), return_exceptions=True)
     assert [type(answer) for answer in answers] == [type(None), KeyError, type(None)]
@@ -142,3 +144,17 @@ async def test_a_writer_that_is_cut_off_leaves_nobody_waiting_and_the_next_begin
     outbox.gate.set()
     await journal.record(ACME, issued())
     assert outbox.batches == [[ACME]]
+
+
+async def test_a_database_that_says_nothing_is_waited_for_so_long_and_what_waits_is_written(
+    outbox: Outbox, clock: Clock
+) -> None:
+    journal = Journal(outbox.append, clock, timedelta(0))
+    for _ in range(2):
+        with pytest.raises(Overloaded) as told:
+            await journal.record(ACME, issued())
+        assert (told.value.reason, told.value.retry_after) == ("database_unavailable", 1)
+    outbox.gate.set()
+    await settle()
+    await settle()
+    assert outbox.batches == [[ACME], [ACME]]

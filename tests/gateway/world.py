@@ -17,6 +17,7 @@ from gateway import urls
 from gateway.app import compose
 from gateway.audit import Recorder
 from gateway.breach import Breaches
+from gateway.health import Fitness
 from gateway.installation import Installation, open_installation
 from gateway.live import Service
 from gateway.mail.configured import configured_mailer
@@ -71,6 +72,7 @@ class World:
     clock: Clock
     acme: Fixture
     globex: Fixture
+    fitness: Fitness
 
     @asynccontextmanager
     async def client(
@@ -166,8 +168,10 @@ async def opened(settings: Settings, hashing: HashingPool, seeded: Seeded, clock
         recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=clock)
         uses = ApiKeyUses(installation.database)
         places = Places(settings.geoip_database)
-        service = compose(installation, snapshot, recorder, hashing, upstreams, Breaches.of(settings), places, uses)
-        yield World(installation, snapshot, recorder, service, clock, acme, globex)
+        fitness = Fitness.of(installation)
+        parts = hashing, upstreams, Breaches.of(settings), places, uses, fitness
+        service = compose(installation, snapshot, recorder, *parts)
+        yield World(installation, snapshot, recorder, service, clock, acme, globex, fitness)
 
 
 async def _seed(installation: Installation, slug: str, hashed: str) -> Fixture:

@@ -61,22 +61,84 @@ async def test_a_database_without_a_schema_is_told_to_migrate(tmp_path: Path) ->
     await database.close()
 
 
-async def test_the_schema_of_a_newer_version_is_refused_by_the_server_and_by_migrate(
+async def alter(urls: DatabaseUrls, *statements: str) -> None:
+    """What another version of the product did to this database."""
+    if urls.admin is not None:
+        await administer(urls.admin, *statements)
+        return
+    database = Database.open(urls.app)
+    async with database.system_step() as connection:
+        for statement in statements:
+            await connection.exec_driver_sql(statement)
+    await database.close()
+
+
+async def checked(urls: DatabaseUrls) -> migrate.Standing:
+    """As a start would find it."""
+    database = Database.open(urls.app, urls.system)
+    try:
+        await migrate.check(database)
+        return await migrate.standing(database)
+    finally:
+        await database.close()
+
+
+NEWER = "UPDATE alembic_version SET version_num = '9999'"
+
+
+async def test_an_upgrade_says_which_code_runs_on_the_schema(database_urls: DatabaseUrls) -> None:
+    await alter(database_urls, "UPDATE schema_support SET oldest_code = '0000'")
+    await migrate.upgrade(owner_url(database_urls))
+    await alter(database_urls, NEWER)
+    assert (await checked(database_urls)).oldest_code == migrate.OLDEST_CODE
+
+
+async def test_this_version_starts_on_a_newer_schema_that_still_carries_it(database_urls: DatabaseUrls) -> None:
+    await alter(database_urls, NEWER, f"UPDATE schema_support SET oldest_code = '{migrate.newest()}'")
+    assert await checked(database_urls) == migrate.Standing("9999", oldest_code=migrate.newest())
+
+
+async def test_this_version_does_not_start_on_a_newer_schema_that_has_left_it_behind(
     database_urls: DatabaseUrls,
 ) -> None:
-    database = Database.open(database_urls.app, database_urls.system)
-    statement = "UPDATE alembic_version SET version_num = '9999'"
-    if database_urls.admin is None:
-        async with database.system_step() as connection:
-            await connection.exec_driver_sql(statement)
-    else:
-        await administer(database_urls.admin, statement)
+    await alter(database_urls, NEWER, "UPDATE schema_support SET oldest_code = '9998'")
+    told = rf"has schema 9999, on which code of schema 9998 or later runs; this version is of schema {migrate.newest()}"
+    with pytest.raises(migrate.SchemaMismatch, match=f"{told}: upgrade Yett"):
+        await checked(database_urls)
+
+
+@pytest.mark.parametrize("oldest_code", ["0001", "9998"])
+async def test_a_newer_schema_is_never_migrated_by_this_version(database_urls: DatabaseUrls, oldest_code: str) -> None:
+    await alter(database_urls, NEWER, f"UPDATE schema_support SET oldest_code = '{oldest_code}'")
     told = r"has schema 9999, which this version does not know: it belongs to a newer version; upgrade Yett"
     with pytest.raises(migrate.SchemaMismatch, match=told):
-        await migrate.check(database)
-    await database.close()
-    with pytest.raises(migrate.SchemaMismatch, match=told):
         await migrate.upgrade(owner_url(database_urls))
+
+
+async def test_an_older_schema_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.db'}"
+    await migrate.upgrade(url)
+    last = migrate.newest()
+    urls = DatabaseUrls(url)
+    await alter(urls, "UPDATE alembic_version SET version_num = '0001'")
+    with pytest.raises(
+        migrate.SchemaMismatch, match=rf"has schema 0001, this version needs {last}. Run `yett migrate`"
+    ):
+        await checked(urls)
+    database = Database.open(url)
+    found = await migrate.standing(database)
+    await database.close()
+    assert found.current == "0001"
+    assert [missing[:4] for missing in (found.missing[0], found.missing[-1])] == ["0002", last]
+    assert "0006 API keys of tenants, for machines that cannot do OAuth" in found.missing
+
+
+def test_revisions_can_be_compared_as_texts() -> None:
+    """Which code is older is told by its schema, and a text is all that a database has of a newer one."""
+    revisions = [script.revision for script in migrate._scripts().walk_revisions()]
+    assert all(len(revision) == 4 and revision.isdecimal() for revision in revisions)
+    assert revisions == sorted(revisions, reverse=True)
+    assert migrate.OLDEST_CODE in revisions
 
 
 @postgresql_only

@@ -127,6 +127,7 @@ PRIVILEGES = {
         "serving": {READ, ADD, "UPDATE", REMOVE},
         "turns": {READ, ADD, "UPDATE"},
         "budgets": {READ, ADD, "UPDATE", REMOVE},
+        "schema_support": {READ},
         "alembic_version": {READ},
         "changes_seq_seq": {"USAGE"},
         "audit_outbox_seq_seq": {"USAGE"},

@@ -107,7 +107,7 @@ async def test_another_process_takes_the_nonce_of_the_first(world: World) -> Non
     prover = await ready(world)
     settings = world.installation.settings
     uses = ApiKeyUses(world.installation.database)
-    parts: Any = (None, Pools(), Breaches.of(settings), Places(settings.geoip_database), uses)
+    parts: Any = (None, Pools(), Breaches.of(settings), Places(settings.geoip_database), uses, world.fitness)
     other = compose(world.installation, world.snapshot, world.recorder, *parts).public
     form = {"grant_type": "client_credentials"}
     answer = await proved(world, prover, form, app=other, auth=("web", world.acme.secret))
