@@ -116,6 +116,14 @@ def copy(original: Installation, folder: Path, upstream: str) -> Installation:
     return made.serves(upstream)
 
 
+def moved(original: Installation, folder: Path, admin_url: str | None, upstream: str) -> Installation:
+    """The same folder at another place; on PostgreSQL for another database, which is there and empty."""
+    data = folder / "data"
+    shutil.copytree(original.data, data)
+    made = replace(original, data=data, config=data / "yett.yaml")
+    return (made if admin_url is None else _on_postgresql(made, folder, admin_url)).serves(upstream)
+
+
 def _create_database(admin_url: str, template: str = "template1") -> str:
     name = f"yett_e2e_{uuid4().hex}"
     server = make_url(admin_url).set(drivername="postgresql", database="postgres")
