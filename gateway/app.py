@@ -63,6 +63,7 @@ from gateway.place import Places
 from gateway.proxy.configured import running_pools
 from gateway.proxy.pools import Pools
 from gateway.proxy.shared_limits import SharedLimits
+from gateway.sinks import Sinks, running_sinks
 from gateway.web import CanonicalPath, application, nowhere
 from tenants.api_key_uses import ApiKeyUses
 from tenants.budgets import Budgets
@@ -94,10 +95,11 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         hashing_pool(settings, worker=installation.worker) as hashing,
         running_pools(settings) as upstreams,
         access_log_of(settings) as access_log,
+        running_sinks(settings, installation.database, installation.clock) as sinks,
     ):
         uses, breaches = ApiKeyUses(installation.database), Breaches.of(settings)
         fitness = Fitness.of(installation)
-        parts = hashing, upstreams, breaches, places, uses, fitness, access_log
+        parts = hashing, upstreams, breaches, places, uses, fitness, access_log, sinks
         service = compose(installation, snapshot, recorder, *parts)
         shared = None
         if not installation.database.is_sqlite:
@@ -125,6 +127,7 @@ def compose(
     uses: ApiKeyUses,
     fitness: Fitness,
     access_log: AccessLogFile | None = None,
+    sinks: Sinks | None = None,
 ) -> Service:
     """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
     settings = installation.settings
@@ -224,6 +227,7 @@ def compose(
         limits=limits,
         staleness=staleness,
         access_log=access_log,
+        sinks=sinks or Sinks(installation.database, installation.clock),
     )
     return Service(over_tls or edge, management, live, lambda: all(check() for check in own.values()), asked)
 

@@ -24,6 +24,7 @@ from gateway.proxy.forward_auth import ForwardAuth
 from gateway.proxy.plane import DataPlane
 from gateway.proxy.pools import Pools
 from gateway.settings import Settings
+from gateway.sinks import Sinks
 from tenants.snapshot import Snapshot
 
 _log = structlog.get_logger("yett.live")
@@ -89,6 +90,7 @@ class Live:
     limits: Limits
     staleness: Staleness
     access_log: AccessLogFile
+    sinks: Sinks
 
     def prepare(self, settings: Settings) -> Take:
         """Changes nothing yet, and may be called in a thread; what it answers is for the event loop.
@@ -98,11 +100,13 @@ class Live:
         """
         take_routing = next_config(self.plane, self.upstreams, self.access_log.writer, self.snapshot, settings)
         hosts = configured(settings)
+        take_sinks = self.sinks.prepare(settings)
         file = settings.access_log.file
         descriptor = self.access_log.prepared(file)  # last: from here on nothing can fail, and leave it open
 
         def take() -> None:
             take_routing()
+            take_sinks()
             self.access_log.take(file, descriptor)
             self.plane.trust(settings.trusted_proxies)
             for context in self.contexts:

@@ -100,6 +100,15 @@ class Outbound:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         return await self._call("POST", url, headers, urlencode(fields).encode(), public_only=public_only)
 
+    async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> OutboundAnswer:
+        """Send ``content`` to ``url``, once: a call that fails may have arrived all the same.
+
+        Raises:
+            OutboundRefused: as ``get``.
+            OutboundFailed: as ``get``.
+        """
+        return await self._call("POST", url, headers, content, public_only=False)
+
     async def _call(
         self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None, *, public_only: bool
     ) -> OutboundAnswer:

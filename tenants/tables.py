@@ -285,7 +285,29 @@ budgets = Table(
 )
 Index("ix_budgets_until", budgets.c.until)
 
+sinks = Table(
+    "sinks",
+    metadata,
+    Column("name", String(63), primary_key=True),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("holder", Uuid),
+    Column("held_until", UtcDateTime, nullable=False),
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("problem", String(200)),
+    Column("failed_at", UtcDateTime),
+    Column("delivered_at", UtcDateTime),
+)
+
+sink_positions = owned(
+    "sink_positions",
+    Column("sink", String(63), nullable=False),
+    Column("next", BigInteger, nullable=False),
+    Column("tried_at", UtcDateTime),
+    key=("sink",),
+)
+
 NOBODYS_TABLES = frozenset({"installation", "schema_support", "serving", "turns"})
 """Without a tenant, so not under row-level security."""
 
-CLUSTER_TABLES = NOBODYS_TABLES | {"changes", "audit_outbox", "budgets"}
+CLUSTER_TABLES = NOBODYS_TABLES | {"changes", "audit_outbox", "budgets", "sinks"}

@@ -153,7 +153,8 @@ _SHAPE = b"""SELECT string_agg(relname || relowner, ',' ORDER BY relname) || (SE
 _STRANGERS = b"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _ROWS = tuple(
-    b"DELETE FROM " + table for table in (b"tenants", b"changes", b"installation", b"serving", b"turns", b"budgets")
+    b"DELETE FROM " + table
+    for table in (b"tenants", b"changes", b"installation", b"serving", b"turns", b"budgets", b"sinks")
 )
 
 

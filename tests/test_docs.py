@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from gateway.cli.options import Invocation, command
 from gateway.oauth import errors as oauth_errors
 from gateway.proxy import refusal
 from gateway.server import fault
+from gateway.sinks.ocsf_types import TYPES
 from policies.merkle import entry_hash, leaf_hash
 from tenants.audit_event import Event, encode
 
@@ -35,6 +37,7 @@ EVENT_TYPE = re.compile(
     r"|(?:tenant|user|role|client|key|api_key|login|session|device|factor|recovery_codes|mail|token|audit"
     r"|authorization|consent)\.(?!html)[a-z_]+"
 )
+OCSF_TABLE = ROOT / "gateway" / "sinks" / "ocsf_types.py"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
 
@@ -162,23 +165,28 @@ def test_every_code_is_documented_and_no_other(heading: str, codes: set[tuple[in
     assert documented(heading) == codes
 
 
-def event_types() -> set[str]:
+@cache
+def event_types() -> frozenset[str]:
     """What the code names like the type of an audit event, and what ``gateway.audit`` makes of observations."""
     shadow = {f"request.would_{decision}" for decision in ("challenge", "deny", "refuse")}
     found = shadow | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
     for package in ("gateway", "tenants"):
-        for path in (ROOT / package).rglob("*.py"):
+        for path in set((ROOT / package).rglob("*.py")) - {OCSF_TABLE}:
             for node in ast.walk(ast.parse(text_of(path))):
                 match node:
                     case ast.Constant(value=str(value)) if EVENT_TYPE.fullmatch(value):
                         found.add(value)
-    return found
+    return frozenset(found)
 
 
 def test_every_type_of_audit_event_is_documented_and_no_other() -> None:
     table = text_of(DOCS / "security-review.md").partition("\n### Types\n")[2].partition("\n### ")[0]
     firsts = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     assert {name for first in firsts for name in re.findall(r"`([a-z_.]+)`", first)} == event_types()
+
+
+def test_every_type_of_audit_event_has_a_line_in_the_table_of_ocsf_and_no_other() -> None:
+    assert TYPES.keys() - {"sink.test"} == event_types()
 
 
 # -- pages and snippets ----------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from gateway.cli.policy_test import test
 from gateway.cli.registration_token import registration_token
 from gateway.cli.role import role
 from gateway.cli.serve import serve
+from gateway.cli.sink import sink
 from gateway.cli.tenant import tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
@@ -46,7 +47,7 @@ def main(context: click.Context) -> None:
     context.call_on_close(lambda: os.umask(before))
 
 
-for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, policy):
+for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, sink, policy):
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)

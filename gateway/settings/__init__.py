@@ -13,6 +13,7 @@ from gateway.settings.mail import Mail
 from gateway.settings.model import ForwardAuth, Hashing, Limits, Log, Settings
 from gateway.settings.problem import ConfigError, Problem
 from gateway.settings.routing import Match, Requirement, Route
+from gateway.settings.sink import Sink
 from gateway.settings.units import is_slug
 from gateway.settings.upstream import Upstream
 
@@ -35,6 +36,7 @@ __all__ = [
     "Requirement",
     "Route",
     "Settings",
+    "Sink",
     "Upstream",
     "change",
     "compile_routes",

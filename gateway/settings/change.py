@@ -24,6 +24,8 @@ LIVE: Final = frozenset(
         "management_tls",
         "revocation_staleness",
         "routes",
+        "sink_secrets",
+        "sinks",
         "tls",
         "trusted_proxies",
         "unsafe_plain_http",  # these two allow something to other settings, and do nothing themselves

@@ -33,7 +33,8 @@ class Facts:
         return self.refused.isdisjoint(fields)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine is there."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -45,11 +46,7 @@ def _is_loopback(host: str) -> bool:
 def plain_http_stays_at_home(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     parts = urlsplit(settings.public_url)
-    if (
-        parts.scheme == "http"
-        and not _is_loopback(HostPort.parse(parts.netloc).host)
-        and not settings.unsafe_plain_http
-    ):
+    if parts.scheme == "http" and not is_loopback(HostPort.parse(parts.netloc).host) and not settings.unsafe_plain_http:
         yield (
             ("public_url",),
             "must be https:// (passwords and tokens travel here); on a network that nobody else can read, say "
@@ -233,7 +230,7 @@ def letters_stay_secret(facts: Facts) -> Iterator[Finding]:
     if (
         mail.smtp_host is not None
         and mail.security == "none"
-        and not _is_loopback(mail.smtp_host)
+        and not is_loopback(mail.smtp_host)
         and not mail.unsafe_plain_smtp
     ):
         yield (
@@ -245,7 +242,7 @@ def letters_stay_secret(facts: Facts) -> Iterator[Finding]:
 
 def letters_have_a_sender(facts: Facts) -> Iterator[Finding]:
     mail = facts.settings.mail
-    if mail.smtp_host is not None and not _is_loopback(mail.smtp_host) and "sender" not in mail.model_fields_set:
+    if mail.smtp_host is not None and not is_loopback(mail.smtp_host) and "sender" not in mail.model_fields_set:
         yield ("mail", "sender"), "is required with `smtp_host`: the address that letters come from"
 
 

@@ -18,6 +18,8 @@ from gateway.settings.model import Settings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
 from gateway.settings.route_limit import Limit
 from gateway.settings.routing import Match, Requirement, Route, RouteAccessLog
+from gateway.settings.sink import TAGS
+from gateway.settings.sink_checks import sink_findings
 from gateway.settings.upstream import Health, Target, Tls, Upstream
 from gateway.settings.upstream_checks import upstream_findings
 
@@ -31,6 +33,7 @@ _SENTENCES = {
     "model_attributes_type": "must be a mapping",
     "too_short": "must not be empty",
 }
+_BRACKETED = {"[key]", "[one]", "[several]", *TAGS}
 # Stands in where public_url itself was refused, so that the rest can still be read; no check reads it then.
 _NOWHERE = "https://refused.invalid"
 
@@ -106,6 +109,7 @@ def _settings(file: config_file.ConfigFile, env: environment.Environment) -> Set
     problems += [places.problem(path, message) for path, message in upstream_findings(facts)]
     problems += [places.problem(path, message) for path, message in front_findings(facts)]
     problems += [places.problem(path, message) for path, message in route_findings(facts)]
+    problems += [places.problem(path, message) for path, message in sink_findings(facts)]
     if problems or settings is None:
         raise ConfigError(problems)
     return settings
@@ -173,7 +177,7 @@ def _below(path: Path, above: Path) -> bool:
 
 def _loc(error: ErrorDetails) -> Path:
     """The path as the file writes it: pydantic adds ``[key]`` after a mapping's refused key, and tags in brackets."""
-    return tuple(part for part in error["loc"] if part not in ("[key]", "[one]", "[several]"))
+    return tuple(part for part in error["loc"] if part not in _BRACKETED)
 
 
 def _message(error: ErrorDetails) -> str:
@@ -206,6 +210,8 @@ def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
             model = Upstream
         case ("tls" | "management_tls", "certificates", _, _):
             model = Certificate
+        case ("sinks", _, str(kind), _):
+            model = TAGS[kind]
         case ("routes", _, "match", _):
             model = Match
         case ("routes", _, "require", *_, _):

@@ -24,6 +24,7 @@ from gateway.settings.mail import LookupUrl, Mail
 from gateway.settings.route_limit import BodySize
 from gateway.settings.routing import Route, Word
 from gateway.settings.section import Section
+from gateway.settings.sink import SinkEntry
 from gateway.settings.units import Duration, Flag, Name, Rate, Size, WholeNumber, between, file_path, sized, within
 from gateway.settings.upstream import Upstream
 
@@ -164,6 +165,8 @@ class Settings(BaseSettings):
     geoip_database: FilePath | None = None
     breach_lookup: LookupUrl | None = None
     outbound_networks: tuple[PrivateNetwork, ...] = ()
+    sinks: tuple[SinkEntry, ...] = ()
+    sink_secrets: dict[Name, SecretStr] = Field(default_factory=dict)
     log: Log = Log()
     unsafe_plain_http: Flag = False
     unsafe_shared_origin: Flag = False

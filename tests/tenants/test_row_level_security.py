@@ -23,9 +23,9 @@ from tests.tenants.conftest import dump, of_tenant
 from tests.tenants.test_isolation import Inhabitants, settle
 
 INSUFFICIENT_PRIVILEGE = "42501"
-HIDDEN_FROM_APP = {"changes", "audit_outbox", "budgets"}
+HIDDEN_FROM_APP = {"changes", "audit_outbox", "budgets", "sinks", "sink_positions"}
 OWNED = sorted(set(metadata.tables) - NOBODYS_TABLES)
-WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads", "budgets"})
+WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads", "budgets", "sinks", "sink_positions"})
 
 READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
 PRIVILEGES = {
@@ -123,6 +123,8 @@ PRIVILEGES = {
         "audit_outbox": {READ, ADD, REMOVE},
         "audit_heads": {READ, ADD, "UPDATE"},
         "audit_events": {READ, ADD},
+        "sinks": {READ, ADD, "UPDATE"},
+        "sink_positions": {READ, ADD, "UPDATE"},
         "installation": {READ, ADD},
         "serving": {READ, ADD, "UPDATE", REMOVE},
         "turns": {READ, ADD, "UPDATE"},
@@ -277,6 +279,9 @@ FORBIDDEN_TO_APP = [
     "UPDATE audit_outbox SET event = ''",
     "DELETE FROM audit_outbox",
     "SELECT * FROM changes",
+    "SELECT * FROM sinks",
+    "UPDATE sink_positions SET next = 0",
+    "DELETE FROM sink_positions",
     "DELETE FROM changes",
     "UPDATE changes SET kind = ''",
     "UPDATE installation SET master_key_check = ''",

@@ -1,0 +1,108 @@
+"""What each type of audit event is in OCSF 1.6.0: a table, and nothing else. A test fails for a type without a line.
+
+The activity numbers are those of the class that stands beside them.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+VERSION: Final = "1.6.0"
+
+ACCOUNT_CHANGE, AUTHENTICATION, ENTITY_MANAGEMENT, USER_ACCESS = 3001, 3002, 3004, 3005
+DETECTION_FINDING, EVENT_LOG, API_ACTIVITY = 2004, 1008, 6003
+BASE_EVENT: Final = 0
+
+NAMES: Final = {
+    BASE_EVENT: "Base Event",
+    EVENT_LOG: "Event Log Activity",
+    DETECTION_FINDING: "Detection Finding",
+    ACCOUNT_CHANGE: "Account Change",
+    AUTHENTICATION: "Authentication",
+    ENTITY_MANAGEMENT: "Entity Management",
+    USER_ACCESS: "User Access Management",
+    API_ACTIVITY: "API Activity",
+}
+OTHER: Final = 99
+BY_METHOD: Final = -1
+"""The activity is what the request's method says."""
+METHODS: Final = {"GET": 2, "HEAD": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE": 4}
+
+LOGON, LOGOFF, TICKET, PREAUTH, SERVICE_TICKET, RENEW = 1, 2, 3, 6, 4, 5  # Authentication
+CREATE, ENABLE, PASSWORD_CHANGE, PASSWORD_RESET, DISABLE, DELETE = 1, 2, 3, 4, 5, 6  # Account Change
+FACTOR_ENABLE, FACTOR_DISABLE, UNLOCK = 10, 11, 12
+MADE, UPDATED, REMOVED, ENROLLED, ENABLED, DISABLED, SUSPENDED, RESUMED = 1, 3, 4, 6, 8, 9, 12, 13  # Entity Management
+ASSIGN, REVOKE = 1, 2  # User Access Management
+
+UNKNOWN, INFORMATIONAL, LOW, MEDIUM, HIGH = 0, 1, 2, 3, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """``severity`` None: informational, and low for what was refused."""
+
+    class_uid: int
+    activity: int
+    severity: int | None = None
+
+
+def _each(line: Line, *types: str) -> dict[str, Line]:
+    return dict.fromkeys(types, line)
+
+
+TYPES: Final[dict[str, Line]] = {
+    # people who log in and out, and what applications get by it
+    "login.succeeded": Line(AUTHENTICATION, LOGON),
+    "login.refused": Line(AUTHENTICATION, LOGON),
+    "login.challenged": Line(AUTHENTICATION, PREAUTH),
+    "login.alarm": Line(DETECTION_FINDING, CREATE, HIGH),
+    **_each(Line(AUTHENTICATION, LOGOFF), "logout", "session.ended", "user.sessions_ended"),
+    **_each(Line(AUTHENTICATION, TICKET), "authorization.granted", "authorization.refused"),
+    **_each(Line(AUTHENTICATION, SERVICE_TICKET), "token.issued", "token.exchanged", "token.refused"),
+    "token.refreshed": Line(AUTHENTICATION, RENEW),
+    **_each(Line(AUTHENTICATION, OTHER), "token.revoked", "device.approved", "device.denied"),
+    # accounts
+    "user.created": Line(ACCOUNT_CHANGE, CREATE),
+    "users.imported": Line(ACCOUNT_CHANGE, CREATE),
+    "users.import_undone": Line(ACCOUNT_CHANGE, DELETE),
+    "user.enabled": Line(ACCOUNT_CHANGE, ENABLE),
+    "user.disabled": Line(ACCOUNT_CHANGE, DISABLE),
+    "user.unlocked": Line(ACCOUNT_CHANGE, UNLOCK),
+    "user.password_set": Line(ACCOUNT_CHANGE, PASSWORD_CHANGE),
+    "user.reset_sent": Line(ACCOUNT_CHANGE, PASSWORD_RESET),
+    "factor.added": Line(ACCOUNT_CHANGE, FACTOR_ENABLE),
+    "factor.removed": Line(ACCOUNT_CHANGE, FACTOR_DISABLE),
+    "user.factors_reset": Line(ACCOUNT_CHANGE, FACTOR_DISABLE, MEDIUM),
+    **_each(Line(ACCOUNT_CHANGE, OTHER), "factor.renamed", "recovery_codes.made", "device.revoked"),
+    **_each(Line(ACCOUNT_CHANGE, OTHER), "user.invited", "user.uninvited", "user.email_asked", "user.email_set"),
+    # what they may do
+    **_each(Line(USER_ACCESS, ASSIGN), "user.role_assigned", "consent.granted"),
+    **_each(Line(USER_ACCESS, REVOKE), "user.role_withdrawn", "consent.withdrawn"),
+    "user.role_missing": Line(USER_ACCESS, OTHER),
+    # what administrators keep
+    **_each(Line(ENTITY_MANAGEMENT, MADE), "tenant.created", "role.created", "client.created", "api_key.created"),
+    **_each(Line(ENTITY_MANAGEMENT, MADE), "client.registration_token_created", "key.created"),
+    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "tenant.configured", "tenant.issuer_changed", "tenant.overlap_changed"),
+    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "client.changed", "client.secret_added"),
+    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "key.scheduled", "key.rotated", "key.advanced"),
+    **_each(Line(ENTITY_MANAGEMENT, REMOVED), "client.deleted", "client.registration_token_deleted"),
+    "api_key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
+    "key.revoked": Line(ENTITY_MANAGEMENT, REMOVED, MEDIUM),
+    "client.registered": Line(ENTITY_MANAGEMENT, ENROLLED),
+    "client.enabled": Line(ENTITY_MANAGEMENT, ENABLED),
+    "client.disabled": Line(ENTITY_MANAGEMENT, DISABLED),
+    "tenant.suspended": Line(ENTITY_MANAGEMENT, SUSPENDED, MEDIUM),
+    "tenant.resumed": Line(ENTITY_MANAGEMENT, RESUMED),
+    # requests
+    **_each(Line(API_ACTIVITY, BY_METHOD), "request.allowed", "request.refused", "page.refused"),
+    **_each(Line(API_ACTIVITY, BY_METHOD), "request.would_challenge", "request.would_deny", "request.would_refuse"),
+    "registration.refused": Line(API_ACTIVITY, BY_METHOD),
+    # what the service does itself
+    **_each(Line(API_ACTIVITY, OTHER), "logout.notified", "logout.failed", "mail.sent", "mail.failed"),
+    "audit.gap": Line(EVENT_LOG, OTHER, MEDIUM),
+    "sink.test": Line(BASE_EVENT, OTHER),
+}
+UNFORESEEN: Final = Line(BASE_EVENT, OTHER)
+"""For the events of a later release, in a log that an older one reads."""
+
+STOLEN: Final = frozenset({"refresh_token_reused", "code_replayed"})
+"""Reasons that say that somebody else has what was given to one: of high severity, whatever they are told of."""

@@ -1,0 +1,1 @@
+"""Tests of what sends audit events out."""
