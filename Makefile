@@ -24,6 +24,7 @@ SWAGGER := tests/e2e/swagger
 CLIENTS := tests/e2e/clients
 OIDC_PROVIDER := loadtests/bench/oidc_provider
 NODE_PEERS := loadtests/bench/node_peers
+RSYSLOG_TLS := $(foreach cpu,x86_64 aarch64,/usr/lib/$(cpu)-linux-gnu/rsyslog/lmnsd_gtls.so)
 
 # Hundreds of processes of ours start in a run of the tests: each would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -146,6 +147,8 @@ $(VENV)/.project: pyproject.toml $(VENV)/.build
 e2e-tools: $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json
 	@sh .ci/bring chromium "the end-to-end tests drive it" chromium chromium-browser google-chrome
 	@sh .ci/bring nginx "the tests of forward auth put it in front of the gateway" nginx
+	@sh .ci/bring rsyslog "the tests of sinks send it audit events" rsyslogd /usr/sbin/rsyslogd
+	@sh .ci/bring rsyslog-gnutls "and do so over TLS" $(RSYSLOG_TLS)
 	@sh .ci/bring wrk "the tests of the token benchmark run its script" wrk
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "The end-to-end tests need Node.js 20 or later, and this is $$(node --version)." >&2; exit 1; }
 

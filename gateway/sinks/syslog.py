@@ -1,15 +1,19 @@
 """The sink ``syslog``: RFC 5424 messages over TLS, with their lengths before them (RFC 5425 section 4.3).
 
 Syslog has no acknowledgement. So each batch has a connection of its own, and counts as taken once the receiver has
-closed it in order behind our own end (RFC 5425 section 4.4): its system has then had every byte, and its program has
-read them all.
+closed it in order behind our own end (RFC 5425 section 4.4), and its system has acknowledged every byte: whoever closes
+with something left to read sends a reset.
 """
 
+import fcntl
 import re
 import socket
 import ssl
+import sys
+import termios
 import time
-from collections.abc import Sequence
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -27,6 +31,7 @@ _PARAMETERS = (
 _ESCAPED = re.compile(r'(["\\\]])')
 _UNPRINTABLE = re.compile(r"[^!-~]")
 _AT_ONCE = 16 * 1024
+_LOOK_AGAIN = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +67,12 @@ class SyslogTransmitter:
             return nothing("timed_out")
         except ssl.SSLCertVerificationError:
             return nothing("certificate_not_trusted")
+        except (_Left, ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionError):
+            return nothing("connection_lost")
         except ssl.SSLError:
             return nothing("tls_failed")
         except socket.gaierror:
             return nothing("name_unknown")
-        except _Left:
-            return nothing("connection_lost")
         except OSError:
             return nothing("unreachable")
         return all_of(records)
@@ -97,6 +102,7 @@ class SyslogTransmitter:
             _still_there(peer)
             peer.settimeout(left())
             _end(peer)
+            _acknowledged(peer, left)
 
 
 def _still_there(peer: ssl.SSLSocket) -> None:
@@ -114,13 +120,25 @@ def _end(peer: ssl.SSLSocket) -> None:
     """
     try:
         peer.unwrap()
-    except ConnectionError as error:
-        raise _Left from error
     except ssl.SSLEOFError:
         return
     except OSError as error:
-        if error.errno:
+        if error.errno != 0:  # which is an end of the connection, where TLS was not told
             raise
+
+
+def _acknowledged(peer: ssl.SSLSocket, left: Callable[[], float]) -> None:
+    """Wait until the receiver's system has had all of it. One that had closed before answers with a reset, which may
+    come behind its end of the connection.
+    """
+    if sys.platform != "linux":  # where nobody tells
+        return
+    waiting = array("i", [1])
+    while waiting[0]:
+        fcntl.ioctl(peer, termios.TIOCOUTQ, waiting)
+        time.sleep(min(_LOOK_AGAIN, left()) if waiting[0] else 0)
+    if peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise _Left
 
 
 def format_message(record: Record, *, hostname: str, facility: int) -> bytes:

@@ -425,3 +425,25 @@ async def test_reloads_leave_nothing_behind(house: Reloadable) -> None:
     await eventually(settled)
     after = alive()
     assert {name: (count, before[name]) for name, count in after.items() if count > before[name]} == {}
+
+
+async def test_sinks_begin_change_and_end_with_the_file(house: Reloadable) -> None:
+    def sink(name: str) -> dict[str, Any]:
+        return {"name": name, "kind": "file", "path": str(house.folder / name), "start": "beginning"}
+
+    async def has(name: str) -> None:
+        async with asyncio.timeout(20):
+            while not (house.folder / name).exists():  # noqa: ASYNC110 - a file, for which nothing can be awaited
+                await asyncio.sleep(0.01)
+
+    house.take(sinks=[sink("first")])
+    await has("first")
+    house.take(sinks=[sink("second")])
+    await has("second")
+    assert house.service.live.settings.sinks[0].name == "second"
+    with pytest.raises(ConfigError, match=r"there is no type of audit event nothing\.such"):
+        house.take(sinks=[sink("second") | {"types": ["nothing.such"]}])
+    house.take()
+    async with asyncio.timeout(20):
+        while any(task.get_name().startswith("job sink") for task in asyncio.all_tasks()):  # noqa: ASYNC110 - a task of theirs
+            await asyncio.sleep(0.01)

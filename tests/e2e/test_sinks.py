@@ -1,0 +1,112 @@
+"""A gateway that is killed in the middle of sending, and the one that follows: no audit event is lost to a sink."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.conftest import Copy
+from tests.e2e.eventually import eventually
+from tests.e2e.gateway import Gateway
+from tests.e2e.installation import Installation
+
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+@dataclass
+class Hook:
+    """A receiver of webhooks. While ``holds`` is set it reads a batch and does not answer."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    holds: threading.Event = field(default_factory=threading.Event)
+    held: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+    url: str = ""
+
+
+@contextmanager
+def hook() -> Iterator[Hook]:
+    found = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if found.holds.is_set():
+                found.held.set()
+                found.over.wait(60)
+                return
+            found.events += json.loads(body)["data"]["events"]
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    found.url = f"http://127.0.0.1:{server.server_port}/"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield found
+    finally:
+        found.over.set()
+        server.shutdown()
+        thread.join(20)
+        server.server_close()
+
+
+def exported(of: Installation, tenant: str) -> list[str]:
+    out = of.data.parent / f"{tenant}.jsonl"
+    of.does("audit", "export", "--tenant", tenant, "--out", out)
+    lines = out.read_text(encoding="utf-8").splitlines()
+    return [json.loads(json.loads(line)["event"])["id"] for line in lines]
+
+
+def test_a_kill_in_the_middle_loses_nothing(copy_of: Copy, tmp_path: Path) -> None:
+    of = copy_of("postgresql")
+    secrets = tmp_path / "secrets.json"
+    secrets.write_text(json.dumps({"siem": _SECRET}), encoding="utf-8")
+    with hook() as receiver:
+        sink = {"name": "siem", "kind": "webhook", "url": receiver.url, "start": "beginning", "timeout": "1s"}
+        of.config.write_text(of.config.read_text(encoding="utf-8") + f"sinks: {json.dumps([sink])}\n", encoding="utf-8")
+        settings = {"YETT_SINK_SECRETS_FILE": str(secrets)}
+        of = Installation(of.data, of.config, {**of.settings, **settings}, of.secrets, of.admin_url)
+        assert of.does("sink", "test", "siem") == {"sink": "siem", "taken": True}
+        assert [event["type"] for event in receiver.events] == ["sink.test"]
+        receiver.events.clear()
+
+        receiver.holds.set()
+        first = Gateway(of, tmp_path)
+        try:
+            first.wait_until_ready()
+            assert receiver.held.wait(30)
+            first.login("alice")  # a receiver that hangs is nobody's who logs in
+            (standing,) = of.does("sink", "list")
+            assert standing["behind"] > 0
+            first.kill()
+        finally:
+            first.close()
+            first.discard()
+        refused = of.run("sink", "test", "siem")
+        assert (refused.code, refused.err) == (1, "yett: siem did not take the event: timed_out\n")
+
+        receiver.holds.clear()
+        second = Gateway(of, tmp_path)
+        try:
+            second.wait_until_ready()
+            second.login("bob")
+            eventually(lambda: of.does("sink", "list")[0]["behind"] == 0, within=60, what=second.log)
+            second.close()
+            second.stop()
+        finally:
+            second.close()
+            second.discard()
+        came = [event["id"] for event in receiver.events]
+        for tenant in ("acme", "globex", "platform"):
+            wanted = exported(of, tenant)
+            kept = set(wanted)
+            assert [each for each in dict.fromkeys(came) if each in kept] == wanted
