@@ -147,6 +147,7 @@ def test_helm_has_nothing_to_say(values: Values) -> None:
             for key in (
                 *("database_url", "database_system_url", "database_owner_url", "database_admin_url"),
                 "mail_password",
+                "sink_secrets",
             )
         ),
         (
@@ -321,6 +322,18 @@ def test_yett_reads_the_configuration_that_the_chart_writes(values: Values, tmp_
         assert read.mail_password is not None
         assert read.mail_password.get_secret_value() == SECRET.format(key="smtp")
         assert read.geoip_database == Path("/etc/yett/geoip/2026/city.mmdb")
+
+
+def test_yett_reads_the_secrets_of_sinks(tmp_path: Path) -> None:
+    sink = {"name": "splunk", "kind": "splunk_hec", "url": "https://splunk.example.com:8088"}
+    values = {**MINIMAL, "config": {**MINIMAL["config"], "sinks": [sink]}, "sinks": {"secretName": "siem"}}
+    assert "siem" not in json.dumps(one(values, "Job"))
+    pod = one(values, "Deployment")["spec"]["template"]["spec"]
+    environ = mounted(pod, tmp_path)
+    Path(environ["YETT_SINK_SECRETS_FILE"]).write_text('{"splunk": "a-token"}', encoding="utf-8")
+    file = tmp_path / "yett.yaml"
+    file.write_text(one(values, "ConfigMap")["data"]["yett.yaml"], encoding="utf-8")
+    assert settings.load(file, environ).sink_secrets["splunk"].get_secret_value() == "a-token"
 
 
 def test_yett_reads_the_environment_of_the_migration(tmp_path: Path) -> None:

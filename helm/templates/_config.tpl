@@ -13,6 +13,9 @@
 {{- if hasKey .Values.config "mail_password" }}
 {{- fail "config.mail_password is a secret and would stand in a ConfigMap: put it into the Secret that mail.secretName names" }}
 {{- end }}
+{{- if hasKey .Values.config "sink_secrets" }}
+{{- fail "config.sink_secrets is a secret and would stand in a ConfigMap: put it into the Secret that sinks.secretName names" }}
+{{- end }}
 {{- if and .Values.geoip.claimName (hasKey .Values.config "geoip_database") }}
 {{- fail "config.geoip_database is set by the chart where geoip.claimName is: drop one of the two" }}
 {{- end }}
