@@ -67,7 +67,7 @@ def exported(of: Installation, tenant: str) -> list[str]:
 
 
 def test_a_kill_in_the_middle_loses_nothing(copy_of: Copy, tmp_path: Path) -> None:
-    of = copy_of("postgresql")
+    of = copy_of("sqlite")
     secrets = tmp_path / "secrets.json"
     secrets.write_text(json.dumps({"siem": _SECRET}), encoding="utf-8")
     with hook() as receiver:

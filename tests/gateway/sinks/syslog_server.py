@@ -1,12 +1,13 @@
-"""Debian's rsyslog as a process of a test's own, with its own configuration and certificate, writing what it gets as
-JSON lines.
+"""Debian's rsyslog as a process of a test's own: with a configuration that writes all that it has got as JSON lines, or
+with the one that docs/sinks.md shows.
 """
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ global(
   defaultNetstreamDriverCertFile="{certificate}"
   defaultNetstreamDriverKeyFile="{key}"
 )
-module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="{mode}" {peers})
+module(load="imtcp" streamDriver.name="gtls" streamDriver.mode="1" streamDriver.authMode="anon")
 input(type="imtcp" port="{port}" address="127.0.0.1")
 template(name="json" type="list") {{
   constant(value="{{")
@@ -38,6 +39,9 @@ template(name="json" type="list") {{
 }}
 action(type="omfile" file="{out}" template="json")
 """
+
+_PAGE = Path(__file__).resolve().parents[3] / "docs" / "sinks.md"
+_SHOWN = re.compile(r"^```rsyslog\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass
@@ -60,33 +64,43 @@ class SyslogServer:
         return self.messages()
 
 
+def rsyslog(folder: Path, authority: Authority) -> AbstractContextManager[SyslogServer]:
+    """One that takes what anybody sends."""
+    pair, port, out = authority.issue("syslog", "localhost", "127.0.0.1"), free_port(), folder / "messages"
+    written = _CONFIG.format(
+        folder=folder, authority=authority.file, certificate=pair.certificate, key=pair.key, port=port, out=out
+    )
+    return _running(folder, written, SyslogServer(port, out))
+
+
+def documented_rsyslog(folder: Path, authority: Authority) -> AbstractContextManager[SyslogServer]:
+    """What the page shows, at other paths and another port: it wants the certificate of ``gateway.example.com``."""
+    pair, port, out = authority.issue("syslog", "localhost", "127.0.0.1"), free_port(), folder / "messages"
+    (shown,) = _SHOWN.findall(_PAGE.read_text(encoding="utf-8"))
+    for there, here in {
+        "/etc/rsyslog-tls/ca.pem": str(authority.file),
+        "/etc/rsyslog-tls/siem.pem": str(pair.certificate),
+        "/etc/rsyslog-tls/siem.key": str(pair.key),
+        "/var/log/yett-audit.jsonl": str(out),
+        'port="6514"': f'port="{port}" address="127.0.0.1"',
+    }.items():
+        assert shown.count(there) == 1, there
+        shown = shown.replace(there, here)
+    return _running(folder, f'global(workDirectory="{folder}")\n{shown}', SyslogServer(port, out))
+
+
 @contextmanager
-def rsyslog(folder: Path, authority: Authority, *, client: str | None = None) -> Iterator[SyslogServer]:
-    """With ``client`` it wants a certificate of that name."""
+def _running(folder: Path, written: str, server: SyslogServer) -> Iterator[SyslogServer]:
     program = shutil.which("rsyslogd", path="/usr/sbin:/usr/local/sbin:/sbin")
     assert program is not None, "rsyslog is not installed"
-    pair, port, out = authority.issue("syslog", "localhost", "127.0.0.1"), free_port(), folder / "messages"
-    config = folder / "rsyslog.conf"
-    config.write_text(
-        _CONFIG.format(
-            folder=folder,
-            authority=authority.file,
-            certificate=pair.certificate,
-            key=pair.key,
-            port=port,
-            out=out,
-            mode="anon" if client is None else "x509/name",
-            peers="" if client is None else f'permittedPeer=["{client}"]',
-        ),
-        encoding="utf-8",
-    )
-    log = folder / "rsyslog.log"
+    config, log = folder / "rsyslog.conf", folder / "rsyslog.log"
+    config.write_text(written, encoding="utf-8")
     with log.open("wb") as said:
         process = subprocess.Popen(
             [program, "-n", "-f", config, "-i", folder / "rsyslog.pid"], stdout=said, stderr=subprocess.STDOUT
         )
     try:
-        listening = f":{port:04X}"
+        listening = f":{server.port:04X}"
         eventually(
             lambda: any(
                 row.split()[1].endswith(listening) and row.split()[3] == "0A"
@@ -95,7 +109,7 @@ def rsyslog(folder: Path, authority: Authority, *, client: str | None = None) ->
             within=20,
             what=f"rsyslog: {log.read_text(encoding='utf-8')}",
         )
-        yield SyslogServer(port, out)
+        yield server
     finally:
         process.terminate()
         process.wait(20)

@@ -19,7 +19,7 @@ from gateway.sinks.syslog import format_message
 from tests.conftest import Clock
 from tests.gateway.server.pki import Authority
 from tests.gateway.sinks.receiving import record
-from tests.gateway.sinks.syslog_server import rsyslog
+from tests.gateway.sinks.syslog_server import documented_rsyslog, rsyslog
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +80,14 @@ async def test_rsyslog_reads_them_in_order(authority: Authority, tmp_path: Path)
 
 async def test_rsyslog_that_wants_a_certificate_is_shown_one(authority: Authority, tmp_path: Path) -> None:
     mine = authority.issue("client", "gateway.example.com")
-    with rsyslog(tmp_path, authority, client="gateway.example.com") as server:
+    with documented_rsyslog(tmp_path, authority) as server:
         assert (await sent(authority, server.port, record(), timeout="1s")).problem is not None
         receipt = await sent(
             authority, server.port, record(position=1), certificate_file=mine.certificate, key_file=mine.key
         )
         assert receipt.problem is None
         (message,) = await asyncio.to_thread(server.has, 1)
-    assert json.loads(message["msg"])["position"] == 1
+    assert message["position"] == 1
 
 
 Behaviour = Callable[[ssl.SSLSocket], object]
