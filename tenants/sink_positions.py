@@ -1,7 +1,9 @@
 """Sinks of audit events: how far each has got in each tenant's log, who delivers to it, and how that went.
 
 A sink is claimed by one conditional UPDATE for as long as a batch may take, so that one process of the cluster delivers
-to it at a time, and no transaction is open while somebody is sent to (rule 7). Who loses a claim moves no position.
+to it at a time, and no transaction is open while somebody is sent to (rule 7). Who loses a claim moves no position. Who
+was well served keeps it, so that in a large cluster the others look at one row and no further; who was not gives it
+back, since another process may reach the receiver.
 Delivery is at least once: who dies between a receiver's word and ``settle`` leaves a batch that is sent again. As
 ``yett_system``. What is sent, and how, is ``gateway.sinks``'s.
 """
@@ -97,27 +99,26 @@ class SinkPositions:
     ) -> Claim | None:
         """What is to be delivered next, each tenant's in order; ``slugs`` None: of all tenants.
 
-        None where there is nothing, another process has the sink, or its time has not come.
+        None where there is nothing, in which case the sink is held all the same, or another process has it, or its time
+        has not come.
         """
         async with self._database.system_snapshot() as connection:  # asked first: a write lock is not free on SQLite
-            failures = (
-                await connection.execute(select(sinks.c.failures).where(*_free(name, holder, now)))
-            ).scalar_one_or_none()
-            if failures is None:
+            row = (await connection.execute(select(sinks).where(*_free(name, holder, now)))).one_or_none()
+            if row is None:
                 return None
             waiting = _waiting(name, slugs).subquery()
             counted = select(func.sum(waiting.c.size - waiting.c.next))
             behind = (await connection.execute(counted)).scalar_one()
-        if not behind:
+        if not behind and row.holder == holder and row.held_until - now > (until - now) / 2:
             return None
         async with self._database.system_step() as connection:
             held = update(sinks).where(*_free(name, holder, now)).values(holder=holder, held_until=until)
-            if (await connection.execute(held)).rowcount != 1:
+            if (await connection.execute(held)).rowcount != 1 or not behind:
                 return None
             known = exists().where(sink_positions.c.tenant_id == audit_heads.c.tenant_id, sink_positions.c.sink == name)
             new = select(audit_heads.c.tenant_id, literal(name), literal(0)).where(~known)
             await connection.execute(insert(sink_positions).from_select(["tenant_id", "sink", "next"], new).inline())
-        return Claim(await self._entries(name, slugs), int(behind), failures)
+        return Claim(await self._entries(name, slugs), int(behind), row.failures)
 
     async def _entries(self, name: str, slugs: Sequence[str] | None) -> Sequence[Queued]:
         """Of a few tenants, an equal share of the batch each; who waited longest comes first."""
@@ -152,14 +153,14 @@ class SinkPositions:
         now: datetime,
         next_at: datetime,
     ) -> bool:
-        """Give the sink back. ``moves``: of each tenant that was tried, the position that is wanted next. The last
+        """Write down how it went. ``moves``: of each tenant that was tried, the position that is wanted next. The last
         ``problem`` stays told of.
 
         False where the claim was lost: then nothing is moved, and what was sent will be sent again.
         """
-        said: dict[str, Any] = {"holder": None, "held_until": now, "failures": failures, "next_at": next_at}
+        said: dict[str, Any] = {"failures": failures, "next_at": next_at}
         if problem is not None:
-            said |= {"problem": problem, "failed_at": now}
+            said |= {"problem": problem, "failed_at": now, "holder": None, "held_until": now}
         if delivered:
             said["delivered_at"] = now
         async with self._database.system_step() as connection:
@@ -173,6 +174,12 @@ class SinkPositions:
             if rows:
                 await connection.execute(_MOVE, rows)
             return True
+
+    async def release(self, name: str, holder: UUID, *, now: datetime) -> None:
+        """Give the sink back, where this holder has it."""
+        async with self._database.system_step() as connection:
+            mine = sinks.c.name == name, sinks.c.holder == holder
+            await connection.execute(update(sinks).where(*mine).values(holder=None, held_until=now))
 
     async def standing(self) -> Sequence[Standing]:
         """Of each sink that was ever begun, by name."""

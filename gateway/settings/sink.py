@@ -66,6 +66,12 @@ def _index(value: object) -> str:
     raise ValueError("must be the name of an index or data stream: lower-case letters, digits, `.`, `_` and `-`")
 
 
+def _username(value: object) -> str:
+    if ":" in (text := _printable(value)):  # RFC 7617 section 2
+        raise ValueError("must not have a colon")
+    return text
+
+
 def _printable(value: object) -> str:
     if isinstance(value, str) and _PRINTABLE.fullmatch(value):
         return value
@@ -143,7 +149,7 @@ class ElasticsearchSink(HttpSink):
     kind: Literal["elasticsearch"]
     url: BaseUrl
     index: Annotated[str, BeforeValidator(_index)]
-    username: Printable | None = None
+    username: Annotated[str, BeforeValidator(_username)] | None = None
 
 
 KINDS: Final[dict[str, type[AnySink]]] = {

@@ -1,5 +1,4 @@
-"""Delivery to one sink: claim a batch, COMMIT, send, settle. Everything that waits stays in the log; in memory is one
-batch.
+"""Delivery to one sink: claim it, COMMIT, send a batch, settle. What waits stays in the log; in memory is one batch.
 
 Each tenant's events go in order, and none is passed over: what a receiver does not take is sent again until it does.
 What it took is not sent again, unless this process dies before it has written that down.
@@ -19,6 +18,7 @@ from gateway.sinks.configured import wants
 from gateway.sinks.ocsf import ocsf
 from gateway.sinks.record import Receipt, Record, Transmitter, nothing, parsed, plain
 from gateway.sinks.schedule import next_try
+from tenants.database import DATABASE_ERRORS
 from tenants.sink_positions import Claim, Queued, SinkPositions
 
 _log = structlog.get_logger("yett.sinks")
@@ -56,6 +56,13 @@ class Deliverer:
         receipt = await self._sent(sent) if sent else Receipt(frozenset())
         await self._settle(claim, records, receipt)
         return receipt.problem is None and claim.behind > len(claim.entries) > 0
+
+    async def release(self) -> None:
+        """Let another process have the sink at once."""
+        try:
+            await self._positions.release(self._sink.name, self._holder, now=self._clock())
+        except DATABASE_ERRORS as error:
+            _log.warning("sink_not_released", sink=self._sink.name, error=type(error).__name__)
 
     def _records(self, entries: Sequence[Queued]) -> list[Record | None]:
         """None for what is not to be sent."""

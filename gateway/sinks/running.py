@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway.jobs import Job, Jobs
@@ -17,13 +18,30 @@ _INTERVAL = 1.0
 _LAST_RUN = 2.0  # seconds that the end of a process waits for a receiver
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    deliverer: Deliverer
+    jobs: Jobs
+
+    @classmethod
+    def start(cls, deliverer: Deliverer, name: str) -> "_Running":
+        jobs = Jobs([Job(f"sink {name}", _INTERVAL, deliverer.deliver)], last_run=_LAST_RUN)
+        jobs.start()
+        return cls(deliverer, jobs)
+
+    async def end(self) -> None:
+        """After its batch, or at last without it."""
+        await self.jobs.stop()
+        await self.deliverer.release()
+
+
 class Sinks:
     """Delivers to those of the settings that it took last. Made without any."""
 
     def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
         self._positions = SinkPositions(database)
         self._clock = clock
-        self._jobs: list[Jobs] = []
+        self._running: list[_Running] = []
         self._ending: set[asyncio.Task[None]] = set()
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
@@ -37,17 +55,14 @@ class Sinks:
 
     def _take(self, made: Sequence[tuple[Sink, Transmitter]]) -> None:
         """Those from before end their batch; who comes after one waits for its claim."""
-        for jobs in self._jobs:
-            task = asyncio.create_task(jobs.stop(), name="sink ends")
+        for one in self._running:
+            task = asyncio.create_task(one.end(), name="sink ends")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
-        self._jobs = [Jobs([self._job(*one)], last_run=_LAST_RUN) for one in made]
-        for jobs in self._jobs:
-            jobs.start()
-
-    def _job(self, sink: Sink, transmitter: Transmitter) -> Job:
-        deliverer = Deliverer(sink, transmitter, self._positions, self._clock)
-        return Job(f"sink {sink.name}", _INTERVAL, deliverer.deliver)
+        self._running = [
+            _Running.start(Deliverer(sink, transmitter, self._positions, self._clock), sink.name)
+            for sink, transmitter in made
+        ]
 
     async def stop(self) -> None:
         """End all of them, at once."""

@@ -108,6 +108,33 @@ async def test_one_holder_at_a_time_until_its_time_is_over(house: House, clock: 
     assert types(third, "acme") == ["tenant.created", "a1", "a2", "a3"]
 
 
+async def test_who_was_well_served_keeps_it_and_who_was_not_gives_it_back(
+    house: House, clock: Clock, acme: Tenant
+) -> None:
+    await house.begin()
+    claim = await house.claim()
+    assert claim is not None
+    assert await house.settle(claim)
+    for number in range(6):  # with nothing to send, it is kept all the same
+        clock.advance(seconds=9)
+        assert await house.claim() is None
+        await house.tell(acme, f"b{number}")
+        assert await house.claim(OTHER) is None
+        claim = await house.claim()
+        assert types(claim, "acme") == [f"b{number}"]
+        assert claim is not None
+        assert await house.settle(claim)
+    await house.tell(acme, "last")
+    claim = await house.claim()
+    assert claim is not None
+    assert await house.settle(claim, problem="unreachable")
+    clock.advance(seconds=1)
+    assert types(await house.claim(OTHER), "acme") == ["last"]
+    assert await house.claim() is None
+    await house.positions.release("siem", OTHER, now=clock())
+    assert types(await house.claim(), "acme") == ["last"]
+
+
 async def test_many_who_ask_at_once_are_one_holder(house: House) -> None:
     async def ask(holder: UUID) -> Claim | None:
         await house.begin(from_now=False)

@@ -79,6 +79,7 @@ async def test_everything_comes_in_order_and_once(each_world: World) -> None:
         await world.login()
         wanted = await logged(world)
         await drained(one)
+        await one.release()
         await drained(deliverer(world, receiver))  # another process goes on where this one ended
     in_order(receiver.ids, wanted)
     assert len(receiver.ids) == sum(map(len, wanted.values()))
