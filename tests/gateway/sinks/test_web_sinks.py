@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import hmac
 import json
+import ssl
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from gateway.settings import from_mapping
 from gateway.sinks.configured import transmitters
 from gateway.sinks.record import Receipt, Record
 from tests.conftest import Clock
+from tests.gateway.server.pki import Authority
 from tests.gateway.sinks.receiving import receiving, record
 from tests.gateway.web_server import answer
 
@@ -170,3 +173,17 @@ async def test_one_that_never_answers_is_given_up() -> None:
     async with receiving(None) as receiver:
         receipt = await sent("webhook", receiver.port, record(), timeout="1s")
     assert receipt.problem == "timed_out"
+
+
+async def test_a_receiver_is_known_by_its_certificate(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.issue("receiver", "localhost")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(pair.certificate, pair.key)
+    async with receiving(answer(b""), tls=tls) as receiver:
+        at = f"localhost:{receiver.port}"
+        good = await sent("webhook", receiver.port, record(), url=f"https://{at}/", ca_file=authority.file)
+        elsewhere = f"https://127.0.0.1:{receiver.port}/"
+        wrong = await sent("webhook", receiver.port, record(), url=elsewhere, ca_file=authority.file)
+    assert (good.problem, wrong.problem) == (None, "unreachable")
+    assert len(receiver.requests) == 1
