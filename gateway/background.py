@@ -28,11 +28,14 @@ _log = structlog.get_logger("yett.app")
 
 _FEED_INTERVAL = 0.2
 _AUDIT_INTERVAL = 0.25
+_CHECKPOINT_INTERVAL = 1.0
 _LETTERS_INTERVAL = 0.5
 _NOTICES_INTERVAL = 0.5
 _HOUSEKEEPING_INTERVAL = 30.0
+_ERASURE_INTERVAL = 600.0
 _FITNESS_INTERVAL = 5.0
 _TURN = timedelta(seconds=25)  # less than the interval, so that one process alone never finds it taken
+_ERASURE_TURN = timedelta(seconds=580)
 
 
 def jobs_of(
@@ -72,6 +75,10 @@ def jobs_of(
         if await turns.take("keys", _TURN):
             await housekeeping.advance_keys()
 
+    async def erase() -> None:
+        if await turns.take("audit_erasure", _ERASURE_TURN):
+            await housekeeping.erase_events()
+
     async def prune() -> None:
         snapshot.forget_expired()
         if await turns.take("pruning", _TURN):
@@ -81,8 +88,10 @@ def jobs_of(
         Job("feed", _FEED_INTERVAL, follow),
         Job("observations", _AUDIT_INTERVAL, observed),
         Job("sequencer", _AUDIT_INTERVAL, sequence),
+        Job("audit_trees", _CHECKPOINT_INTERVAL, installation.audit_tree.grow),
         Job("keys", _HOUSEKEEPING_INTERVAL, keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, prune),
+        Job("audit_erasure", _ERASURE_INTERVAL, erase),
         Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
         Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
         Job("fitness", _FITNESS_INTERVAL, fitness.look),

@@ -33,6 +33,7 @@ from tenants import (
     sessions,
     throttles,
 )
+from tenants.audit_erasure import AuditErasure
 from tenants.audit_event import Details, Event
 from tenants.database import Database
 from tenants.jose import SigningKey
@@ -49,7 +50,7 @@ _DEVICE_CODES_KEPT = timedelta(minutes=10)  # a device that asks late is told th
 
 
 class Housekeeping:
-    """Two jobs: ``advance_keys`` and ``prune``. Neither waits for the other's failure to pass."""
+    """Three jobs: ``advance_keys``, ``prune`` and ``erase_events``. None waits for another's failure to pass."""
 
     def __init__(self, database: Database, store: Store, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -91,6 +92,14 @@ class Housekeeping:
                 failures.append(error)
         if failures:
             raise ExceptionGroup("tables could not be pruned", failures)
+
+    async def erase_events(self) -> None:
+        """Erase from the audit logs what is older than its tenant keeps, and tell of it there."""
+        for tenant_id, events, before in await AuditErasure(self._database, self._clock).erase_old():
+            async with self._store.for_tenant(tenant_id) as store:
+                details: Details = {"before": before.isoformat()}
+                told = Event(type="audit.erased", outcome="notice", actor="schedule", count=events, details=details)
+                await store.audit.add(told)
 
     async def _prune_some(self, prune: Prune, before: datetime) -> bool | None:
         async with self._database.system_step() as connection:

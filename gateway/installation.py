@@ -13,7 +13,9 @@ from gateway.settings import Settings
 from gateway.worker import ALONE, Worker
 from tenants import cpu_quota, migrate
 from tenants.argon2_hash import Cost
+from tenants.audit_keys import AuditKeys
 from tenants.audit_log import AuditLog
+from tenants.audit_tree import AuditTree
 from tenants.database import CONNECTIONS, Database
 from tenants.directory import PLATFORM, Directory
 from tenants.errors import AlreadyExists
@@ -41,6 +43,7 @@ class Installation:
     store: Store
     directory: Directory
     audit_log: AuditLog
+    audit_tree: AuditTree
     clock: Clock
     worker: Worker = ALONE
 
@@ -117,7 +120,15 @@ async def open_installation(
         await check_master_key(database, master_keys)
         store = Store(database, master_keys, clock)
         yield Installation(
-            settings, database, master_keys, store, Directory(database, store), AuditLog(database), clock, worker
+            settings,
+            database,
+            master_keys,
+            store,
+            Directory(database, store),
+            AuditLog(database),
+            AuditTree(database, AuditKeys(master_keys, urls.host(settings.public_url)), clock),
+            clock,
+            worker,
         )
     finally:
         await database.close()

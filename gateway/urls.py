@@ -31,3 +31,8 @@ def base(issuer: str) -> str:
 def below(issuer: str, path: str) -> str:
     """An endpoint of an issuer."""
     return f"{issuer}/{path}"
+
+
+def host(url: str) -> str:
+    """The host of a URL, with its port where it names one."""
+    return urlsplit(url).netloc

@@ -70,6 +70,13 @@ class Activity:
         )
         return [_happening(row) for row in await self._connection.execute(wanted)]
 
+    async def any_of(self, user_id: UUID) -> bool:
+        """Whether the log tells of this user at all."""
+        mine = audit_events.c.tenant_id == self._tenant_id, audit_events.c.subject == str(user_id)
+        return (
+            await self._connection.execute(select(audit_events.c.position).where(*mine).limit(1))
+        ).first() is not None
+
 
 def _happening(row: Row[Any, Any]) -> Happening:
     event = json.loads(row.event)

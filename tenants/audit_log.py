@@ -12,12 +12,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, delete, exists, insert, select, text, update
+from sqlalchemy import BindParameter, Row, Select, bindparam, delete, exists, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.merkle import entry_hash, leaf_hash
 from tenants import audit_outbox
 from tenants.audit_event import Event
+from tenants.audit_selection import EVERYTHING, Selection
 from tenants.database import Database
 from tenants.tables import audit_events, audit_heads, tenants
 from tenants.tables import audit_outbox as outbox
@@ -42,6 +43,7 @@ _PUT = (
     .inline()
 )
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+_WAIT_FOR_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 _ANY_PENDING = select(outbox.c.seq).limit(1)
 _PENDING = select(outbox).order_by(outbox.c.seq).limit(BATCH)
 _FORGET_PENDING = delete(outbox).where(outbox.c.seq.in_(bindparam("p_seqs", expanding=True)))
@@ -49,6 +51,9 @@ _SIZE = select(audit_heads.c.size).where(audit_heads.c.tenant_id == bindparam("p
 _INSERT_HEAD = insert(audit_heads)
 _GROW = update(audit_heads).where(audit_heads.c.tenant_id == bindparam("p_tenant_id"))
 _APPEND = insert(audit_events)
+_POSITION = audit_events.c.position
+_BEGIN: BindParameter[int] = bindparam("p_begin")
+_END: BindParameter[int] = bindparam("p_end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +84,20 @@ class AuditLog:
             if put:
                 await connection.execute(_PUT, put)
 
-    async def sequence(self) -> int:
+    async def sequence(self, *, wait: bool = False) -> int:
         """Move one batch from the outbox into the logs and say how many events it was.
 
-        One transaction, and one sequencer at a time: a second one finds the lock taken and does nothing.
+        One transaction, and one sequencer at a time: a second one finds the lock taken and does nothing, or has to
+        ``wait`` for its turn.
         """
         async with self._database.system_snapshot() as connection:  # asked first: a write lock is not free on SQLite
             if (await connection.execute(_ANY_PENDING)).scalar_one_or_none() is None:
                 return 0
         async with self._database.system_step() as connection:
             if not self._database.is_sqlite:  # SQLite has one writer at a time by itself
-                locked = await connection.execute(_TRY_LOCK, {"key": _LOCK})
-                if not locked.scalar_one():
+                if wait:
+                    await connection.execute(_WAIT_FOR_LOCK, {"key": _LOCK})
+                elif not (await connection.execute(_TRY_LOCK, {"key": _LOCK})).scalar_one():
                     return 0
             pending = (await connection.execute(_PENDING)).all()
             if not pending:
@@ -114,18 +121,30 @@ class AuditLog:
         )
         await connection.execute(_GROW, mine | {"size": size + len(rows)})
 
-    async def export(self, tenant_id: UUID) -> AsyncIterator[Entry]:
-        """A tenant's whole log in order, in constant memory."""
-        after = -1
-        while True:
-            query = _entries().where(audit_events.c.tenant_id == tenant_id, audit_events.c.position > after)
+    async def export(
+        self, tenant_id: UUID, *, end: int | None = None, selection: Selection = EVERYTHING
+    ) -> AsyncIterator[Entry]:
+        """A tenant's log in order, in constant memory: what ``selection`` takes of the events before ``end``."""
+        if end is None:
             async with self._database.system_snapshot() as connection:
-                rows = (await connection.execute(query.order_by(audit_events.c.position).limit(BATCH))).all()
+                end = (await connection.execute(_SIZE, {"p_tenant_id": tenant_id})).scalar_one_or_none() or 0
+        query = _entries().where(
+            audit_events.c.tenant_id == tenant_id, *selection.conditions(), _POSITION >= _BEGIN, _POSITION < _END
+        )
+        # In steps of so many positions, not of so many that are found: no statement reads a long log for a few of them.
+        for begin in range(0, end, BATCH):
+            where = {"p_begin": begin, "p_end": min(begin + BATCH, end)}
+            async with self._database.system_snapshot() as connection:
+                rows = (await connection.execute(query.order_by(_POSITION), where)).all()
             for row in rows:
                 yield _entry(row)
-            if len(rows) < BATCH:
-                return
-            after = rows[-1].position
+
+    async def entry(self, tenant_id: UUID, event_id: str) -> Entry | None:
+        """The entry of the event that has this id."""
+        query = _entries().where(audit_events.c.tenant_id == tenant_id, audit_events.c.id == event_id)
+        async with self._database.system_snapshot() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else _entry(row)
 
     async def newest(self, tenant_id: UUID | None, *, limit: int) -> Sequence[Entry]:
         """The last entries of one tenant or of all, oldest first."""

@@ -1,6 +1,6 @@
 """What all tables are made of, for SQLite and PostgreSQL alike: their types, their names, the tenant in every key.
 
-The tables stand in tables.py, people_tables.py and provider_tables.py.
+The tables stand in tables.py, people_tables.py, provider_tables.py and audit_tables.py.
 """
 
 from collections.abc import Callable

@@ -20,7 +20,8 @@ from sqlalchemy import (
     Uuid,
 )
 
-from tenants import people_tables as people_tables  # so that whoever reads the metadata finds all of it
+from tenants import audit_tables as audit_tables  # so that whoever reads the metadata finds all of it
+from tenants import people_tables as people_tables
 from tenants import provider_tables as provider_tables
 from tenants.schema import Json, Sequence, UtcDateTime, belongs_to, owned
 from tenants.schema import metadata as metadata

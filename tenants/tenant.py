@@ -63,7 +63,10 @@ def algorithm(name: str) -> Algorithm:
 
 @dataclass(frozen=True, slots=True)
 class Lifetimes:
-    """How long things last, and the defaults of all tenants (rule 14). A tenant may set its own."""
+    """How long things last, and the defaults of all tenants (rule 14). A tenant may set its own.
+
+    ``audit_events`` None: the log keeps what happened for ever.
+    """
 
     access_token: timedelta = timedelta(minutes=5)
     id_token: timedelta = timedelta(minutes=5)
@@ -84,6 +87,7 @@ class Lifetimes:
     trusted_device: timedelta = timedelta(days=30)
     known_device: timedelta = timedelta(days=180)
     known_network: timedelta = timedelta(days=30)
+    audit_events: timedelta | None = None
 
     @classmethod
     def from_seconds(cls, seconds: dict[str, int]) -> "Lifetimes":
@@ -101,6 +105,8 @@ class Lifetimes:
         for name, (longest, rule) in _LONGEST.items():
             if getattr(lifetimes, name) > longest:
                 raise InvalidValue(rule)
+        if lifetimes.audit_events is not None and lifetimes.audit_events < _DAY:
+            raise InvalidValue("events of the audit log are kept for at least a day")
         return lifetimes
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, Select, Update, bindparam, case, insert, select, update
+from sqlalchemy import Row, Select, Update, bindparam, case, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -144,6 +144,18 @@ class Users:
             await self._revocations.forbid("subject", str(user_id))
         else:
             await self._revocations.allow("subject", str(user_id))
+
+    async def delete(self, user_id: UUID) -> None:
+        """Delete the user, with all that is theirs alone. Their tokens stay refused where they were disabled before.
+
+        Raises:
+            NotFound: no such user in this tenant.
+        """
+        gone = await self._connection.execute(
+            delete(users).where(users.c.tenant_id == self._tenant_id, users.c.id == user_id)
+        )
+        if gone.rowcount == 0:
+            raise NotFound("user", str(user_id))
 
     async def set_email(self, user_id: UUID, email: str, *, verified: bool) -> None:
         """Another address; a user whose name is their address gets another name with it.

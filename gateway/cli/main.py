@@ -6,6 +6,9 @@ import click
 
 from gateway.cli.api_key import api_key
 from gateway.cli.audit import audit
+from gateway.cli.audit_export import export
+from gateway.cli.audit_proofs import checkpoint, consistency, prove, verifier_key
+from gateway.cli.audit_verify import verify
 from gateway.cli.client import client
 from gateway.cli.demo import demo
 from gateway.cli.init import init
@@ -23,6 +26,7 @@ from gateway.cli.tenant import tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
+from gateway.cli.user_erase import erase
 from gateway.cli.user_import import import_users
 from gateway.cli.user_people import end_sessions, invite, reset_factors, send_reset, sessions, uninvite, unlock
 
@@ -51,8 +55,10 @@ for _command in (serve, demo, init, migrate, tenant, user, role, client, key, ap
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)
+for _command in (export, checkpoint, verifier_key, prove, consistency, verify):
+    audit.add_command(_command)
 tenant.add_command(configure)
 tenant.add_command(change_issuer)
 client.add_command(registration_token)
-for _command in (import_users, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
+for _command in (import_users, erase, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
     user.add_command(_command)

@@ -63,8 +63,10 @@ def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> di
     }
 
 
-def spelled(duration: timedelta) -> str:
-    """As ``--lifetime`` and the configuration take it: the largest unit that makes it a whole number."""
+def spelled(duration: timedelta | None) -> str:
+    """As ``--lifetime`` and the configuration take it: the largest unit that makes it a whole number. None: no end."""
+    if duration is None:
+        return "for ever"
     for unit, size in _UNITS:
         if duration and not duration % size:
             return f"{duration // size}{unit}"

@@ -1,0 +1,177 @@
+"""``yett audit export``: a tenant's log as a file that can be verified without this installation, or as a table.
+
+The file is policies/audit_file.py's; it is written as it is read, so a log of any length takes the same memory.
+"""
+
+import csv
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from gateway.cli.audit import fields_of, sequence, tenant_of
+from gateway.cli.errors import Refused
+from gateway.cli.options import Invocation, command
+from gateway.installation import Installation
+from policies.audit_file import Block, End, FiledEvent, Header, Kind, written
+from policies.merkle import TILE
+from tenants.audit_log import Entry
+from tenants.audit_proofs import AuditProofs
+from tenants.audit_selection import Selection
+from tenants.audit_tree import LogIncomplete, SignedCheckpoint
+from tenants.sealing import Unsealable
+from tenants.tenant import Tenant
+
+_PROGRESS_EVERY = 10_000
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_COLUMNS = [
+    "position", "id", "time", "type", "outcome", "reason", "subject", "user_name", "client_id", "session_id", "actor",
+    "request_id", "address", "route", "method", "path", "status", "count", "config", "details",
+]  # fmt: skip
+
+
+def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter("a time is written as 2026-11-30T08:00:00Z or 2026-11-30T09:00+01:00") from error
+    if moment.tzinfo is None:
+        raise click.BadParameter("a time needs its zone: write Z behind it where it is UTC")
+    return moment
+
+
+@command(None)
+@click.option("--tenant", "slug", required=True, help="The tenant's slug.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), required=True, help="Written anew; - is standard output."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="jsonl can be verified; csv is a table to read.",
+)
+@click.option("--since", metavar="TIME", callback=_moment, help="Events from this time on, as 2026-11-30T08:00:00Z.")
+@click.option("--until", metavar="TIME", callback=_moment, help="Events before this time.")
+@click.option(
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    help="Events of this type, or of all below it with login.* for example; may be repeated.",
+)
+@click.option("--subject", metavar="ID", help="Events of this user (id), client or API key.")
+async def export(
+    call: Invocation,
+    slug: str,
+    out: Path,
+    form: str,
+    since: datetime | None,
+    until: datetime | None,
+    types: tuple[str, ...],
+    subject: str | None,
+) -> None:
+    """Write a tenant's log, with the newest checkpoint and what proves it: `yett audit verify` checks the file.
+
+    With --since, --until, --type or --subject each event bears a proof of its own, and that none is left out is not
+    proved.
+    """
+    selection = Selection(since, until, types, subject)
+    async with call.installation() as installation:
+        await sequence(installation)
+        tenant = await tenant_of(installation, slug)
+        checkpoint = await newest_checkpoint(installation, tenant)
+        with click.open_file(str(out), "w", encoding="utf-8", atomic=str(out) != "-") as file:
+            entries = installation.audit_log.export(tenant.id, end=checkpoint.size, selection=selection)
+            if form == "csv":
+                count = await _write_table(file, entries)
+            else:
+                lines = _lines(installation, tenant, checkpoint, selection, entries)
+                count = await _write(file, lines, checkpoint.size)
+    if str(out) != "-":
+        facts = {"tenant": slug, "events": count, "size": checkpoint.size, "file": str(out)}
+        call.output.say(f"exported {count} events of {slug} to {out}", **facts)
+
+
+async def newest_checkpoint(installation: Installation, tenant: Tenant) -> SignedCheckpoint:
+    """One of everything that the log has by now.
+
+    Raises:
+        Refused: the log or its key are not in order; with what is wrong.
+    """
+    try:
+        return await installation.audit_tree.bring_up(tenant.id, tenant.slug)
+    except (LogIncomplete, Unsealable) as error:
+        raise Refused(str(error)) from error
+
+
+def filed(entry: Entry, proof: list[bytes] | None = None) -> FiledEvent:
+    """The entry as it stands in a file."""
+    event = None if entry.event is None else entry.event.decode()
+    return FiledEvent(entry.position, entry.leaf, entry.salt, event, proof)
+
+
+async def _lines(
+    installation: Installation,
+    tenant: Tenant,
+    checkpoint: SignedCheckpoint,
+    selection: Selection,
+    entries: AsyncIterator[Entry],
+) -> AsyncIterator[Header | FiledEvent | Block | End]:
+    proofs, told, count = AuditProofs(installation.database, tenant.id, checkpoint.size), selection.told(), 0
+    kind: Kind = "events" if told else "log"
+    yield Header(kind, tenant.slug, checkpoint.note, told or None)
+    try:
+        async for entry in entries:
+            if told:
+                yield filed(entry, await proofs.inclusion(entry.position))
+            else:
+                if entry.position != count:
+                    raise LogIncomplete(tenant.id, count, entry.position)
+                yield filed(entry)
+            count += 1
+            if not told and (count % TILE == 0 or count == checkpoint.size):
+                block = (count - 1) // TILE
+                yield Block(block, await proofs.block(block))
+        if told:
+            yield End(count)
+        elif count != checkpoint.size:
+            raise LogIncomplete(tenant.id, count, checkpoint.size)
+    except LogIncomplete as error:
+        raise Refused(str(error)) from error
+
+
+async def _write(file: IO[Any], lines: AsyncIterator[Header | FiledEvent | Block | End], size: int) -> int:
+    count = 0
+    async for part in lines:
+        file.write(written(part) + "\n")
+        if isinstance(part, FiledEvent):
+            count += 1
+            if count % _PROGRESS_EVERY == 0:
+                click.echo(f"{part.position + 1} of {size} events …", err=True)
+    return count
+
+
+async def _write_table(file: IO[Any], entries: AsyncIterator[Entry]) -> int:
+    table = csv.writer(file)
+    table.writerow(_COLUMNS)
+    count = 0
+    async for entry in entries:
+        fields = fields_of(entry)
+        table.writerow([_cell(fields.get(column)) for column in _COLUMNS])
+        count += 1
+        if count % _PROGRESS_EVERY == 0:
+            click.echo(f"{count} events …", err=True)
+    return count
+
+
+def _cell(value: object) -> str:
+    """A stranger's text must not be a formula in a spreadsheet."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULAS) else text
