@@ -44,7 +44,7 @@ async def verify(call: Invocation, file: Path, key_file: Path, held_file: Path |
                 if held is not None and held.size != checkpoint.size:
                     raise Refused(
                         f"a selection of events cannot be held against a checkpoint of {held.size} events: it "
-                        f"stands on one of {checkpoint.size}; `yett audit consistency` proves that it goes on from there"
+                        f"stands on one of {checkpoint.size}; `yett audit consistency` proves that it goes on from it"
                     )
                 report = _feed(Selected(checkpoint), lines, checkpoint)
             case "consistency":
