@@ -1,8 +1,6 @@
 """The documents say what the product does: the command line's reference, the codes of every answer, the snippets."""
 
 import ast
-import base64
-import json
 import re
 import subprocess
 import sys
@@ -22,8 +20,10 @@ from gateway.oauth import errors as oauth_errors
 from gateway.proxy import refusal
 from gateway.server import fault
 from gateway.sinks.ocsf_types import TYPES
-from policies.merkle import entry_hash, leaf_hash
+from policies.audit_file import Block, FiledEvent, Header, written
+from policies.merkle import entry_hash, leaf_hash, root_of
 from tenants.audit_event import Event, encode
+from tenants.signed_note import SignerKey
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -219,21 +219,18 @@ def test_the_fastapi_application_is_twelve_lines() -> None:
 
 def exported(*, altered: bool) -> str:
     """An export of three events as ``yett audit export`` writes it, the last one erased; perhaps the second altered."""
-    lines = []
+    events, leaves = [], []
     for position, reason in enumerate(("unknown_user", "wrong_password", "user_disabled")):
         told = Event(type="login.refused", outcome="refused", reason=reason)
         event = encode(told, event_id=uuid4(), tenant_id=uuid4(), at=datetime.now(UTC))
         salt = bytes(range(position, position + 16))
         leaf = leaf_hash(entry_hash(salt, event))
         text = event.decode().replace("wrong_password", "unknown_user") if altered else event.decode()
-        line = {
-            "position": position,
-            "leaf": base64.b64encode(leaf).decode(),
-            "salt": base64.b64encode(salt).decode(),
-            "event": text,
-        }
-        lines.append(json.dumps(line if position < 2 else {**line, "salt": None, "event": None}))
-    return "\n".join(lines) + "\n"
+        leaves.append(leaf)
+        erased = position == 2
+        events.append(FiledEvent(position, leaf, None if erased else salt, None if erased else text))
+    header = Header("log", "acme", SignerKey.generate("auth.example.com/t/acme/audit").signed(3, root_of(leaves)))
+    return "".join(written(part) + "\n" for part in (header, *events, Block(0, [])))
 
 
 @pytest.mark.parametrize("altered", [False, True])
@@ -243,7 +240,7 @@ def test_the_verifying_snippet_finds_an_altered_event(altered: bool, tmp_path: P
     log.write_text(exported(altered=altered), encoding="utf-8")
     run = subprocess.run([sys.executable, "-c", snippet, str(log)], capture_output=True, text=True, check=False)
     assert (run.returncode != 0) is altered, run.stderr
-    assert ("line 2: not what was hashed" in run.stderr) is altered
+    assert ("line 3: not what was hashed" in run.stderr) is altered
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ The file is policies/audit_file.py's; it is written as it is read, so a log of a
 """
 
 import csv
+import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
@@ -173,5 +174,5 @@ async def _write_table(file: IO[Any], entries: AsyncIterator[Entry]) -> int:
 
 def _cell(value: object) -> str:
     """A stranger's text must not be a formula in a spreadsheet."""
-    text = "" if value is None else str(value)
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"'{text}" if text.startswith(_FORMULAS) else text

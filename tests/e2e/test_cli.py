@@ -211,9 +211,11 @@ def test_every_change_from_the_command_line_is_in_the_log(here: Installation, tm
     assert {"tenant.created", "role.created", "user.created", "client.created"} <= made
     out = tmp_path / "acme.jsonl"
     said = here.does("audit", "export", *_ACME, "--out", out)
-    entries = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    header, *entries, block = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     assert said["events"] == len(entries) > 5
-    assert set(entries[0]) == {"tenant", "position", "leaf", "salt", "event"}
+    assert set(header) == {"yett_audit", "kind", "tenant", "checkpoint"}
+    assert set(entries[0]) == {"position", "leaf", "salt", "event"}
+    assert set(block) == {"block", "proof"}
     assert here.run("audit", "export", *_ACME, "--out", "-").out == out.read_text(encoding="utf-8")
     _refused(here, "audit", "export", "--tenant", "nobody", "--out", "-", says="there is no tenant 'nobody'")
     _refused(here, "audit", "list", "--tenant", "nobody", says="there is no tenant 'nobody'")

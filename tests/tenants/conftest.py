@@ -1,17 +1,22 @@
 """What the store's tests share: two tenants, a tenant with an application and a user in it, every row of a database."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from tenants.audit_keys import AuditKeys
+from tenants.audit_log import AuditLog
+from tenants.audit_tables import audit_nodes, audit_trees
+from tenants.audit_tree import AuditTree
 from tenants.clients import Client
 from tenants.database import Database, postgresql_engine
 from tenants.directory import Directory
+from tenants.sealing import MasterKeys
 from tenants.snapshot import Snapshot
 from tenants.store import Store
 from tenants.tables import NOBODYS_TABLES, metadata
@@ -76,6 +81,30 @@ async def superuser(database: Database, database_urls: DatabaseUrls) -> AsyncIte
 @pytest.fixture
 async def snapshot(database: Database, clock: Clock) -> Snapshot:
     return Snapshot(database, clock=clock, monotonic=clock.monotonic)
+
+
+LogAndTrees = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture
+def audit_tree(database: Database, master_keys: MasterKeys, clock: Clock) -> AuditTree:
+    return AuditTree(database, AuditKeys(master_keys, "auth.example.com"), clock)
+
+
+@pytest.fixture
+def log_and_trees(database: Database, audit_tree: AuditTree, superuser: AsyncEngine) -> LogAndTrees:
+    """Moves what waits in the outbox into the logs and lets their trees grow, each as if it were long."""
+
+    async def run() -> None:
+        while await AuditLog(database).sequence():
+            pass
+        while await audit_tree.grow():
+            pass
+        async with superuser.begin() as connection:
+            grown = select(audit_trees.c.tenant_id, literal(1), literal(0), audit_trees.c.edge)
+            await connection.execute(insert(audit_nodes).from_select(["tenant_id", "level", "position", "hash"], grown))
+
+    return run
 
 
 Row = tuple[Any, ...]

@@ -51,7 +51,7 @@ from tenants.totp import Enrolment
 from tenants.user_imports import Import
 from tenants.visitor import Visitor
 from tests.conftest import Clock
-from tests.tenants.conftest import API, an_app, dump, of_tenant
+from tests.tenants.conftest import API, LogAndTrees, an_app, dump, of_tenant
 from tests.tenants.provider_rows import add_rows
 
 HOUR = timedelta(hours=1)
@@ -288,6 +288,8 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "users.get": (lambda my, their: my.users.get(their.user_id), nothing),
     "users.by_name": (lambda my, _: my.users.by_name("alice"), unaware),
     "users.list": (lambda my, _: my.users.list(), unaware),
+    "users.delete": (lambda my, their: my.users.delete(their.user_id), refused(NotFound)),
+    "activity.any_of": (lambda my, their: my.activity.any_of(their.user_id), nothing),
     "users.set_active": (lambda my, their: my.users.set_active(their.user_id, False), refused(NotFound)),
     "credentials.password": (lambda my, their: my.credentials.password(their.user_id), nothing),
     "credentials.set_password": (
@@ -620,14 +622,14 @@ def test_no_method_of_the_store_is_forgotten_here() -> None:
 
 
 async def test_ten_tenants_with_the_same_names_stay_strangers(
-    database: Database, directory: Directory, store: Store, superuser: AsyncEngine, clock: Clock
+    directory: Directory, store: Store, superuser: AsyncEngine, clock: Clock, log_and_trees: LogAndTrees
 ) -> None:
     homes = [await settle(directory, store, clock, number) for number in range(10)]
     me, other = homes[0], homes[7]
     async with store.for_tenant(other.tenant_id) as theirs:
         await theirs.clients.create(an_app("only-theirs"))
         await theirs.roles.create("only-theirs", ["admin"])
-    await AuditLog(database).sequence()
+    await log_and_trees()
     async with store.for_tenant(other.tenant_id) as theirs:  # something stays in the outbox as well
         await theirs.audit.add(Event(type="login.succeeded", outcome="success", subject=str(other.user_id)))
     before = await dump(superuser)

@@ -13,19 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tenants import migrate
 from tenants.audit_event import Event
-from tenants.audit_log import AuditLog
 from tenants.database import Database, UnsafeRole, postgresql_engine
 from tenants.directory import Directory
 from tenants.store import Store
 from tenants.tables import NOBODYS_TABLES, metadata
 from tests.conftest import Clock, DatabaseUrls, administer
-from tests.tenants.conftest import dump, of_tenant
+from tests.tenants.conftest import LogAndTrees, dump, of_tenant
 from tests.tenants.test_isolation import Inhabitants, settle
 
 INSUFFICIENT_PRIVILEGE = "42501"
-HIDDEN_FROM_APP = {"changes", "audit_outbox", "budgets", "sinks", "sink_positions"}
+TREES = {"audit_trees", "audit_nodes", "audit_keys"}
+HIDDEN_FROM_APP = {"changes", "audit_outbox", "budgets", "sinks", "sink_positions"} | TREES
 OWNED = sorted(set(metadata.tables) - NOBODYS_TABLES)
-WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads", "budgets", "sinks", "sink_positions"})
+WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads", "budgets", "sinks", "sink_positions"} - TREES)
 
 READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
 PRIVILEGES = {
@@ -122,7 +122,10 @@ PRIVILEGES = {
         "changes": {READ, REMOVE},
         "audit_outbox": {READ, ADD, REMOVE},
         "audit_heads": {READ, ADD, "UPDATE"},
-        "audit_events": {READ, ADD},
+        "audit_events": {READ, ADD, "UPDATE (event, salt, subject)"},
+        "audit_trees": {READ, ADD, "UPDATE (checkpoint, edge, erased, signed_at, size)"},
+        "audit_nodes": {READ, ADD},
+        "audit_keys": {READ, ADD},
         "sinks": {READ, ADD, "UPDATE"},
         "sink_positions": {READ, ADD, "UPDATE"},
         "installation": {READ, ADD},
@@ -155,10 +158,10 @@ pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=T
 
 @pytest.fixture
 async def homes(
-    database: Database, directory: Directory, store: Store, clock: Clock
+    database: Database, directory: Directory, store: Store, clock: Clock, log_and_trees: LogAndTrees
 ) -> tuple[Inhabitants, Inhabitants]:
     first, second = await settle(directory, store, clock, 1), await settle(directory, store, clock, 2)
-    await AuditLog(database).sequence()
+    await log_and_trees()
     for home in (first, second):  # something in the outbox again
         async with store.for_tenant(home.tenant_id) as mine:
             await mine.audit.add(Event(type="test", outcome="notice"))
@@ -269,6 +272,9 @@ async def test_another_tenants_rows_cannot_be_updated_or_deleted(
 
 
 FORBIDDEN_TO_APP = [
+    "SELECT name FROM audit_keys",
+    "INSERT INTO audit_nodes SELECT * FROM audit_nodes",
+    "UPDATE audit_trees SET size = 0",
     "INSERT INTO audit_events SELECT * FROM audit_events",
     "UPDATE audit_events SET event = NULL",
     "DELETE FROM audit_events",
@@ -370,9 +376,15 @@ FORBIDDEN_TO_SYSTEM = [
     "UPDATE tenants SET active = true",
     "UPDATE signing_keys SET state = 'active'",
     "UPDATE refresh_tokens SET consumed_at = NULL",
-    "UPDATE audit_events SET event = NULL",
+    "UPDATE audit_events SET leaf = ''",
+    "UPDATE audit_events SET position = position + 1",
     "DELETE FROM audit_events",
     "DELETE FROM audit_heads",
+    "DELETE FROM audit_trees",
+    "UPDATE audit_nodes SET hash = ''",
+    "DELETE FROM audit_nodes",
+    "UPDATE audit_keys SET public = ''",
+    "DELETE FROM audit_keys",
     "INSERT INTO revocations SELECT * FROM revocations",
     "INSERT INTO changes SELECT * FROM changes",
     "UPDATE installation SET master_key_check = ''",
