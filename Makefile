@@ -44,7 +44,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -106,6 +106,9 @@ bench-imports: $(DEV) ## A million users into SQLite, with another writer beside
 
 bench-tenants: $(DEV) ## Start, memory and logins of 10 to 10,000 tenants with 100 users each
 	$(PY) loadtests/bench/many_tenants.py $(ARGS)
+
+bench-audit: $(DEV) ## A million events into the audit log and its tree, proofs, an export and its verification
+	$(PY) loadtests/bench/audit.py $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upgrade"; UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (set UV=/path/to/uv); CONTRIBUTING.md says how to get it." >&2; exit 1; }

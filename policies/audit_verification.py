@@ -61,6 +61,8 @@ class WholeLog:
         self._held = held
         self._blocks = Edge()
         self._leaves: list[bytes] = []
+        self._next = 0
+        self._block_ends = min(TILE, checkpoint.size)
         if held is not None and held.size > checkpoint.size:
             self.report.find(
                 Finding(
@@ -77,7 +79,7 @@ class WholeLog:
         Raises:
             Unreadable: it is none that can stand here.
         """
-        match _read(self.report, number, line, self._position()):
+        match _read(self.report, number, line, self._next):
             case FiledEvent() as event:
                 self._event(number, event)
             case Block() as block:
@@ -89,7 +91,7 @@ class WholeLog:
 
     def close(self, number: int) -> Report:
         """After the last line, ``number`` of them."""
-        position, size = self._position(), self._checkpoint.size
+        position, size = self._next, self._checkpoint.size
         if position < size:
             self.report.find(
                 Finding(f"the file ends here, and the checkpoint has {size} events", number, position=position)
@@ -100,28 +102,19 @@ class WholeLog:
             self.report.find(Finding("the whole does not have the root that was signed"))
         return self.report
 
-    def _position(self) -> int:
-        return self._blocks.size * TILE + len(self._leaves)
-
     def _event(self, number: int, event: FiledEvent) -> None:
-        position = self._position()
-        if event.position != position or event.proof is not None or self._is_full():
-            _stop(self.report, _displaced(event, position, full=self._is_full()), number, position, event)
-        if position >= self._checkpoint.size:
-            _stop(
-                self.report,
-                f"an event too many: the checkpoint has {self._checkpoint.size}",
-                number,
-                position,
-                event,
-            )
+        position = self._next
+        if event.position != position or position == self._block_ends or event.proof is not None:
+            _stop(self.report, self._displaced(event), number, position, event)
         _check_body(self.report, number, event)
         self._leaves.append(event.leaf)
-        self._compare_at(position + 1)
+        self._next = position + 1
+        if self._held is not None:
+            self._compare_at(position + 1)
 
     def _block(self, number: int, block: Block) -> None:
-        first, end = self._blocks.size * TILE, self._position()
-        if block.number != self._blocks.size or not self._leaves or not self._is_full():
+        first, end = self._blocks.size * TILE, self._next
+        if block.number != self._blocks.size or not self._leaves or end != self._block_ends:
             _stop(self.report, f"event {end} should stand here, and the proof of a block does", number, end)
         root, blocks = root_of(self._leaves), -(-self._checkpoint.size // TILE)
         if not included(root, block.number, blocks, block.proof, self._checkpoint.root):
@@ -131,9 +124,19 @@ class WholeLog:
             self.report.find(Finding(told, number, first))
         self._blocks.extend([root])
         self._leaves.clear()
+        self._block_ends = min(end + TILE, self._checkpoint.size)
 
-    def _is_full(self) -> bool:
-        return len(self._leaves) == TILE or (bool(self._leaves) and self._position() == self._checkpoint.size)
+    def _displaced(self, event: FiledEvent) -> str:
+        expected = self._next
+        if event.proof is not None:
+            return "an event of a whole log has no proof of its own"
+        if event.position > expected:
+            return f"event {expected} is missing: event {event.position} stands in its place"
+        if event.position < expected:
+            return f"event {event.position} stands behind event {expected - 1}: it was inserted, doubled or moved"
+        if expected == self._checkpoint.size and not self._leaves:
+            return f"an event too many: the checkpoint has {self._checkpoint.size}"
+        return "the proof of the block should stand here, and an event does"
 
     def _compare_at(self, size: int) -> None:
         """The checkpoint that somebody holds, once its events were read."""
@@ -216,16 +219,6 @@ def _check_body(report: Report, number: int, event: FiledEvent) -> None:
     if leaf_hash(entry_hash(event.salt, body)) != event.leaf:
         told = f"event {event.position} is not what was hashed: it, its salt or its leaf was changed"
         report.find(Finding(told, number, event.position, _id_of(event)))
-
-
-def _displaced(event: FiledEvent, expected: int, *, full: bool) -> str:
-    if event.proof is not None:
-        return "an event of a whole log has no proof of its own"
-    if event.position == expected and full:
-        return "the proof of the block should stand here, and an event does"
-    if event.position > expected:
-        return f"event {expected} is missing: event {event.position} stands in its place"
-    return f"event {expected} should stand here, and event {event.position} does: it was inserted, doubled or moved"
 
 
 def _id_of(event: FiledEvent) -> str | None:

@@ -62,9 +62,9 @@ def exact_base64(text: str, length: int) -> bytes:
         MalformedCheckpoint: it is none, or of another length.
     """
     try:
-        found = base64.b64decode(text, validate=True)
+        found = binascii.a2b_base64(text)
     except (binascii.Error, ValueError):
         raise MalformedCheckpoint(f"not the base64 of {length} bytes") from None
-    if len(found) != length or base64.b64encode(found).decode() != text:
+    if len(found) != length or binascii.b2a_base64(found, newline=False) != text.encode():
         raise MalformedCheckpoint(f"not the base64 of {length} bytes")
     return found

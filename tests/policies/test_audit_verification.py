@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -63,7 +63,7 @@ class Log:
         return [written(part).encode() for part in found]
 
     def selected(self, *positions: int) -> list[bytes]:
-        of = [replace(self.events[place], proof=self.proof(inclusion_ranges(place, SIZE))) for place in positions]
+        of = [self.events[place]._replace(proof=self.proof(inclusion_ranges(place, SIZE))) for place in positions]
         return [written(part).encode() for part in (*of, End(len(of)))]
 
 
@@ -171,10 +171,10 @@ def test_a_removed_event_is_found_in_its_place(position: int) -> None:
 
 def test_a_removed_event_is_found_though_the_others_were_numbered_anew() -> None:
     left = [event for event in LOG.events if event.position != 300]
-    lines = Log([replace(event, position=place) for place, event in enumerate(left)]).lines()
+    lines = Log([event._replace(position=place) for place, event in enumerate(left)]).lines()
     assert not verified(lines).whole
     shorter = LINES[:257] + [
-        written(replace(event, position=place)).encode() for place, event in enumerate(left) if place >= TILE
+        written(event._replace(position=place)).encode() for place, event in enumerate(left) if place >= TILE
     ]
     report = verified(shorter)
     assert found(report)[1] in (256, 512)
@@ -195,7 +195,7 @@ def test_two_swapped_events_are_found_in_their_place() -> None:
     lines[here], lines[there] = lines[there], lines[here]
     assert found(verified(lines))[:2] == (here + 2, 300)
     events = list(LOG.events)  # and with their numbers swapped, too
-    events[300], events[310] = replace(events[310], position=300), replace(events[300], position=310)
+    events[300], events[310] = events[310]._replace(position=300), events[300]._replace(position=310)
     forged = list(LINES)
     for place in (300, 310):
         forged[line_of(place)] = written(events[place]).encode()
@@ -266,7 +266,7 @@ def test_an_altered_selection_is_found() -> None:
     def without(name: str) -> bytes:
         return json.dumps({key: value for key, value in fields[1].items() if key != name}).encode()
 
-    forged = written(replace(filed(300, "invented"), proof=LOG.proof(inclusion_ranges(300, SIZE)))).encode()
+    forged = written(filed(300, "invented")._replace(proof=LOG.proof(inclusion_ranges(300, SIZE)))).encode()
     moved = json.dumps(fields[1] | {"position": 299}).encode()
     beyond = json.dumps(fields[1] | {"position": SIZE}).encode()
     for change in (forged, moved, beyond, without("proof"), json.dumps(fields[1] | {"event": "{}"}).encode()):
