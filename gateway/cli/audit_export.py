@@ -8,13 +8,14 @@ import json
 from collections.abc import AsyncIterator
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import TextIO
 
 import click
 
 from gateway.cli.audit import fields_of, sequence, tenant_of
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
+from gateway.cli.written_file import STDOUT, written_file
 from gateway.installation import Installation
 from policies.audit_file import Block, End, FiledEvent, Header, Kind, written
 from policies.merkle import TILE
@@ -88,14 +89,14 @@ async def export(
         await sequence(installation)
         tenant = await tenant_of(installation, slug)
         checkpoint = await newest_checkpoint(installation, tenant)
-        with click.open_file(str(out), "w", encoding="utf-8", atomic=str(out) != "-") as file:
+        with written_file(out) as file:
             entries = installation.audit_log.export(tenant.id, end=checkpoint.size, selection=selection)
             if form == "csv":
                 count = await _write_table(file, entries)
             else:
                 lines = _lines(installation, tenant, checkpoint, selection, entries)
                 count = await _write(file, lines, checkpoint.size)
-    if str(out) != "-":
+    if str(out) != STDOUT:
         facts = {"tenant": slug, "events": count, "size": checkpoint.size, "file": str(out)}
         call.output.say(f"exported {count} events of {slug} to {out}", **facts)
 
@@ -148,7 +149,7 @@ async def _lines(
         raise Refused(str(error)) from error
 
 
-async def _write(file: IO[Any], lines: AsyncIterator[Header | FiledEvent | Block | End], size: int) -> int:
+async def _write(file: TextIO, lines: AsyncIterator[Header | FiledEvent | Block | End], size: int) -> int:
     count = 0
     async for part in lines:
         file.write(written(part) + "\n")
@@ -159,8 +160,8 @@ async def _write(file: IO[Any], lines: AsyncIterator[Header | FiledEvent | Block
     return count
 
 
-async def _write_table(file: IO[Any], entries: AsyncIterator[Entry]) -> int:
-    table = csv.writer(file)
+async def _write_table(file: TextIO, entries: AsyncIterator[Entry]) -> int:
+    table = csv.writer(file, lineterminator="\n")
     table.writerow(_COLUMNS)
     count = 0
     async for entry in entries:

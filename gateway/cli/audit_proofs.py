@@ -11,6 +11,7 @@ from gateway.cli.audit import sequence, tenant_of
 from gateway.cli.audit_export import filed, newest_checkpoint
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
+from gateway.cli.written_file import STDOUT, written_file
 from gateway.installation import Installation
 from policies.audit_file import End, Header, written
 from policies.checkpoint import Checkpoint, MalformedCheckpoint
@@ -24,7 +25,7 @@ _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slu
 _out = click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
-    default="-",
+    default=STDOUT,
     help="Written anew. Default: standard output.",
 )
 _ORIGIN = re.compile(r"[^\s]{1,300}/t/([a-z0-9-]{1,63})/audit")
@@ -151,12 +152,12 @@ def _opened(key: VerifierKey, note: str, path: Path) -> Checkpoint:
 
 
 def _put(call: Invocation, out: Path, text: str, what: str, **facts: object) -> None:
-    if str(out) == "-":
+    if str(out) == STDOUT:
         if call.output.as_json:
             call.output.say("", **facts)
         else:
             click.echo(text, nl=False)
         return
-    with click.open_file(str(out), "w", encoding="utf-8", atomic=True) as file:
+    with written_file(out) as file:
         file.write(text)
     call.output.say(f"wrote {what} to {out}", **facts, file=str(out))
