@@ -1,13 +1,12 @@
 """A file that a command writes: whole in its place, or as it was before."""
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
-
-import click
 
 STDOUT = "-"
 
@@ -20,7 +19,7 @@ def written_file(out: Path) -> Iterator[TextIO]:
         OSError: it cannot be written there.
     """
     if str(out) == STDOUT:
-        yield click.get_text_stream("stdout", encoding="utf-8")
+        yield sys.stdout
         return
     descriptor, name = tempfile.mkstemp(prefix=f".{out.name}.", dir=out.parent)  # its user's alone
     try:

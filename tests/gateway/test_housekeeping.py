@@ -1,5 +1,6 @@
 """What is done now and then for all tenants, on both databases; a second process finds nothing left to do."""
 
+import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,7 +17,9 @@ from policies.key_rotation import KeyState
 from policies.throttle import REMEMBERED
 from tenants import logins as logins_store
 from tenants import throttles
+from tenants.audit_keys import AuditKeys
 from tenants.audit_log import AuditLog
+from tenants.audit_tree import AuditTree
 from tenants.clients import Client
 from tenants.database import Database
 from tenants.directory import Directory
@@ -25,6 +28,7 @@ from tenants.people_tables import devices, known_networks, logins, mail_links
 from tenants.people_tables import throttles as throttle_rows
 from tenants.provider_tables import authorization_requests, device_codes, seen_ids
 from tenants.pruning import delete_oldest
+from tenants.sealing import MasterKeys
 from tenants.snapshot import FEED_RETENTION
 from tenants.store import Store, TenantStore
 from tenants.tables import changes, refresh_families, refresh_tokens, revocations, sessions
@@ -370,3 +374,22 @@ async def test_what_a_login_leaves_goes_when_it_says_nothing_any_more_and_not_be
     await run(housekeeping)
 
     assert (before, await rows(database, table)) == (1, 0)
+
+
+async def test_events_that_are_older_than_a_tenant_keeps_are_erased_and_the_log_says_so(
+    database: Database, store: Store, tenant: Tenant, housekeeping: Housekeeping, master_keys: MasterKeys, clock: Clock
+) -> None:
+    log, tree = AuditLog(database), AuditTree(database, AuditKeys(master_keys, "localhost"), clock)
+    await log.sequence()
+    await tree.grow()
+    async with store.for_tenant(tenant.id) as mine:
+        await mine.settings.set_lifetimes({"audit_events": 86_400})
+    clock.advance(days=3)
+    await housekeeping.erase_events()
+    await housekeeping.erase_events()  # a second process, or ten minutes later
+    await log.sequence()
+    erased, told = [entry async for entry in log.export(tenant.id)]
+    assert erased.event is None
+    event = json.loads(told.event or b"")
+    assert (event["type"], event["actor"], event["count"]) == ("audit.erased", "schedule", 1)
+    assert event["details"] == {"before": "2026-11-27T00:00:00+00:00"}
