@@ -45,7 +45,7 @@ class Checkpoint:
         if len(lines) < 4 or lines[-1] != "":
             raise MalformedCheckpoint("a checkpoint has three lines: the log's name, its size and its root")
         origin, size, root = lines[:3]
-        if not _ORIGIN.fullmatch(origin):
+        if not is_log_name(origin):
             raise MalformedCheckpoint("the first line of a checkpoint is the name of a log")
         if not _SIZE.fullmatch(size):
             raise MalformedCheckpoint("the second line of a checkpoint is the size, a decimal number")
@@ -53,6 +53,11 @@ class Checkpoint:
         if found.size == 0 and found.root != EMPTY_ROOT:
             raise MalformedCheckpoint("the root of a log without events is another")
         return found
+
+
+def is_log_name(text: str) -> bool:
+    """Whether it can name a log, and the key that signs it: visible ASCII without a plus."""
+    return _ORIGIN.fullmatch(text) is not None
 
 
 def exact_base64(text: str, length: int) -> bytes:

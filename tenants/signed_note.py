@@ -15,7 +15,7 @@ from typing import Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from policies.checkpoint import Checkpoint, MalformedCheckpoint, exact_base64
+from policies.checkpoint import Checkpoint, MalformedCheckpoint, exact_base64, is_log_name
 
 LARGEST_NOTE = 16 * 1024
 _ED25519 = b"\x01"
@@ -59,9 +59,10 @@ class VerifierKey:
         written, _, encoded = rest.partition("+")
         try:
             public = exact_base64(encoded, 1 + _PUBLIC_BYTES)
-            Checkpoint.parse(f"{name}\n1\n{base64.b64encode(bytes(32)).decode()}\n")  # a name that a note can have
         except MalformedCheckpoint:
-            raise MalformedKey("a key is name+hash+base64, as `yett audit key` writes it") from None
+            public = b""
+        if not public or not is_log_name(name):
+            raise MalformedKey("a key is name+hash+base64, as `yett audit key` writes it")
         key = cls(name, public[1:])
         if public[:1] != _ED25519:
             raise MalformedKey("the key is of another kind than Ed25519")
@@ -140,7 +141,7 @@ def _parts(note: str) -> tuple[str, list[tuple[str, bytes, bytes]]]:
     signatures = []
     for line in lines:
         name, _, encoded = line.removeprefix(_MARK).partition(" ")
-        if not line.startswith(_MARK) or not name:
+        if not line.startswith(_MARK) or not is_log_name(name):
             raise MalformedCheckpoint("a line of a checkpoint that should be a signature is none")
         try:
             signed = base64.b64decode(encoded, validate=True)

@@ -80,6 +80,7 @@ def test_what_is_no_note_is_refused(key: SignerKey) -> None:
         f"{text}\n— {NAME}\n",
         f"{text}\n— {NAME} AA==\n",
         f"{text}\n— {NAME} ?\n",
+        f"{text}\n— \x1b[2J AAAAAAAA\n",
         f"{text}\n" + f"— {NAME} AAAAAAAA\n" * 17,
         "a" * (LARGEST_NOTE + 1),
     ):
