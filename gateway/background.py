@@ -79,6 +79,10 @@ def jobs_of(
         if await turns.take("audit_erasure", _ERASURE_TURN):
             await housekeeping.erase_events()
 
+    async def delete() -> None:
+        if await turns.take("deletions", _TURN):
+            await housekeeping.delete_tenants(installation.platform)
+
     async def prune() -> None:
         snapshot.forget_expired()
         if await turns.take("pruning", _TURN):
@@ -92,6 +96,7 @@ def jobs_of(
         Job("keys", _HOUSEKEEPING_INTERVAL, keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, prune),
         Job("audit_erasure", _ERASURE_INTERVAL, erase),
+        Job("deletions", _HOUSEKEEPING_INTERVAL, delete),
         Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
         Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
         Job("fitness", _FITNESS_INTERVAL, fitness.look),

@@ -1,11 +1,11 @@
-"""What has to be done now and then for all tenants: keys that are due, rows whose time is over.
+"""What has to be done now and then for all tenants: keys that are due, rows and tenants whose time is over.
 
 Every process may run it: each part is idempotent, and a second process finds nothing left to do. So that many do not
 look for it all the time, they take turns (tenants/turns.py).
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from tenants import (
     begun_requests,
     budgets,
     changes,
+    deletion,
     device_codes,
     devices,
     key_schedule,
@@ -40,7 +41,7 @@ from tenants.jose import SigningKey
 from tenants.pruning import Prune
 from tenants.snapshot import FEED_RETENTION
 from tenants.store import Store
-from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
+from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE, Tenant
 
 _log = structlog.get_logger("yett.housekeeping")
 _ENDED_KEPT = timedelta(days=1)
@@ -50,7 +51,7 @@ _DEVICE_CODES_KEPT = timedelta(minutes=10)  # a device that asks late is told th
 
 
 class Housekeeping:
-    """Three jobs: ``advance_keys``, ``prune`` and ``erase_events``. None waits for another's failure to pass."""
+    """Four jobs: ``advance_keys``, ``prune``, ``erase_events`` and ``delete_tenants``. None waits for another's failure."""
 
     def __init__(self, database: Database, store: Store, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -73,6 +74,26 @@ class Housekeeping:
                 failures.append(error)
         if failures:
             raise ExceptionGroup("keys could not be advanced", failures)
+
+    async def delete_tenants(self, platform: Callable[[], Awaitable[Tenant]]) -> None:
+        """Delete the tenants whose time has come, and tell of it in the log of ``platform``: one that fails keeps no
+        other from its turn.
+
+        Raises:
+            ExceptionGroup: of the tenants that failed, once all had theirs.
+        """
+        failures: list[Exception] = []
+        for doomed in await deletion.due(self._database, self._clock()):
+            try:
+                told_in = (await platform()).id
+                if await deletion.carry_out(
+                    self._database, doomed, platform=told_in, now=self._clock(), actor="schedule"
+                ):
+                    _log.info("tenant_deleted", tenant=doomed.slug)
+            except Exception as error:  # noqa: BLE001 - raised below, with the others'
+                failures.append(error)
+        if failures:
+            raise ExceptionGroup("tenants could not be deleted", failures)
 
     async def prune(self) -> None:
         """Delete rows whose time is over.

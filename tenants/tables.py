@@ -55,6 +55,7 @@ tenants = Table(
     Column("branding", Json, nullable=False),
     Column("provider", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("delete_at", UtcDateTime),
 )
 
 users = owned(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -112,7 +112,9 @@ class Lifetimes:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A tenant. ``default_client_id`` is the client of a password form that names none (FastAPI's own)."""
+    """A tenant. ``default_client_id`` is the client of a password form that names none (FastAPI's own). ``delete_at``
+    is when it will be deleted, where that was ordered; it is suspended until then.
+    """
 
     id: UUID
     slug: str
@@ -126,6 +128,7 @@ class Tenant:
     people: PeoplePolicy = field(default=PeoplePolicy())
     branding: Branding = field(default=Branding())
     provider: ProviderPolicy = field(default=ProviderPolicy())
+    delete_at: datetime | None = None
 
 
 class Settings:
@@ -192,8 +195,26 @@ class Settings:
         self._changes.note("tenant")
 
     async def set_active(self, active: bool) -> None:
-        """Suspend (its sessions, tokens, clients and keys are refused everywhere within a second) or resume."""
-        await self._set(active=active)
+        """Suspend (its sessions, tokens, clients and keys are refused everywhere within a second) or resume, which
+        takes back an order to delete it.
+
+        Raises:
+            InvalidValue: the time of its deletion has come.
+        """
+        if not active:
+            await self._set(active=False)
+        elif not await self._set(_not_due(self._now), active=True, delete_at=None):
+            raise InvalidValue("the time of its deletion has come: it cannot be resumed any more")
+
+    async def schedule_deletion(self, at: datetime) -> None:
+        """Suspend it now, and have it deleted then with all that it owns (``tenants.deletion``). Another order replaces
+        an earlier one, until that one's time has come.
+
+        Raises:
+            InvalidValue: the time of its deletion has come.
+        """
+        if not await self._set(_not_due(self._now), active=False, delete_at=at):
+            raise InvalidValue("the time of its deletion has come")
 
     async def set_default_client(self, client_id: str | None) -> None:
         """Name the client that stands in where a password form names none.
@@ -232,9 +253,16 @@ class Settings:
         """Replace what is set of this tenant's OAuth server (made by ``ProviderPolicy.changed``)."""
         await self._set(provider=policy.stored())
 
-    async def _set(self, **values: Any) -> None:
-        await self._connection.execute(update(tenants).where(tenants.c.id == self._tenant_id).values(**values))
+    async def _set(self, *where: ColumnElement[bool], **values: Any) -> bool:
+        changed = await self._connection.execute(
+            update(tenants).where(tenants.c.id == self._tenant_id, *where).values(**values)
+        )
         self._changes.note("tenant")
+        return changed.rowcount > 0
+
+
+def _not_due(now: datetime) -> ColumnElement[bool]:
+    return or_(tenants.c.delete_at.is_(None), tenants.c.delete_at > now)
 
 
 def tenant_of(row: Row[Any]) -> Tenant:
@@ -252,4 +280,5 @@ def tenant_of(row: Row[Any]) -> Tenant:
         people=PeoplePolicy.from_stored(row.people),
         branding=Branding.from_stored(row.branding),
         provider=ProviderPolicy.from_stored(row.provider),
+        delete_at=row.delete_at,
     )

@@ -23,6 +23,7 @@ from gateway.cli.role import role
 from gateway.cli.serve import serve
 from gateway.cli.sink import sink
 from gateway.cli.tenant import tenant
+from gateway.cli.tenant_delete import delete as delete_tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
@@ -59,6 +60,7 @@ for _command in (export, checkpoint, verifier_key, prove, consistency, verify):
     audit.add_command(_command)
 tenant.add_command(configure)
 tenant.add_command(change_issuer)
+tenant.add_command(delete_tenant)
 client.add_command(registration_token)
 for _command in (import_users, erase, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
     user.add_command(_command)

@@ -1,6 +1,6 @@
 """``yett tenant``: the customers of this installation, each with its own issuer, keys, users and log.
 
-``configure`` is in tenant_people.py, ``change-issuer`` in tenant_issuer.py.
+``configure`` is in tenant_people.py, ``change-issuer`` in tenant_issuer.py, ``delete`` in tenant_delete.py.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 @click.group()
 def tenant() -> None:
-    """Create, configure, list, show, suspend and resume tenants."""
+    """Create, configure, list, show, suspend, resume and delete tenants."""
 
 
 def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> dict[str, object]:
@@ -40,6 +40,7 @@ def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> di
         "issuer": found.issuer,
         **({} if before is None else {"former_issuers": before}),
         "active": found.active,
+        **({} if found.delete_at is None else {"delete_at": found.delete_at}),
         "signing_alg": found.signing_alg,
         "default_client": found.default_client_id,
         "otp": people.otp,
@@ -129,7 +130,7 @@ async def disable(call: Invocation, slug: str) -> None:
 @command(tenant)
 @click.argument("slug")
 async def enable(call: Invocation, slug: str) -> None:
-    """Resume the tenant SLUG."""
+    """Resume the tenant SLUG; an order to delete it is taken back."""
     await _set_active(call, slug, active=True)
 
 

@@ -393,3 +393,28 @@ async def test_events_that_are_older_than_a_tenant_keeps_are_erased_and_the_log_
     event = json.loads(told.event or b"")
     assert (event["type"], event["actor"], event["count"]) == ("audit.erased", "schedule", 1)
     assert event["details"] == {"before": "2026-11-27T00:00:00+00:00"}
+
+
+async def test_a_tenant_whose_time_has_come_is_deleted_and_one_that_fails_keeps_no_other(
+    housekeeping: Housekeeping, directory: Directory, store: Store, tenant: Tenant, clock: Clock
+) -> None:
+    platform = await directory.create(slug="platform", name="Platform", issuer="http://localhost/t/platform", actor="")
+    other = await directory.create(slug="globex", name="Globex", issuer="http://localhost/t/globex", actor="test")
+    for each, after in ((tenant, 1), (other, 2)):
+        async with store.for_tenant(each.id) as mine:
+            await mine.settings.schedule_deletion(clock() + timedelta(hours=after))
+    asked = 0
+
+    async def its_log() -> Tenant:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise ConnectionError("the database was away")
+        return platform
+
+    clock.advance(hours=3)
+    with pytest.raises(ExceptionGroup, match="could not be deleted"):
+        await housekeeping.delete_tenants(its_log)
+    assert [found.slug for found in await directory.list()] == ["acme", "platform"]
+    await housekeeping.delete_tenants(its_log)
+    assert [found.slug for found in await directory.list()] == ["platform"]
