@@ -1,4 +1,4 @@
-"""The ASGI 3 call as types. The values of messages are the application's to state, so they are ``Any`` here."""
+"""The ASGI 3 call as types, and its one exception. The values of messages are the application's to state, so they are ``Any`` here."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -8,3 +8,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class ClientDisconnect(OSError):
+    """Raised by ``send`` after the client went away (ASGI HTTP spec 2.4)."""

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import structlog
 
 from gateway.server import fault
-from gateway.server.asgi import App, Message, Scope
+from gateway.server.asgi import App, ClientDisconnect, Message, Scope
 from gateway.server.request_body import RequestBody
 from gateway.server.response import ResponseHead, response_head
 from gateway.server.upgraded import UPGRADE, Receiver, switching
@@ -23,10 +23,6 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE: Final = b"connection: close\r\n\r\n"
 
 log = structlog.get_logger(__name__)
-
-
-class ClientDisconnect(OSError):
-    """Raised by ``send`` after the client went away (ASGI HTTP spec 2.4)."""
 
 
 class Connection(Protocol):

@@ -16,6 +16,7 @@ from gateway.server.head import CHUNKED, END, Fields, refuse_first_fault
 from gateway.server.limits import ServerLimits
 
 _CHUNK_ALLOWANCE: Final = 32  # size line and line ends of an honest chunk, with room to spare
+_TO_NOBODY: Final = httptools.HttpRequestParser(None)  # in the place of a parser that is let go of; never fed
 
 
 class Framing:
@@ -51,7 +52,8 @@ class Framing:
         """The connection is over: let go of the parser, which holds this, and of who made this. Nobody waits for the
         collector then.
         """
-        del self._parser, self._deliver
+        self._parser = _TO_NOBODY
+        self._deliver = _nobody
 
     def open(self, head: bytes) -> Fields:
         """Parse a whole head, return its fields (names in lower case, values without white space around)."""
@@ -129,3 +131,7 @@ class Framing:
 
     def on_message_complete(self) -> None:
         self.complete = True
+
+
+def _nobody(_body: bytes) -> None:
+    """Who gets a body when nobody is left."""

@@ -1,12 +1,12 @@
 """Where the gateway listens: an address, or a socket that somebody else has opened (a supervisor, systemd)."""
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from os import strerror
 
 from gateway.server.asgi import App
 from gateway.server.certificates import Certificates
-from gateway.server.protocol import HttpProtocol
+from gateway.server.configured import HttpProtocols, http_protocol
 
 BACKLOG = 2048
 
@@ -28,7 +28,7 @@ class Listener:
     host: str = "127.0.0.1"
     port: int = 0
     inherited: socket.socket | int | None = None
-    protocol: type[HttpProtocol] = HttpProtocol
+    protocol: HttpProtocols = field(default_factory=http_protocol)
     backlog: int = BACKLOG
     certificates: Certificates | None = None
 

@@ -6,8 +6,7 @@ for a head are in ``head``, the end of a body is found by ``framing``, the appli
 """
 
 import asyncio
-import time
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -19,13 +18,10 @@ from gateway.server.fault import Fault, Refused
 from gateway.server.framing import Framing
 from gateway.server.head import read, request_line
 from gateway.server.head_buffer import HeadBuffer
-from gateway.server.limits import ServerLimits
-from gateway.server.room import Room
 from gateway.server.scope import Endpoints, http_scope
-from gateway.server.sweeper import Sweeper
+from gateway.server.shared import Shared
 from gateway.server.upgraded import Receiver, Upgraded
 from gateway.server.wire import Wire
-from gateway.write_batch import WriteBatch
 
 # Where a connection is. Plain strings, because an enum's members cost a request a microsecond on Python 3.11.
 _HEAD: Final = "head"  # waiting for a request, or in its head
@@ -37,32 +33,31 @@ _TURNED_AWAY: Final = "turned away"  # there was no room for it
 
 
 class HttpProtocol(asyncio.Protocol):
-    """One connection. ``http_protocol`` makes the same with other limits or another clock."""
-
-    limits: ClassVar[ServerLimits] = ServerLimits()
-    room: ClassVar[Room] = Room(limits)
-    sweeper: ClassVar[Sweeper] = Sweeper(time.monotonic, room)
-    batch: ClassVar[WriteBatch] = WriteBatch()
+    """One connection. ``HttpProtocols`` makes it for uvicorn."""
 
     def __init__(
         self,
+        shared: Shared,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
-        """Called by uvicorn for each connection."""
         if not config.loaded:
             config.load()
+        self._limits = shared.limits
+        self._room = shared.room
+        self._sweeper = shared.sweeper
+        self._batch = shared.batch
         self._app = cast(App, config.loaded_app)
         self._loop = _loop or asyncio.get_running_loop()
         self._server_state = server_state
         self._app_state = app_state
-        self._idle_time = self.limits.idle_time.total_seconds()
-        self._body_time = self.limits.body_time.total_seconds()
+        self._idle_time = self._limits.idle_time.total_seconds()
+        self._body_time = self._limits.body_time.total_seconds()
         self._phase = _HEAD
-        self._heads = HeadBuffer(self.limits)
-        self._framing = Framing(self._on_body, self.limits)
+        self._heads = HeadBuffer(self._limits)
+        self._framing = Framing(self._on_body, self._limits)
         self._cycle: Cycle | None = None
         self._held = b""  # what came behind a request that is not answered yet
         self._drained = 0
@@ -73,13 +68,13 @@ class HttpProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport = cast(asyncio.Transport, transport)
         self._ends = Endpoints(transport)
-        if not self.room.enter(self._ends.peer, len(self._server_state.connections)):
+        if not self._room.enter(self._ends.peer, len(self._server_state.connections)):
             self._phase = _TURNED_AWAY
             transport.abort()
             return
-        self._wire = Wire(transport, self.limits, self.sweeper.clock, self._overdue, self.batch)
-        self._wire.wait_for_client(self.limits.head_time.total_seconds())
-        self.sweeper.add(self._wire, self._loop)
+        self._wire = Wire(transport, self._limits, self._sweeper.clock, self._overdue, self._batch)
+        self._wire.wait_for_client(self._limits.head_time.total_seconds())
+        self._sweeper.add(self._wire, self._loop)
         self._server_state.connections.add(cast(Any, self))
 
     def data_received(self, data: bytes) -> None:
@@ -107,8 +102,8 @@ class HttpProtocol(asyncio.Protocol):
         if self._phase == _TURNED_AWAY:
             return
         self._end()
-        self.sweeper.discard(self._wire)
-        self.room.leave(self._ends.peer)
+        self._sweeper.discard(self._wire)
+        self._room.leave(self._ends.peer)
         self._server_state.connections.discard(cast(Any, self))
         self._wire.resume_writing()
         self._wire.forget()
@@ -127,7 +122,7 @@ class HttpProtocol(asyncio.Protocol):
         found = self._heads.add(data)
         if found is None:
             if fresh:  # counted from the first byte; later ones win no time
-                self._wire.wait_for_client(self.limits.head_time.total_seconds())
+                self._wire.wait_for_client(self._limits.head_time.total_seconds())
             return
         head, rest = found
         try:
@@ -136,8 +131,8 @@ class HttpProtocol(asyncio.Protocol):
             self._refuse(refused.fault, to_head=head.startswith(b"HEAD "))
 
     def _open(self, head: bytes, rest: bytes) -> None:
-        line = request_line(head, self.limits)
-        request = read(line, self._framing.open(head), self.limits)
+        line = request_line(head, self._limits)
+        request = read(line, self._framing.open(head), self._limits)
         self._framing.expect(request.body)
         cycle = self._cycle = Cycle(
             self,
@@ -164,7 +159,7 @@ class HttpProtocol(asyncio.Protocol):
         cycle = cast(Cycle, self._cycle)
         if self._framing.complete:
             self._finish_request(cycle, rest)
-        elif cycle.unread > self.limits.unread_bytes:
+        elif cycle.unread > self._limits.unread_bytes:
             self._wire.pause_reading()
             self._wire.wait_for_us()
         else:
@@ -190,14 +185,14 @@ class HttpProtocol(asyncio.Protocol):
     def _hold(self, data: bytes) -> None:
         """Keep a request's worth of what comes ahead, unparsed. While we read we notice that the client leaves."""
         self._held += data
-        if len(self._held) > self.limits.head_bytes:
+        if len(self._held) > self._limits.head_bytes:
             self._wire.pause_reading()
 
     def _drain(self, data: bytes) -> None:
         rest = self._framing.feed(data)
         if self._framing.complete:
             self._await_request(rest)
-        elif self._drained > self.limits.drain_bytes:
+        elif self._drained > self._limits.drain_bytes:
             self._linger()
         else:
             self._wait_for_body()
@@ -225,7 +220,7 @@ class HttpProtocol(asyncio.Protocol):
             self._await_request(held)
         elif self._framing.complete and not held:
             self._close()
-        elif self._framing.complete or not cycle.keep_alive or self._framing.remaining > self.limits.drain_bytes:
+        elif self._framing.complete or not cycle.keep_alive or self._framing.remaining > self._limits.drain_bytes:
             self._linger()
         else:
             self._phase = _DRAIN

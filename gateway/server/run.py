@@ -143,7 +143,7 @@ def _sockets(listeners: Sequence[Listener]) -> Iterator[list[socket]]:
 def _server(listener: Listener) -> _Server:
     config = Config(
         listener.app,
-        http=listener.protocol,
+        http=cast(Any, listener.protocol),  # called as a class would be
         ws="none",
         loop="none",
         interface="asgi3",

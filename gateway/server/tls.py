@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.server.certificates import Certificates, ServerContext
-from gateway.server.protocol import HttpProtocol
+from gateway.server.configured import HttpProtocols
 from gateway.server.scope import peer_of
 
 NAMES: Final = "yett.tls_names"
@@ -37,7 +37,7 @@ class TlsListener:
         self,
         listening: socket,
         certificates: Certificates,
-        protocol: type[HttpProtocol],
+        protocol: HttpProtocols,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],

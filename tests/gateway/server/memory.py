@@ -10,9 +10,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from gateway.server.asgi import App
-from gateway.server.configured import http_protocol
+from gateway.server.configured import HttpProtocols, http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import HttpProtocol
 
 
 class Clock:
@@ -115,12 +114,12 @@ class MemoryConnection:
         limits: ServerLimits | None = None,
         state: ServerState | None = None,
         *,
-        factory: type[HttpProtocol] | None = None,
+        factory: HttpProtocols | None = None,
         peer: tuple[str, int] | str = ("192.0.2.7", 40000),
     ) -> None:
         self.clock = Clock()
         self.state = state or ServerState()
-        self.factory = factory or http_protocol(limits or ServerLimits(), self.clock)
+        self.factory = factory or http_protocol(limits, self.clock)
         config = Config(app, log_config=None, lifespan="off", interface="asgi3", proxy_headers=False, ws="none")
         config.load()
         self.protocol = self.factory(config, self.state, {}, asyncio.get_running_loop())

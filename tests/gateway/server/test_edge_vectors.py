@@ -12,7 +12,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from gateway.server.protocol import HttpProtocol
+from gateway.server.configured import http_protocol
 from tests.gateway.server.apps import Recorder
 from tests.gateway.server.memory import MemoryConnection, cuts
 from tests.gateway.server.wire import Response, responses
@@ -104,7 +104,8 @@ async def test_edge_over_a_socket(row: Row) -> None:
     config = Config(app, log_config=None, lifespan="off", interface="asgi3", proxy_headers=False, ws="none")
     config.load()
     state = ServerState()
-    server = await loop.create_server(lambda: HttpProtocol(config, state, {}, loop), "127.0.0.1", 0)
+    protocols = http_protocol()
+    server = await loop.create_server(lambda: protocols(config, state, {}, loop), "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

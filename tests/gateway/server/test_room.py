@@ -11,9 +11,8 @@ from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
 from gateway.cli import descriptors
-from gateway.server.configured import http_protocol
+from gateway.server.configured import HttpProtocols, http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import HttpProtocol
 from gateway.server.room import Room
 from tests.gateway.server.apps import Recorder
 from tests.gateway.server.memory import Clock, MemoryConnection
@@ -63,7 +62,7 @@ def test_as_many_as_are_configured_unless_there_are_too_few_descriptors() -> Non
         descriptors.for_clients(1024, 15_000)
 
 
-def from_there(factory: type[HttpProtocol], listener: ServerState, *peers: str) -> list[bool]:
+def from_there(factory: HttpProtocols, listener: ServerState, *peers: str) -> list[bool]:
     """Which of these clients, who come one after the other and stay, are let in."""
     connections = [MemoryConnection(Recorder(), state=listener, factory=factory, peer=(peer, 4711)) for peer in peers]
     return [not connection.transport.aborted for connection in connections]
