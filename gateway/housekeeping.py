@@ -51,7 +51,7 @@ _DEVICE_CODES_KEPT = timedelta(minutes=10)  # a device that asks late is told th
 
 
 class Housekeeping:
-    """Four jobs: ``advance_keys``, ``prune``, ``erase_events``, ``delete_tenants``. None waits for another's failure."""
+    """``advance_keys``, ``prune``, ``erase_events`` and ``delete_tenants``: none waits for another's failure."""
 
     def __init__(self, database: Database, store: Store, clock: Callable[[], datetime]) -> None:
         self._database = database
