@@ -135,7 +135,7 @@ class Bearer:
         """What ``_verify`` would answer, in its order, without asking the same key about the same bytes once more. By
         any other key it is verified anew. Form, header and what ``exp`` looks like are in the bytes, and were right.
         """
-        tenant = self._tenant(forged.issuer)
+        tenant = _tenant(self._snapshot, forged.issuer)
         if isinstance(tenant, InvalidToken):
             return tenant
         key = self._snapshot.verifying_key(tenant.id, forged.kid)

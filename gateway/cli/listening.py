@@ -13,9 +13,8 @@ from starlette.types import ASGIApp
 from gateway.jobs import Job, Jobs
 from gateway.live import Service
 from gateway.server.certificates import CertificateProblem, Certificates, Pair
-from gateway.server.configured import http_protocol
+from gateway.server.configured import HttpProtocols, http_protocol
 from gateway.server.limits import ServerLimits
-from gateway.server.protocol import HttpProtocol
 from gateway.server.run import Listener
 from gateway.settings import Certificate, ConfigError, HostPort, Problem, Settings
 
@@ -47,7 +46,7 @@ class Listening:
         """The public one, that for management, and that where other proxies ask, if there is one."""
         addresses = listen_addresses(self._settings)
 
-        def listener(name: str, app: ASGIApp, protocol: type[HttpProtocol], shown: Certificates | None) -> Listener:
+        def listener(name: str, app: ASGIApp, protocol: HttpProtocols, shown: Certificates | None) -> Listener:
             at = addresses[name]
             return Listener(name, app, host=at.address, port=at.port or 0, protocol=protocol, certificates=shown)
 

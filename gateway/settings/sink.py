@@ -10,10 +10,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from gateway.settings.addresses import HostPort
-from gateway.settings.listening import PemFile
 from gateway.settings.routing import ANY_TENANT, TenantName
 from gateway.settings.section import Section
-from gateway.settings.units import Duration, Flag, Name, WholeNumber, between, within
+from gateway.settings.units import Duration, FilePath, Flag, Name, WholeNumber, between, within
 from gateway.settings.web_address import WebAddress
 
 EVERY_TYPE: Final = "*"
@@ -106,9 +105,9 @@ class FileSink(AnySink):
 class OverTls(AnySink):
     """Whose certificates are believed (the system's, where no file is named), and which one is shown."""
 
-    ca_file: PemFile | None = None
-    certificate_file: PemFile | None = None
-    key_file: PemFile | None = None
+    ca_file: FilePath | None = None
+    certificate_file: FilePath | None = None
+    key_file: FilePath | None = None
 
 
 class SyslogSink(OverTls):
