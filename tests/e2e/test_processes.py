@@ -152,8 +152,12 @@ def test_what_is_changed_is_heard_by_every_worker_within_a_second(
 
 def signed_by(client: httpx.Client, of: Installation) -> str:
     """The ``kid`` of a token that this worker issues."""
-    form = {"grant_type": "client_credentials", "client_id": "demo-service", "client_secret": of.secrets["acme"]}
-    answer = client.post("/t/acme/token", data=form, headers={"Host": IDENTITY})
+    answer = client.post(
+        "/t/acme/token",
+        data={"grant_type": "client_credentials"},
+        auth=("demo-service", of.secrets["acme"]),
+        headers={"Host": IDENTITY},
+    )
     assert answer.status_code == 200, answer.text
     return str(jwt.get_unverified_header(answer.json()["access_token"])["kid"])
 
