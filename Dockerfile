@@ -1,23 +1,18 @@
 # The gateway as one small image: a virtual environment built from the lock, and nothing that builds or installs.
-# Its hot path is compiled in the first stage; `--build-arg YETT_COMPILE=0` makes it pure Python, without a compiler.
 # Both stages stand on the same image, because the environment's interpreter is a link to the one that it was made with.
 ARG PYTHON_IMAGE=python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS builder
-ARG YETT_COMPILE=1
-RUN test "$YETT_COMPILE" != 1 || (apt-get update && apt-get install --yes --no-install-recommends gcc libc6-dev)
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /src
 
-COPY requirements/build.txt requirements/compile.txt requirements/runtime.txt requirements/
+COPY requirements/build.txt requirements/runtime.txt requirements/
 RUN python -m venv /opt/build \
     && /opt/build/bin/python -m pip install --require-hashes --only-binary=:all: -r requirements/build.txt
-RUN test "$YETT_COMPILE" != 1 || /opt/build/bin/python -m pip install --require-hashes --only-binary=:all: -r requirements/compile.txt
 RUN python -m venv --without-pip /opt/yett \
     && /opt/build/bin/python -m pip --python /opt/yett/bin/python install --require-hashes --only-binary=:all: --no-compile -r requirements/runtime.txt
 
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
-COPY compiled compiled
+COPY pyproject.toml README.md LICENSE ./
 COPY policies policies
 COPY tenants tenants
 COPY gateway gateway

@@ -10,7 +10,6 @@ ARGS ?=
 PYTEST_ARGS ?=
 WORKERS ?= 2
 LOCK_ARGS ?=
-BUILD ?= compiled
 LOAD_PORT ?= 8080
 LOAD_MANAGEMENT_PORT ?= 8081
 LOAD_ARGS ?= --users 50 --spawn-rate 25 --run-time 20s
@@ -40,24 +39,12 @@ else
 TESTS = $(PY) -m pytest $(PYTEST_ARGS)
 endif
 
-COMPILED := build/compiled
-COMPILED_STAMP := $(COMPILED)/.stamp
-SOURCES := $(shell find policies tenants gateway compiled -type f -not -path "*/__pycache__/*")
-# Python takes the packages from the compiled copy: nothing that holds the sources comes before it.
-WITH_COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/$(COMPILED)
-COMPILED_TESTS := tests/test_compiled.py tests/policies tests/gateway/proxy tests/gateway/server $(wildcard tests/gateway/test_*.py) \
-	tests/e2e/test_http_edge.py tests/e2e/test_shutdown.py tests/e2e/test_slow_upload.py tests/e2e/test_sockets.py \
-	tests/e2e/test_streaming.py tests/e2e/test_targets_die.py tests/e2e/test_tls.py
-# Which build a benchmark measures, and what it takes.
-MEASURED := $(if $(filter compiled,$(BUILD)),$(COMPILED_STAMP))
-WITH_MEASURED := $(if $(filter compiled,$(BUILD)),PYTHONPATH=$(CURDIR)/$(COMPILED))
-
 RUNTIME := $(VENV)/.runtime $(VENV)/.project
 DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test compiled test-compiled check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -67,16 +54,6 @@ demo: $(RUNTIME) ## Run the demo: two tenants, an API behind the gateway, curl l
 
 test: $(DEV) e2e-tools ## Run every test (PYTEST_ARGS="-x tests/policies")
 	$(TESTS)
-
-compiled: $(COMPILED_STAMP) ## Compile the hot path into build/compiled (needs a C compiler; 3 minutes), and say how to use it
-	@echo "Compiled. To use it: PYTHONPATH=$(CURDIR)/$(COMPILED) $(VENV)/bin/yett serve ..."
-
-$(COMPILED_STAMP): $(SOURCES) | $(DEV)
-	$(PY) compiled/build.py $(COMPILED)
-	@touch $@
-
-test-compiled: $(COMPILED_STAMP) e2e-tools ## The tests of what is compiled, against the compiled build
-	$(WITH_COMPILED) YETT_TEST_COMPILED=1 $(PY) -m pytest -m "not pure" --import-mode=append $(or $(PYTEST_ARGS),$(COMPILED_TESTS))
 
 check: $(DEV) e2e-tools ## Every gate: format, lint, types, import contracts, tests
 	$(VENV)/bin/ruff format --check .
@@ -104,14 +81,14 @@ load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOA
 	done; \
 	$(VENV)/bin/locust --locustfile loadtests/locustfile.py --headless --only-summary --identity-url http://localhost:$(LOAD_PORT) --api-url http://127.0.0.1:$(LOAD_PORT) $(LOAD_ARGS)
 
-bench: $(DEV) $(MEASURED) $(NODE_PEERS)/node_modules/.package-lock.json ## Requests/s of the proxied path beside HAProxy and Fastify (needs haproxy, nginx, wrk, h2load, node; BUILD=pure)
-	$(WITH_MEASURED) $(PY) loadtests/bench/proxy.py $(ARGS)
+bench: $(DEV) $(NODE_PEERS)/node_modules/.package-lock.json ## Requests/s of the proxied path beside HAProxy and Fastify (needs haproxy, nginx, wrk, h2load, node)
+	$(PY) loadtests/bench/proxy.py $(ARGS)
 
 bench-login: $(DEV) ## Logins/s beside Argon2id alone, and the proxied path meanwhile (needs nginx)
 	$(PY) loadtests/bench/login.py $(ARGS)
 
-bench-token: $(DEV) $(MEASURED) $(OIDC_PROVIDER)/node_modules/.package-lock.json ## Tokens/s of one core beside npm's oidc-provider (needs node, npm and wrk; BUILD=pure)
-	$(WITH_MEASURED) $(PY) loadtests/bench/tokens.py $(ARGS)
+bench-token: $(DEV) $(OIDC_PROVIDER)/node_modules/.package-lock.json ## Tokens/s of one core beside npm's oidc-provider (needs node, npm and wrk)
+	$(PY) loadtests/bench/tokens.py $(ARGS)
 
 $(OIDC_PROVIDER)/node_modules/.package-lock.json $(NODE_PEERS)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json
 	@sh .ci/bring npm "it fetches what is measured beside" npm
@@ -135,10 +112,9 @@ bench-audit: $(DEV) ## A million events into the audit log and its tree, proofs,
 
 lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upgrade"; UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (set UV=/path/to/uv); CONTRIBUTING.md says how to get it." >&2; exit 1; }
-	$(COMPILE) --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in requirements/compile.in
+	$(COMPILE) --extra dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/runtime.txt pyproject.toml
 	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/build.txt requirements/build.in
-	$(COMPILE) --constraint requirements/dev.txt --output-file requirements/compile.txt requirements/compile.in
 
 install: $(DEV) ## Make the virtual environment with everything in it, and stop there
 

@@ -61,7 +61,7 @@ class LogWriter:
         self._torn = False
         self._work = threading.Event()
         self._ended = threading.Event()
-        self._worker: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
 
     def put(self, record: Record) -> None:
         """Hand over. Never blocks and never raises."""
@@ -86,20 +86,20 @@ class LogWriter:
             unused, self._next = self._next, descriptor
         if unused is not None:
             _close(unused)
-        if self._worker is None:
-            self._worker = threading.Thread(target=self._run, name="access log", daemon=True)
-            self._worker.start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="access log", daemon=True)
+            self._thread.start()
         self._work.set()
 
     def close(self, within: float) -> None:
         """Write what waits, for at most so many seconds, and end."""
-        if self._worker is not None:
+        if self._thread is not None:
             self._ended.set()
             self._work.set()
-            self._worker.join(within)
-            if self._worker.is_alive():
+            self._thread.join(within)
+            if self._thread.is_alive():
                 log.error("access_log_lost", records=len(self._records))
-            self._worker = None
+            self._thread = None
 
     def _run(self) -> None:
         try:

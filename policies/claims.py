@@ -13,7 +13,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeGuard
+from typing import Any, NoReturn, TypeGuard
 
 from policies import scope as scopes
 from policies.decision import Deny
@@ -31,7 +31,7 @@ ID_TOKEN_TYPES = frozenset({"jwt"})
 _UNTRUSTED = frozenset({"crit", "b64", "zip", "enc", "jku", "jwk", "x5u", "x5c"})
 _THUMBPRINT = re.compile("[A-Za-z0-9_-]{43}")
 # Controls would break out of the header or log line that carries the name; a lone surrogate cannot be encoded at all.
-_NOT_A_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_NOT_A_NAME = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Refused:
     reason: str
     claim: str = ""
 
-    def __bool__(self) -> bool:  # never: NoReturn is none that mypyc compiles
+    def __bool__(self) -> NoReturn:
         raise TypeError("a refusal is matched, never truth-tested")
 
 

@@ -42,7 +42,7 @@ class Malformed:
 
     reason: str
 
-    def __bool__(self) -> bool:  # never: NoReturn is none that mypyc compiles
+    def __bool__(self) -> NoReturn:
         raise TypeError("a refusal is matched, never truth-tested")
 
 

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("runtime", "build", "compile", "dev")
+LOCKS = ("runtime", "build", "dev")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PUBLIC_GOALS = ("demo", "test", "check", "load", "soak", "bench", "lock")
 
@@ -55,8 +55,8 @@ def pins(lock: str) -> list[Pin]:
     return found
 
 
-def inputs(lock: str) -> list[Requirement]:
-    lines = (ROOT / "requirements" / f"{lock}.in").read_text(encoding="utf-8").splitlines()
+def build_inputs() -> list[Requirement]:
+    lines = (ROOT / "requirements" / "build.in").read_text(encoding="utf-8").splitlines()
     return [Requirement(line.split(" #")[0]) for line in lines if line and not line.startswith("#")]
 
 
@@ -89,12 +89,10 @@ def test_a_lock_is_pins_with_hashes_and_nothing_else(lock: str) -> None:
         ("dev", wanted()),
         ("dev", wanted("load")),
         ("dev", wanted("dev")),
-        ("build", inputs("build")),
-        ("compile", inputs("compile")),
-        ("dev", inputs("build")),
-        ("dev", inputs("compile")),
+        ("build", build_inputs()),
+        ("dev", build_inputs()),
     ],
-    ids=["runtime", "dev-runtime", "dev-load", "dev", "build", "compile", "dev-build", "dev-compile"],
+    ids=["runtime", "dev-runtime", "dev-load", "dev", "build", "dev-build"],
 )
 def test_a_lock_holds_what_the_project_asks_for(lock: str, requirements: list[Requirement]) -> None:
     locked = {pin.name: pin.version for pin in pins(lock) if pin.applies}
@@ -105,11 +103,11 @@ def test_a_lock_holds_what_the_project_asks_for(lock: str, requirements: list[Re
 
 
 def test_the_build_backend_comes_from_the_lock() -> None:
-    locked = {canonicalize_name(requirement.name) for requirement in inputs("build")}
-    assert {canonicalize_name(name) for name in PROJECT["build-system"]["requires"]} <= locked
+    inputs = {canonicalize_name(requirement.name) for requirement in build_inputs()}
+    assert {canonicalize_name(name) for name in PROJECT["build-system"]["requires"]} <= inputs
 
 
-@pytest.mark.parametrize("lock", ["runtime", "build", "compile"])
+@pytest.mark.parametrize("lock", ["runtime", "build"])
 def test_all_locks_agree(lock: str) -> None:
     everything = {(str(pin.requirement), pin.hashes) for pin in pins("dev")}
     assert {(str(pin.requirement), pin.hashes) for pin in pins(lock)} <= everything

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol
+from typing import NoReturn, Protocol
 from uuid import UUID
 
 from gateway.authn.token_table import MAX_FORGED_BYTES, MAX_FORGED_ENTRIES, Forged, Remembered, TokenTable
@@ -39,7 +39,7 @@ class InvalidToken:
     proved_tenant: UUID | None = None
     api_key_id: str | None = None
 
-    def __bool__(self) -> bool:  # never: NoReturn is none that mypyc compiles
+    def __bool__(self) -> NoReturn:
         raise TypeError("a refusal is matched, never truth-tested")
 
 

@@ -9,7 +9,6 @@ from gateway.cli.audit import audit
 from gateway.cli.audit_export import export
 from gateway.cli.audit_proofs import checkpoint, consistency, prove, verifier_key
 from gateway.cli.audit_verify import verify
-from gateway.cli.build import build
 from gateway.cli.client import client
 from gateway.cli.demo import demo
 from gateway.cli.init import init
@@ -40,7 +39,7 @@ Secrets are read from a prompt or from standard input, never from an argument.""
 
 
 @click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="yett", prog_name="yett", message=f"%(prog)s, version %(version)s ({build()})")
+@click.version_option(package_name="yett", prog_name="yett")
 @click.pass_context
 def main(context: click.Context) -> None:
     """Yett, the gate in front of your APIs: per-tenant login, OAuth2 scopes, an audit log, a proxy.

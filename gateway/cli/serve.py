@@ -17,7 +17,6 @@ from gateway import settings as configuration
 from gateway import telemetry
 from gateway.app import running
 from gateway.cli import descriptors, garbage
-from gateway.cli.build import build
 from gateway.cli.listening import Listening
 from gateway.cli.options import Invocation, command
 from gateway.cli.reloading import reloading
@@ -133,7 +132,7 @@ async def _serve(
     on_ready: Callable[[], None],
 ) -> None:
     async with open_installation(settings, worker=worker) as installation:
-        log.info("config_loaded", file=None if path is None else str(path), digest=settings.digest, build=build())
+        log.info("config_loaded", file=None if path is None else str(path), digest=settings.digest)
         await run(installation, sockets=sockets, on_ready=on_ready, beside=beside)
 
 

@@ -55,7 +55,7 @@ class Endpoint:
         self.passed = 0.0  # how far its turns have come: the least has the next one
         self.most: float = math.inf if target.max_in_flight is None else target.max_in_flight
         self.room = self.most  # of what may be in flight now
-        self.room_on_trial = 1.0  # beside what began before it was ejected, and may go on for hours
+        self.room_on_trial: float = 1  # beside what began before it was ejected, and may go on for hours
         self.keeps = keeps
         self.idle: list[UpstreamConnection] = []
         self.open = 0

@@ -8,8 +8,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from gateway.cli.build import build
-
 TOOLS = {
     "haproxy": ["haproxy", "-v"],
     "nginx": ["nginx", "-v"],
@@ -23,15 +21,12 @@ _VERSION = re.compile(r"\d+\.\d+[.\w+~-]*")
 def conditions(
     tools: Sequence[str] = ("haproxy", "nginx", "wrk"), packages: Sequence[str] = ("uvicorn", "uvloop", "httptools")
 ) -> dict[str, str]:
-    """Machine, versions, and which build of yett this process and what it starts are; of ``TOOLS`` and packages those
-    that had a part in it.
-    """
+    """Machine and versions; of ``TOOLS`` and packages those that had a part in it."""
     versions = [f"{name} {_version_of(TOOLS[name])}" for name in tools]
     return {
         "CPU": f"{_cpu_model()}, {os.cpu_count()} CPUs, of which two are used",
         "system": f"{platform.system()} {platform.release()}",
         "Python": f"{platform.python_version()} ({platform.python_compiler()})",
-        "yett": f"{version('yett')}, {build()} build",
         "packages": ", ".join(f"{name} {version(name)}" for name in packages),
         **({"tools": ", ".join(versions)} if versions else {}),
         "load average before": f"{os.getloadavg()[0]:.2f}",

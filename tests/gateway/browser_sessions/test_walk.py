@@ -406,7 +406,6 @@ class Counting(RouteTable):
         return super().match(host, method, path, tenant)
 
 
-@pytest.mark.pure  # counts by a subclass of the route table
 @pytest.mark.parametrize("tenants", [1, 40])
 async def test_a_request_costs_the_same_at_a_host_of_many_tenants(open_world: OpenWorld, tenants: int) -> None:
     others = [

@@ -1,7 +1,6 @@
 """A byte-level upstream that does what a script says, an ASGI client that tests hold by the hand, and a data plane."""
 
 import asyncio
-import inspect
 import json
 import socket
 import ssl
@@ -399,14 +398,9 @@ async def world(*scripts: Script, **options: Any) -> AsyncIterator[tuple[World, 
 
 def tasks_of_the_proxy() -> list[Any]:
     """Tasks that run code of gateway/proxy itself."""
+    home = str(Path(gateway.proxy.__file__).parent)
     coroutines: list[Any] = [task.get_coro() for task in asyncio.all_tasks()]
-    return [one for one in coroutines if _is_of_the_proxy(one)]
-
-
-def _is_of_the_proxy(coroutine: Any) -> bool:
-    if inspect.iscoroutine(coroutine):
-        return coroutine.cr_code.co_filename.startswith(str(Path(gateway.proxy.__file__).parent))
-    return type(coroutine).__module__.startswith("gateway.proxy.")  # what mypyc makes has a class of its own
+    return [one for one in coroutines if one.cr_code.co_filename.startswith(home)]
 
 
 async def eventually(condition: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from gateway.proxy.plane_config import PlaneConfig
+from gateway.server.cycle import Cycle
 from gateway.server.limits import ServerLimits
 from policies.cross_origin import PageRules
 from policies.route import Route
@@ -186,5 +187,4 @@ async def sockets(*scripts: Script, **options: Any) -> AsyncIterator[World]:
 def requests_running() -> list[Any]:
     """Tasks of the server that answer a request, a WebSocket's included."""
     coroutines: list[Any] = [task.get_coro() for task in asyncio.all_tasks()]
-    names = ("Cycle.run", "run_Cycle_gen")  # as Python and as mypyc call it
-    return [one for one in coroutines if getattr(one, "__qualname__", type(one).__name__) in names]
+    return [one for one in coroutines if one.cr_code is Cycle.run.__code__]

@@ -369,7 +369,6 @@ async def calls_of(made: World, client: Client) -> int:
     return count
 
 
-@pytest.mark.pure  # counts calls of Python's
 async def test_a_line_costs_a_request_twelve_calls_at_most() -> None:
     """Of some sixty that a refused request makes by itself. The line is rendered elsewhere."""
     async with world(polite) as (made, _):

@@ -190,7 +190,6 @@ async def test_a_client_that_stops_sending_is_not_the_upstream_s_fault() -> None
         await asked
 
 
-@pytest.mark.pure  # gives a pool another method
 async def test_while_the_connection_is_being_made() -> None:
     async with world(polite) as (made, _):
         connecting = asyncio.Event()

@@ -387,7 +387,6 @@ def of(principal: Principal, made: World) -> Told:
     )
 
 
-@pytest.mark.pure  # counts by a subclass of the route table
 async def test_with_two_thousand_streams_a_change_asks_about_those_of_its_tenant_only() -> None:
     async with world(polite) as (made, _):
         standings, table = FakeStandings(), CountedTable.compile((ROUTE,))

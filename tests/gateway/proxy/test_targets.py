@@ -477,7 +477,6 @@ async def test_a_subject_keeps_its_target_and_nobody_is_bound_to_none() -> None:
         assert min(len(one.heads), len(other.heads)) >= 3
 
 
-@pytest.mark.pure  # gives a pool another method
 async def test_a_black_hole_does_not_have_every_target_waited_for() -> None:
     async with targets(polite) as (_, (alive,)):
         made = World(alive.port, 1, 2, 3, 4, connect_timeout=timedelta(milliseconds=20))
@@ -493,7 +492,6 @@ async def test_a_black_hole_does_not_have_every_target_waited_for() -> None:
         assert waits in (2, 3)  # each for connect_timeout, and none after twice that
 
 
-@pytest.mark.pure  # gives a pool another method
 async def test_one_request_does_not_ask_every_target_of_a_large_outage() -> None:
     made, asked = World(*range(1, 20)), 0
 
@@ -507,7 +505,6 @@ async def test_one_request_does_not_ask_every_target_of_a_large_outage() -> None
     assert asked == 4
 
 
-@pytest.mark.pure  # gives a pool another method
 @pytest.mark.parametrize("own", ["EMFILE", "ENFILE", "EADDRNOTAVAIL", "ENOBUFS", "ENOMEM"])
 async def test_what_this_machine_lacks_is_no_fault_of_a_target(own: str) -> None:
     made = World(1, 2)

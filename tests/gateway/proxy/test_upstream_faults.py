@@ -391,7 +391,6 @@ async def test_what_may_not_be_repeated_is_not() -> None:
         assert len(upstream.peers) == 1
 
 
-@pytest.mark.pure  # gives a connection another batch
 async def test_a_request_of_which_no_byte_left_goes_to_another_connection() -> None:
     async with world(polite) as (made, upstream):
         await made.ask(request())

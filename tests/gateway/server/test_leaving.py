@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import weakref
-from typing import Any
 
 import pytest
 
@@ -40,28 +39,20 @@ async def test_no_more_than_a_request_is_taken_ahead() -> None:
     assert [answer.status for answer in responses(client.output)] == [200, 431]
 
 
-class State(dict[str, Any]):
-    """A dictionary that can be referred to weakly."""
-
-
 @pytest.mark.parametrize("sent", [b"", b"GET /x", GET, GET + GET, POST, b"FOO / HTTP/1.1\r\n"])
 async def test_a_connection_that_has_ended_is_freed_without_the_collector(sent: bytes) -> None:
     gc.collect()
     gc.disable()
     try:
         client = MemoryConnection(Recorder())
-        state = (
-            State()
-        )  # nothing else holds it, and where the connection is compiled there are no weak references to it
-        client.protocol._app_state = state
         if sent:
             await client.send(sent)
         client.transport.abort()
         await client.settle()
-        held, wire = weakref.ref(state), client.protocol._wire
+        protocol, wire = weakref.ref(client.protocol), client.protocol._wire
         del client.transport.protocol  # as a transport does itself
-        del client, wire, state
+        del client, wire
         await asyncio.sleep(0)
-        assert held() is None
+        assert protocol() is None
     finally:
         gc.enable()
