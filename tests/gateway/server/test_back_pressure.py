@@ -2,8 +2,7 @@
 
 import pytest
 
-from gateway.server.asgi import Receive, Scope, Send
-from gateway.server.asgi import ClientDisconnect
+from gateway.server.asgi import ClientDisconnect, Receive, Scope, Send
 from gateway.server.limits import ServerLimits
 from tests.gateway.server.apps import Gate, Recorder, body, reply, sending, start
 from tests.gateway.server.memory import MemoryConnection
