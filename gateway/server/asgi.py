@@ -1,4 +1,6 @@
-"""The ASGI 3 call as types, and its one exception. The values of messages are the application's to state, so they are ``Any`` here."""
+"""The ASGI 3 call as types, and its one exception. The values of messages are the application's to state, so they are
+``Any`` here.
+"""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
