@@ -140,8 +140,13 @@ async def test_without_the_database_each_goes_on_with_its_share_and_tells_afterw
         with pytest.raises(ConnectionError):
             await each.shared.settle()
     monkeypatch.setattr(Budgets, "charge", up)
+    through = 3 * 30
+    for _ in range(4):  # who told first has not heard of the others
+        await settle(made)
+        through += sum(each.ask(60) for each in made)
+    assert through <= most(60, 3) + 30  # time gave thirty back
     await settle(made)
-    assert sum(each.ask(60) for each in made) <= 3
+    assert sum(each.ask(60) for each in made) == 0
 
 
 async def test_what_is_spent_while_the_others_are_asked_is_not_lost(database: Database) -> None:
