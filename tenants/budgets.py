@@ -14,9 +14,9 @@ from uuid import UUID
 from sqlalchemy import BigInteger, cast, func, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tenants.cluster_tables import budgets
 from tenants.database import Database
 from tenants.pruning import delete_oldest
-from tenants.tables import budgets
 
 AT_ONCE: Final = 500
 """Charges in one statement."""

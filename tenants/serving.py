@@ -9,8 +9,8 @@ from uuid import uuid4
 from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
+from tenants.cluster_tables import serving
 from tenants.database import Database
-from tenants.tables import serving
 
 GONE_AFTER = timedelta(seconds=10)
 """Who was silent for so long does not count any more."""

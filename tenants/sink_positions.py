@@ -17,8 +17,9 @@ from uuid import UUID
 from sqlalchemy import Select, and_, bindparam, exists, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
+from tenants.cluster_tables import sink_positions, sinks
 from tenants.database import Database
-from tenants.tables import audit_events, audit_heads, sink_positions, sinks, tenants
+from tenants.tables import audit_events, audit_heads, tenants
 
 BATCH = 200
 """Events that are read at once."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from tenants import audit_tables as audit_tables  # so that whoever reads the metadata finds all of it
+from tenants import cluster_tables as cluster_tables
 from tenants import people_tables as people_tables
 from tenants import provider_tables as provider_tables
 from tenants.schema import Json, Sequence, UtcDateTime, belongs_to, owned
@@ -261,53 +262,6 @@ audit_events = owned(
 )
 Index("ix_audit_events_at", audit_events.c.tenant_id, audit_events.c.at)
 Index("ix_audit_events_subject", audit_events.c.tenant_id, audit_events.c.subject, audit_events.c.position)
-
-# What the serving processes of all pods keep in common. None of it outlives them, so the server need not log it.
-serving = Table(
-    "serving",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("seen_at", UtcDateTime, nullable=False),
-)
-
-turns = Table(
-    "turns",
-    metadata,
-    Column("job", String(32), primary_key=True),
-    Column("next_at", UtcDateTime, nullable=False),
-)
-
-budgets = Table(
-    "budgets",
-    metadata,
-    Column("tenant_id", Uuid, primary_key=True),
-    Column("digest", LargeBinary(32), primary_key=True),
-    Column("until", BigInteger, nullable=False),
-    Column("cost", BigInteger, nullable=False),
-)
-Index("ix_budgets_until", budgets.c.until)
-
-sinks = Table(
-    "sinks",
-    metadata,
-    Column("name", String(63), primary_key=True),
-    Column("began_at", UtcDateTime, nullable=False),
-    Column("holder", Uuid),
-    Column("held_until", UtcDateTime, nullable=False),
-    Column("next_at", UtcDateTime, nullable=False),
-    Column("failures", Integer, nullable=False),
-    Column("problem", String(200)),
-    Column("failed_at", UtcDateTime),
-    Column("delivered_at", UtcDateTime),
-)
-
-sink_positions = owned(
-    "sink_positions",
-    Column("sink", String(63), nullable=False),
-    Column("next", BigInteger, nullable=False),
-    Column("tried_at", UtcDateTime),
-    key=("sink",),
-)
 
 NOBODYS_TABLES = frozenset({"installation", "schema_support", "serving", "turns"})
 """Without a tenant, so not under row-level security."""

@@ -13,8 +13,8 @@ from sqlalchemy import bindparam, or_
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from tenants.cluster_tables import turns
 from tenants.database import Database
-from tenants.tables import turns
 
 _INSERT: Mapping[bool, Any] = {True: sqlite_insert(turns), False: postgresql_insert(turns)}
 _TAKE = {

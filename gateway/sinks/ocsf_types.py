@@ -65,6 +65,7 @@ TYPES: Final[dict[str, Line]] = {
     "users.imported": Line(ACCOUNT_CHANGE, CREATE),
     "users.import_undone": Line(ACCOUNT_CHANGE, DELETE),
     "user.enabled": Line(ACCOUNT_CHANGE, ENABLE),
+    "user.erased": Line(ACCOUNT_CHANGE, DELETE, MEDIUM),
     "user.disabled": Line(ACCOUNT_CHANGE, DISABLE),
     "user.unlocked": Line(ACCOUNT_CHANGE, UNLOCK),
     "user.password_set": Line(ACCOUNT_CHANGE, PASSWORD_CHANGE),
@@ -91,6 +92,9 @@ TYPES: Final[dict[str, Line]] = {
     "client.enabled": Line(ENTITY_MANAGEMENT, ENABLED),
     "client.disabled": Line(ENTITY_MANAGEMENT, DISABLED),
     "tenant.suspended": Line(ENTITY_MANAGEMENT, SUSPENDED, MEDIUM),
+    "tenant.deletion_scheduled": Line(ENTITY_MANAGEMENT, SUSPENDED, HIGH),
+    "tenant.deleted": Line(ENTITY_MANAGEMENT, REMOVED, HIGH),
+    "audit.erased": Line(ENTITY_MANAGEMENT, REMOVED, MEDIUM),
     "tenant.resumed": Line(ENTITY_MANAGEMENT, RESUMED),
     # requests
     **_each(Line(API_ACTIVITY, BY_METHOD), "request.allowed", "request.refused", "page.refused"),

@@ -20,7 +20,7 @@ IN_FLIGHT = 1000
 
 
 def housekeeping(world: World) -> Housekeeping:
-    return Housekeeping(world.installation.database, world.installation.store, world.snapshot, world.clock)
+    return Housekeeping(world.installation.database, world.installation.store, world.clock)
 
 
 async def turn(world: World) -> None:

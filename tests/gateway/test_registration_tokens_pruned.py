@@ -8,7 +8,6 @@ from gateway.housekeeping import Housekeeping
 from tenants.database import Database
 from tenants.directory import Directory
 from tenants.provider_tables import registration_tokens
-from tenants.snapshot import Snapshot
 from tenants.store import Store
 from tests.conftest import Clock
 
@@ -24,9 +23,7 @@ async def test_an_initial_access_token_goes_a_day_after_its_time_and_not_before(
     tenant = await directory.create(slug="acme", name="Acme", issuer="http://localhost/t/acme", actor="test")
     async with store.for_tenant(tenant.id) as mine:
         await mine.registration_tokens.issue("Partner", uses=1, lifetime=timedelta(hours=1))
-    snapshot = Snapshot(database, clock=clock, monotonic=clock.monotonic)
-    await snapshot.load()
-    housekeeping = Housekeeping(database, store, snapshot, clock)
+    housekeeping = Housekeeping(database, store, clock)
 
     clock.advance(hours=25, seconds=-1)
     await housekeeping.prune()

@@ -14,12 +14,13 @@ from tenants.audit_log import AuditLog
 from tenants.audit_tables import audit_nodes, audit_trees
 from tenants.audit_tree import AuditTree
 from tenants.clients import Client
+from tenants.cluster_tables import budgets, sink_positions
 from tenants.database import Database, postgresql_engine
 from tenants.directory import Directory
 from tenants.sealing import MasterKeys
 from tenants.snapshot import Snapshot
 from tenants.store import Store
-from tenants.tables import NOBODYS_TABLES, metadata
+from tenants.tables import NOBODYS_TABLES, metadata, tenants
 from tenants.tenant import Tenant
 from tests.conftest import Clock, DatabaseUrls
 
@@ -93,7 +94,9 @@ def audit_tree(database: Database, master_keys: MasterKeys, clock: Clock) -> Aud
 
 @pytest.fixture
 def log_and_trees(database: Database, audit_tree: AuditTree, superuser: AsyncEngine) -> LogAndTrees:
-    """Moves what waits in the outbox into the logs and lets their trees grow, each as if it were long."""
+    """Moves what waits in the outbox into the logs and lets their trees grow, each as if it were long; and gives each
+    tenant a place in a sink, and a budget.
+    """
 
     async def run() -> None:
         while await AuditLog(database).sequence():
@@ -103,6 +106,10 @@ def log_and_trees(database: Database, audit_tree: AuditTree, superuser: AsyncEng
         async with superuser.begin() as connection:
             grown = select(audit_trees.c.tenant_id, literal(1), literal(0), audit_trees.c.edge)
             await connection.execute(insert(audit_nodes).from_select(["tenant_id", "level", "position", "hash"], grown))
+            sent = select(tenants.c.id, literal("siem"), literal(0))
+            await connection.execute(insert(sink_positions).from_select(["tenant_id", "sink", "next"], sent))
+            spent = select(tenants.c.id, literal(bytes(32)), literal(0), literal(0))
+            await connection.execute(insert(budgets).from_select(["tenant_id", "digest", "until", "cost"], spent))
 
     return run
 

@@ -9,10 +9,10 @@ from sqlalchemy import select, text, update
 
 from tenants import budgets
 from tenants.budgets import Budgets, Charge
+from tenants.cluster_tables import budgets as rows
+from tenants.cluster_tables import serving as serving_rows
 from tenants.database import Database
 from tenants.serving import Serving
-from tenants.tables import budgets as rows
-from tenants.tables import serving as serving_rows
 
 pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)
 

@@ -281,6 +281,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
         lambda my, their: my.settings.change_issuer(their.issuer, "https://login.example.com"),
         refused(NotFound),
     ),
+    "settings.schedule_deletion": (
+        lambda my, _: my.settings.schedule_deletion(datetime.max.replace(tzinfo=UTC)),
+        unaware,
+    ),
     "settings.set_active": (lambda my, _: my.settings.set_active(True), unaware),
     "settings.set_default_client": (lambda my, _: my.settings.set_default_client("only-theirs"), refused(NotFound)),
     "settings.set_lifetimes": (lambda my, _: my.settings.set_lifetimes({"access_token": 60}), unaware),

@@ -46,7 +46,7 @@ async def say_everything(database: Database, master_keys: MasterKeys, clock: Clo
     assert await log.sequence()
     assert [entry async for entry in log.export(me.tenant_id)]
     assert await log.newest(None, limit=5)
-    housekeeping = Housekeeping(database, store, snapshot, clock)
+    housekeeping = Housekeeping(database, store, clock)
     clock.advance(days=200)
     await housekeeping.advance_keys()
     await housekeeping.prune()

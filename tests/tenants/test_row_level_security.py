@@ -30,7 +30,11 @@ WRITABLE = sorted(set(OWNED) - {"audit_events", "audit_heads", "budgets", "sinks
 READ, ADD, REMOVE = "SELECT", "INSERT", "DELETE"
 PRIVILEGES = {
     "yett_app": {
-        "tenants": {READ, ADD, "UPDATE (active, branding, default_client_id, issuer, lifetimes, people, provider)"},
+        "tenants": {
+            READ,
+            ADD,
+            "UPDATE (active, branding, default_client_id, delete_at, issuer, lifetimes, people, provider)",
+        },
         "users": {READ, ADD, REMOVE, "UPDATE (active, email, email_key, email_verified, name, name_key)"},
         "passwords": {READ, ADD, "UPDATE (changed_at, hash, scheme, stands_alone, version)"},
         "roles": {READ, ADD},
@@ -93,7 +97,7 @@ PRIVILEGES = {
         "audit_outbox_seq_seq": {"USAGE"},
     },
     "yett_system": {
-        "tenants": {READ},
+        "tenants": {READ, REMOVE},
         "clients": {"SELECT (active, client_id, origins, tenant_id)"},
         "signing_keys": {"SELECT (activated_at, kid, promote_at, public_jwk, retiring_at, state, tenant_id)"},
         "sessions": {READ, REMOVE},
@@ -119,7 +123,7 @@ PRIVILEGES = {
             REMOVE,
             "UPDATE (last_used_at)",
         },
-        "changes": {READ, REMOVE},
+        "changes": {READ, ADD, REMOVE},
         "audit_outbox": {READ, ADD, REMOVE},
         "audit_heads": {READ, ADD, "UPDATE"},
         "audit_events": {READ, ADD, "UPDATE (event, salt, subject)"},
@@ -386,7 +390,7 @@ FORBIDDEN_TO_SYSTEM = [
     "UPDATE audit_keys SET public = ''",
     "DELETE FROM audit_keys",
     "INSERT INTO revocations SELECT * FROM revocations",
-    "INSERT INTO changes SELECT * FROM changes",
+    "UPDATE changes SET kind = ''",
     "UPDATE installation SET master_key_check = ''",
     "SET ROLE yett_owner",
     "CREATE TABLE mine (id int)",

@@ -153,7 +153,7 @@ async def test_housekeeping_forgets_what_nobody_delivers(world: World) -> None:
     await add(world, "app", "https://rp.example.com/logout")
     await log_out(world, await log_in(world, "app"))
     installed = world.installation
-    housekeeping = Housekeeping(installed.database, installed.store, world.snapshot, world.clock)
+    housekeeping = Housekeeping(installed.database, installed.store, world.clock)
     counts = []
     for hours in (47, 2):
         world.clock.advance(hours=hours)
