@@ -87,7 +87,7 @@ class Housekeeping:
             try:
                 told_in = (await platform()).id
                 if await deletion.carry_out(
-                    self._database, doomed, platform=told_in, now=self._clock(), actor="schedule"
+                    self._database, self._store, doomed, platform=told_in, now=self._clock(), actor="schedule"
                 ):
                     _log.info("tenant_deleted", tenant=doomed.slug)
             except Exception as error:  # noqa: BLE001 - raised below, with the others'

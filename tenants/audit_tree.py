@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Row, bindparam, func, insert, select, text, update
+from sqlalchemy import BindParameter, Row, bindparam, func, insert, or_, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.merkle import Edge
@@ -30,11 +31,12 @@ _MOST_LEAVES = 5000  # in one transaction, of each tenant
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 _LOCKED = text("SELECT pg_advisory_xact_lock(:key)")
 _GROWN = func.coalesce(audit_trees.c.size, 0)
+_STAYS = or_(tenants.c.delete_at.is_(None), tenants.c.delete_at > bindparam("p_now"))
 _BEHIND = (
     select(audit_heads.c.tenant_id, tenants.c.slug)
     .join(tenants, tenants.c.id == audit_heads.c.tenant_id)
     .join(audit_trees, audit_trees.c.tenant_id == audit_heads.c.tenant_id, isouter=True)
-    .where(audit_heads.c.size > _GROWN)
+    .where(audit_heads.c.size > _GROWN, _STAYS)
     .order_by(audit_heads.c.tenant_id)
     .limit(_TENANTS_AT_ONCE)
 )
@@ -102,8 +104,9 @@ class AuditTree:
                         break
                 for tenant_id, slug in behind:
                     try:
-                        more |= await self._grow(connection, tenant_id, slug)
-                    except (LogIncomplete, Unsealable, ValueError) as error:
+                        async with connection.begin_nested():
+                            more |= await self._grow(connection, tenant_id, slug)
+                    except (LogIncomplete, Unsealable, ValueError, IntegrityError) as error:
                         failures.append(error)
             after = behind[-1].tenant_id
         if failures:
@@ -140,7 +143,7 @@ class AuditTree:
     async def _behind(self, after: UUID | None) -> Sequence[Row[UUID, str]]:
         query = _BEHIND if after is None else _BEHIND.where(audit_heads.c.tenant_id > after)
         async with self._database.system_snapshot() as connection:
-            return (await connection.execute(query)).all()
+            return (await connection.execute(query, {"p_now": self._clock()})).all()
 
     async def _grow(self, connection: AsyncConnection, tenant_id: UUID, slug: str) -> bool:
         mine = {"p_tenant_id": tenant_id}

@@ -13,14 +13,17 @@ from sqlalchemy import ColumnElement, Table, bindparam, delete, insert, literal_
 
 from tenants import audit_outbox, changes
 from tenants.audit_event import Event
+from tenants.cluster_tables import sink_positions
 from tenants.database import Database
 from tenants.schema import metadata
+from tenants.store import Store
 from tenants.tables import audit_heads, tenants
 from tenants.tables import audit_outbox as outbox
 from tenants.tables import changes as feed
 
 _PORTION = 1000
-_NOT_IN_PORTIONS = (feed, audit_heads)  # others read the one; of the other there is one row, and it is told of
+# Others read the first; of the second there is one row, and it is told of; without the third a sink would begin anew.
+_NOT_IN_PORTIONS = (feed, audit_heads, sink_positions)
 _ROW: ColumnElement[int] = literal_column("rowid")
 _DUE = select(tenants.c.id, tenants.c.slug, tenants.c.issuer).where(
     tenants.c.delete_at.is_not(None), tenants.c.delete_at <= bindparam("p_now")
@@ -46,14 +49,20 @@ async def due(database: Database, now: datetime) -> Sequence[Doomed]:
         return [Doomed(row.id, row.slug, row.issuer) for row in rows]
 
 
-async def carry_out(database: Database, doomed: Doomed, *, platform: UUID, now: datetime, actor: str) -> bool:
+async def carry_out(
+    database: Database, store: Store, doomed: Doomed, *, platform: UUID, now: datetime, actor: str
+) -> bool:
     """Delete it, and tell of it in the log of ``platform``; False where it is gone already, or not due.
 
-    PostgreSQL deletes what a tenant owns in one transaction, beside which others write. SQLite has one writer: there
-    most of it goes in portions before.
+    Its people go first, in portions. PostgreSQL deletes the rest of what it owns in one transaction; SQLite has one
+    writer, so there the rest goes in portions, too.
     """
     if doomed not in await due(database, now):  # once it is, nothing takes it back
         return False
+    more = True
+    while more:
+        async with store.for_tenant(doomed.id) as its:
+            more = await its.users.delete_some(_PORTION)
     if database.is_sqlite:
         for table in reversed(metadata.sorted_tables):
             if "tenant_id" in table.c and table not in _NOT_IN_PORTIONS:

@@ -119,21 +119,24 @@ class SinkPositions:
             known = exists().where(sink_positions.c.tenant_id == audit_heads.c.tenant_id, sink_positions.c.sink == name)
             new = select(audit_heads.c.tenant_id, literal(name), literal(0)).where(~known)
             await connection.execute(insert(sink_positions).from_select(["tenant_id", "sink", "next"], new).inline())
-        return Claim(await self._entries(name, slugs), int(behind), row.failures)
+        return Claim(await self._entries(name, slugs, row.failures), int(behind), row.failures)
 
-    async def _entries(self, name: str, slugs: Sequence[str] | None) -> Sequence[Queued]:
-        """Of a few tenants, an equal share of the batch each; who waited longest comes first."""
+    async def _entries(self, name: str, slugs: Sequence[str] | None, failures: int) -> Sequence[Queued]:
+        """Of a few tenants, an equal share of the batch each; who waited longest comes first. After failures of one
+        tenant, and ever fewer: what a receiver refuses or finds too large holds up nobody else then.
+        """
+        tenants_at_once, most = (1, max(1, BATCH >> failures)) if failures else (_TENANTS_AT_ONCE, BATCH)
         found: list[Queued] = []
         async with self._database.system_snapshot() as connection:
             turns = _waiting(name, slugs).order_by(sink_positions.c.tried_at.nulls_first(), audit_heads.c.tenant_id)
-            waiting = (await connection.execute(turns.limit(_TENANTS_AT_ONCE))).all()
+            waiting = (await connection.execute(turns.limit(tenants_at_once))).all()
             size = 0
             for row in waiting:
                 query = (
                     select(audit_events.c.position, audit_events.c.event)
                     .where(audit_events.c.tenant_id == row.tenant_id, audit_events.c.position >= row.next)
                     .order_by(audit_events.c.position)
-                    .limit(max(1, BATCH // len(waiting)))
+                    .limit(max(1, most // len(waiting)))
                 )
                 for entry in await connection.execute(query):
                     size += len(entry.event or b"")

@@ -1,5 +1,6 @@
 """``yett audit verify``: whether a file says what was signed. Needs the file and the key, and no installation."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,7 @@ async def verify(call: Invocation, file: Path, key_file: Path, held_file: Path |
     """
     key = _key(key_file)
     held = None if held_file is None else _held(key, held_file)
+    earlier: Checkpoint | None = None
     with file.open("rb") as opened:
         lines = _lines(opened)
         header, checkpoint = _begin(lines, key)
@@ -48,10 +50,11 @@ async def verify(call: Invocation, file: Path, key_file: Path, held_file: Path |
                     )
                 report = _feed(Selected(checkpoint), lines, checkpoint)
             case "consistency":
-                report = _consistency(header, checkpoint, key, lines)
+                earlier = _earlier(header, key)
+                report = _consistency(header, earlier, checkpoint, lines)
     if held is not None and header.kind != "log":
-        _compare(report, checkpoint, held)
-    _tell(call, header, checkpoint, report, held)
+        _compare(report, held, checkpoint, earlier)
+    _tell(call, header, checkpoint, earlier, report, held)
 
 
 def _begin(lines: Iterator[tuple[int, bytes]], key: VerifierKey) -> tuple[Header, Checkpoint]:
@@ -83,14 +86,17 @@ def _feed(check: WholeLog | Selected, lines: Iterator[tuple[int, bytes]], checkp
     return check.close(number)
 
 
-def _consistency(
-    header: Header, checkpoint: Checkpoint, key: VerifierKey, lines: Iterator[tuple[int, bytes]]
-) -> Report:
-    report = Report()
+def _earlier(header: Header, key: VerifierKey) -> Checkpoint:
     try:
-        earlier = key.opened(header.earlier or "")
+        return key.opened(header.earlier or "")
     except (MalformedCheckpoint, NotSigned) as error:
         raise Refused(f"line 1: the earlier checkpoint: {error}") from error
+
+
+def _consistency(
+    header: Header, earlier: Checkpoint, checkpoint: Checkpoint, lines: Iterator[tuple[int, bytes]]
+) -> Report:
+    report = Report()
     if not consistent(earlier.size, earlier.root, checkpoint.size, checkpoint.root, header.proof):
         told = f"the {checkpoint.size} events do not continue the {earlier.size} of the earlier checkpoint"
         report.find(Finding(told, 1))
@@ -100,17 +106,25 @@ def _consistency(
     return report
 
 
-def _compare(report: Report, checkpoint: Checkpoint, held: Checkpoint) -> None:
-    if held != checkpoint:
+def _compare(report: Report, held: Checkpoint, *of_file: Checkpoint | None) -> None:
+    if held not in of_file:
         report.find(Finding("the checkpoint that you hold is another one than the file's: a fork, or another time"))
 
 
-def _tell(call: Invocation, header: Header, checkpoint: Checkpoint, report: Report, held: Checkpoint | None) -> None:
+def _tell(
+    call: Invocation,
+    header: Header,
+    checkpoint: Checkpoint,
+    earlier: Checkpoint | None,
+    report: Report,
+    held: Checkpoint | None,
+) -> None:
     facts = {
         "whole": report.whole,
         "kind": header.kind,
         "origin": checkpoint.origin,
         "size": checkpoint.size,
+        **({} if earlier is None else {"earlier": earlier.size, "earlier_root": b64encode(earlier.root).decode()}),
         "events": report.events,
         "erased": report.erased,
         "held": None if held is None else held.size,
@@ -120,13 +134,15 @@ def _tell(call: Invocation, header: Header, checkpoint: Checkpoint, report: Repo
         ],
     }
     if report.whole:
-        call.output.say(_good_news(header, checkpoint, report, held), **facts)
+        call.output.say(_good_news(header, checkpoint, earlier, report, held), **facts)
         return
     call.output.say("\n".join(["NOT as it was signed:", *map(_line, report.findings)]), **facts)
     raise SaidNo
 
 
-def _good_news(header: Header, checkpoint: Checkpoint, report: Report, held: Checkpoint | None) -> str:
+def _good_news(
+    header: Header, checkpoint: Checkpoint, earlier: Checkpoint | None, report: Report, held: Checkpoint | None
+) -> str:
     erased = f", {report.erased} of them erased" if report.erased else ""
     match header.kind:
         case "log":
@@ -137,7 +153,10 @@ def _good_news(header: Header, checkpoint: Checkpoint, report: Report, held: Che
                 "others were left out is not proved"
             )
         case "consistency":
-            said = f"proved: the log {checkpoint.origin} with {checkpoint.size} events continues the earlier one"
+            before = "" if earlier is None else f" of {earlier.size} events (root {b64encode(earlier.root).decode()})"
+            said = (
+                f"proved: the log {checkpoint.origin} with {checkpoint.size} events continues the earlier one{before}"
+            )
     if held is None:
         return f"{said}. To find a log that was signed anew, hold a checkpoint and name it with --checkpoint."
     return f"{said}, and unaltered since the checkpoint of {held.size} events that you hold"

@@ -237,6 +237,7 @@ class Supervisor:
     def _stop(self) -> None:
         if self._stopped_at is None:
             self._stopped_at = time.monotonic()
+            self._due.clear()  # nobody is started anew
             self._on_stop()
         self._tell(signal.SIGTERM)
 

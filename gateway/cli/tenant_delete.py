@@ -54,6 +54,15 @@ async def delete(call: Invocation, slug: str, after: timedelta | None, at_once: 
             await store.audit.add(
                 Event(type="tenant.deletion_scheduled", outcome="success", actor=actor(), details=details)
             )
+        async with installation.store.for_tenant((await installation.platform()).id) as store:  # its own log goes
+            await store.audit.add(
+                Event(
+                    type="tenant.deletion_scheduled",
+                    outcome="success",
+                    actor=actor(),
+                    details={**details, "slug": slug, "tenant": str(found.id)},
+                )
+            )
         if at_once:
             await _carry_out(installation, found)
     if at_once:
@@ -79,6 +88,15 @@ def _confirm(slug: str) -> None:
 async def _carry_out(installation: Installation, found: Tenant) -> None:
     doomed = deletion.Doomed(found.id, found.slug, found.issuer)
     platform = await installation.platform()
-    await deletion.carry_out(
-        installation.database, doomed, platform=platform.id, now=installation.clock(), actor=actor()
+    done = await deletion.carry_out(
+        installation.database,
+        installation.store,
+        doomed,
+        platform=platform.id,
+        now=installation.clock(),
+        actor=actor(),
     )
+    if not done:
+        raise Refused(
+            f"{found.slug} was changed or deleted meanwhile; `yett tenant show {found.slug}` says how it stands"
+        )

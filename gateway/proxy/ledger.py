@@ -51,6 +51,10 @@ class Ledger:
         keys = list(islice(self._entries, most))
         return {key: self._entries.pop(key) for key in keys}
 
+    def let_go(self, now: int) -> None:
+        """Of what would count no more: as long as nothing can be told, there are no more entries than callers count."""
+        self._entries = {key: entry for key, entry in self._entries.items() if entry.until > now}
+
     def give_back(self, taken: Mapping[Key, Entry], now: int) -> None:
         """They could not be told. What would count no more by now is let go."""
         newer, self._entries = self._entries, {}

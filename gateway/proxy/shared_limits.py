@@ -32,6 +32,13 @@ class SharedLimits:
 
     async def settle(self) -> bool:
         """Tell what was spent, as much as goes at once; whether there is more."""
+        try:
+            return await self._settle()
+        except BaseException:
+            self._ledger.let_go(self._now())
+            raise
+
+    async def _settle(self) -> bool:
         if self._counted_at is None or self._now() - self._counted_at >= _COUNTED_EVERY:
             self._ledger.alike = max(1, await self._serving.count())
             self._counted_at = self._now()

@@ -31,7 +31,11 @@ class Apart:
         if not self._free.acquire(blocking=False):
             raise StillBusy
         done: Future[T] = Future()
-        Thread(target=self._run, args=(done, work), name=self._name, daemon=True).start()
+        try:
+            Thread(target=self._run, args=(done, work), name=self._name, daemon=True).start()
+        except RuntimeError:  # as many threads as may be are there
+            self._free.release()
+            raise
         return await asyncio.wrap_future(done)
 
     def _run(self, done: Future[T], work: Callable[[], T]) -> None:

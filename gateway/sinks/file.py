@@ -36,7 +36,7 @@ class FileTransmitter:
             rest = memoryview(b"\n" + lines if self._torn(descriptor) else lines)
             while rest:
                 rest = rest[os.write(descriptor, rest) :]
-            if self._fsync:
+            if self._fsync and stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe or a terminal has no disk
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -57,7 +57,8 @@ def of_each(several: Several) -> Iterator[list[httpx.Client]]:
 
 
 def test_it_is_ready_when_all_are_and_each_of_them_serves(several: Several, of_each: list[httpx.Client]) -> None:
-    assert several.probes.get("/readyz").json()["checks"] == {"feed": "ok", "hashing": "ok", "workers": "ok"}
+    checks = several.probes.get("/readyz").json()["checks"]
+    assert checks == dict.fromkeys(("feed", "hashing", "schema", "master_key", "workers"), "ok")
     token = several.token("alice")
     assert [status(client, token) for client in of_each] == [200] * WORKERS
 

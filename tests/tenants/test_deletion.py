@@ -53,13 +53,13 @@ async def test_nothing_of_it_stays_and_nothing_of_others_goes(
     its, theirs = of_tenant(before, leaving.tenant_id), of_tenant(before, staying.tenant_id)
     assert sum(bool(rows) for rows in its.values()) > 25  # the test is worth something
 
-    assert await deletion.carry_out(database, doomed, platform=platform.id, now=clock(), actor="test")
+    assert await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
 
     after = await dump(superuser)
     left = {name: rows for name, rows in of_tenant(after, leaving.tenant_id).items() if rows}
     assert left.keys() == {"changes"}
     assert of_tenant(after, staying.tenant_id) == theirs
-    assert not await deletion.carry_out(database, doomed, platform=platform.id, now=clock(), actor="test")
+    assert not await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
 
     await drain(log)
     (told,) = [entry async for entry in log.export(platform.id) if b"tenant.deleted" in (entry.event or b"")]
@@ -85,7 +85,7 @@ async def test_more_rows_than_a_portion_has_all_go(
             await mine.users.create(f"user-{number}")
         await mine.settings.schedule_deletion(clock())
     (doomed,) = await deletion.due(database, clock())
-    assert await deletion.carry_out(database, doomed, platform=platform.id, now=clock(), actor="test")
+    assert await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
     assert not (await dump(superuser))["users"]
 
 
@@ -102,7 +102,7 @@ async def test_it_is_due_when_its_time_has_come_and_not_before(
     await order(store, globex, clock, 2 * DAY)
     assert await deletion.due(database, clock()) == []
     early, before = deletion.Doomed(acme.id, acme.slug, acme.issuer), await dump(superuser)
-    assert not await deletion.carry_out(database, early, platform=platform.id, now=clock(), actor="test")
+    assert not await deletion.carry_out(database, store, early, platform=platform.id, now=clock(), actor="test")
     assert await dump(superuser) == before
     clock.advance(days=1)
     assert [doomed.slug for doomed in await deletion.due(database, clock())] == ["acme"]
@@ -156,7 +156,7 @@ async def test_every_process_hears_of_it_and_its_slug_is_free_again(
     assert known is not None
     assert not known.active
     (doomed,) = await deletion.due(database, clock())
-    await deletion.carry_out(database, doomed, platform=platform.id, now=clock(), actor="test")
+    await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
     await snapshot.poll()
     assert snapshot.by_slug("acme") is None
     assert snapshot.by_issuer(acme.issuer) is None

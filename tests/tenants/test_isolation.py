@@ -292,6 +292,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "users.get": (lambda my, their: my.users.get(their.user_id), nothing),
     "users.by_name": (lambda my, _: my.users.by_name("alice"), unaware),
     "users.list": (lambda my, _: my.users.list(), unaware),
+    "users.delete_some": (lambda my, _: my.users.delete_some(0), unaware),
     "users.delete": (lambda my, their: my.users.delete(their.user_id), refused(NotFound)),
     "activity.any_of": (lambda my, their: my.activity.any_of(their.user_id), nothing),
     "users.set_active": (lambda my, their: my.users.set_active(their.user_id, False), refused(NotFound)),

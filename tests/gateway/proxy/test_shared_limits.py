@@ -190,3 +190,20 @@ def test_a_limits_count_stands_with_the_tenant_that_it_belongs_to(database_urls:
         ((OPERATOR, "ab", "c"), ""),
     ]
     assert len({address(key)[1] for key in keys}) == len(keys)
+
+
+async def test_what_cannot_be_told_is_kept_no_longer_than_it_counts(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await processes(database, 2)
+
+    async def away(_: Serving) -> int:
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(Serving, "count", away)
+    for number in range(50):  # strangers, one after the other
+        made[0].ask(who=f"stranger-{number}")
+        made[0].now += 2 * LIMIT.interval
+        with pytest.raises(ConnectionError):
+            await made[0].shared.settle()
+    assert len(made[0].limits.ledger.take(100)) == 0
