@@ -364,8 +364,15 @@ def test_a_random_secret_is_never_in_the_output(
     stream.truncate()
 
 
+WRITTEN_ANYHOW = "new_password redacted timestamp"
+
+
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(secret=st.text(B64 + " \"'\n", min_size=8, max_size=40).filter(lambda s: len(set(s)) > 3))
+@given(
+    secret=st.text(B64 + " \"'\n", min_size=8, max_size=40).filter(
+        lambda text: len(set(text)) > 3 and text not in WRITTEN_ANYHOW
+    )
+)
 def test_any_text_under_a_secret_name_is_never_in_the_output(stream: io.StringIO, secret: str) -> None:
     structlog.get_logger().info("x", password=secret, nested={"new_password": [secret]}, pairs=[["otp", secret]])
 
