@@ -48,4 +48,4 @@ class Apart:
         else:
             self._free.release()
             if wanted:
-                done.set_result(result)  # type: ignore[arg-type]
+                done.set_result(result)  # type: ignore[arg-type]  # None only where it was not wanted

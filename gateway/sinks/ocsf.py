@@ -128,7 +128,7 @@ def _account_change(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the sam
     return {"user": _user(event), "actor": _actor(event), **_source(event)}
 
 
-def _user_access(event: Body, tenant: str) -> Body:  # noqa: ARG001
+def _user_access(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the same for each class
     details = event.get("details", {})
     privileges = details.get("scopes") or [details.get("role", _NOBODY)]
     return {"user": _user(event), "actor": _actor(event), "privileges": list(map(str, privileges)), **_source(event)}
@@ -166,11 +166,11 @@ def _api_activity(event: Body, tenant: str) -> Body:
     return found
 
 
-def _detection_finding(event: Body, tenant: str) -> Body:  # noqa: ARG001
+def _detection_finding(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the same for each class
     return {"finding_info": {"uid": event["id"], "title": event["type"]}}
 
 
-def _event_log(event: Body, tenant: str) -> Body:  # noqa: ARG001
+def _event_log(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the same for each class
     return {"log_name": "audit", "log_provider": "Yett"}
 
 
