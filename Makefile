@@ -25,6 +25,7 @@ CLIENTS := tests/e2e/clients
 OIDC_PROVIDER := loadtests/bench/oidc_provider
 NODE_PEERS := loadtests/bench/node_peers
 RSYSLOG_TLS := $(foreach cpu,x86_64 aarch64,/usr/lib/$(cpu)-linux-gnu/rsyslog/lmnsd_gtls.so)
+FAKETIME := $(foreach cpu,x86_64 aarch64,/usr/lib/$(cpu)-linux-gnu/faketime/libfaketimeMT.so.1)
 
 # Hundreds of processes of ours start in a run of the tests: each would compile the whole program anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -153,6 +154,7 @@ e2e-tools: $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.p
 	@sh .ci/bring rsyslog "the tests of sinks send it audit events" rsyslogd /usr/sbin/rsyslogd
 	@sh .ci/bring rsyslog-gnutls "and do so over TLS" $(RSYSLOG_TLS)
 	@sh .ci/bring wrk "the tests of the token benchmark run its script" wrk
+	@sh .ci/bring faketime "a test steps the clock of a gateway with it" $(FAKETIME)
 	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "The end-to-end tests need Node.js 20 or later, and this is $$(node --version)." >&2; exit 1; }
 
 $(SWAGGER)/node_modules/.package-lock.json $(CLIENTS)/node_modules/.package-lock.json: %/node_modules/.package-lock.json: %/package-lock.json

