@@ -23,7 +23,9 @@ from gateway.browser.composed import browser_front
 from gateway.data_plane import access_log_of, access_log_to_nowhere, data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
+from gateway.gauges import Gauges
 from gateway.health import Check, Fitness, health_router
+from gateway.identity_meter import IdentityMeter
 from gateway.installation import Installation, hashing_pool
 from gateway.jobs import Jobs
 from gateway.journal import Journal
@@ -31,6 +33,8 @@ from gateway.limits import AddressLimit
 from gateway.live import Limits, Live, Service, Staleness, tell_collisions
 from gateway.login.router import login_router
 from gateway.management import ManagementGuard
+from gateway.metrics import Registry
+from gateway.metrics.page import metrics_router
 from gateway.middleware import WithContext
 from gateway.oauth.authorize import AuthorizePages, authorize_router
 from gateway.oauth.client_auth import ClientAuth
@@ -194,7 +198,8 @@ def compose(
         browsers=browser_front(installation, snapshot, issuers, clients, dpop, limits.pages[2]),
     )
     own_hosts = OwnHosts(snapshot, configured(settings))
-    identity = WithContext(CanonicalPath(DirectRoutes(routers, application(*routers))), settings.trusted_proxies)
+    metered = IdentityMeter.of(DirectRoutes(routers, application(*routers)), routers)
+    identity = WithContext(CanonicalPath(metered), settings.trusted_proxies)
     elsewhere = WithContext(nowhere, settings.trusted_proxies)
     edge = Edge(
         identity=identity,
@@ -206,8 +211,18 @@ def compose(
     )
     over_tls = OverTls.of(settings, edge, nowhere=elsewhere)
     own: dict[str, Check] = {"feed": feed_fresh, "hashing": lambda: bool(hashing.pids)}
+    checks = {**own, **fitness.checks(), **installation.worker.checks()}
+    gauges = Gauges(
+        snapshot=snapshot,
+        audit_log=installation.audit_log,
+        hashing=hashing,
+        upstreams=upstreams,
+        streams=plane.streams,
+        checks=checks,
+    )
+    metrics = Registry(plane.meter.read, metered.read, gauges.read)
     guard = ManagementGuard(
-        application(health_router({**own, **fitness.checks(), **installation.worker.checks()})),
+        application(health_router(checks), metrics_router(lambda: installation.worker.all_of(metrics.read()))),
         hosts=settings.management_host_set(),
         limit=limits.management,
     )
@@ -229,7 +244,7 @@ def compose(
         access_log=access_log,
         sinks=sinks or Sinks(installation.database, installation.clock),
     )
-    return Service(over_tls or edge, management, live, lambda: all(check() for check in own.values()), asked)
+    return Service(over_tls or edge, management, live, lambda: all(check() for check in own.values()), metrics, asked)
 
 
 def _proof_check(installation: Installation) -> ProofCheck:

@@ -17,6 +17,7 @@ from gateway.data_plane import next_config
 from gateway.edge import Edge
 from gateway.limits import AddressLimit
 from gateway.management import ManagementGuard
+from gateway.metrics import Registry
 from gateway.middleware import WithContext
 from gateway.over_tls import OverTls
 from gateway.own_hosts import OwnHosts, collisions, configured
@@ -132,13 +133,15 @@ class Live:
 @dataclass(frozen=True, slots=True)
 class Service:
     """The applications of a serving process, one for each of its listeners, and what of it another configuration
-    changes. ``forward_auth`` where it is set up. ``ready`` says whether this very process should get traffic.
+    changes. ``forward_auth`` where it is set up. ``ready`` says whether this very process should get traffic,
+    ``metrics`` what it counted.
     """
 
     public: ASGIApp
     management: ASGIApp
     live: Live
     ready: Callable[[], bool]
+    metrics: Registry
     forward_auth: ASGIApp | None = None
 
 

@@ -1,13 +1,15 @@
 """Which of a pod's serving processes this one is, what of the pod is its share, and how they know of each other.
 
-Owns the board on which each of them says that it is well. Not their lives: that is the supervisor's
-(gateway/cli/supervisor.py).
+Owns the board on which each of them says that it is well, and reads what they lay down for a scrape. Not their lives:
+that is the supervisor's (gateway/cli/supervisor.py).
 """
 
 import mmap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+
+from gateway.metrics import Family, Sheets, added_up
 
 BEAT = 0.5
 """Seconds between two of a worker's words that it is well."""
@@ -40,11 +42,12 @@ class Board:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """``number`` counts from 0. Without a ``board`` there is no other."""
+    """``number`` counts from 0. Without a ``board`` there is no other; ``sheets`` has what each of them counted."""
 
     number: int = 0
     of: int = 1
     board: Board | None = None
+    sheets: Sheets | None = None
 
     def share(self, total: int, *, least: int = 1) -> int:
         """What is this one's of ``total`` that the pod may have: all shares together are that, but for ``least``."""
@@ -54,6 +57,16 @@ class Worker:
     def checks(self) -> Mapping[str, Callable[[], bool]]:
         """What the pod's readiness asks beside this process's own."""
         return {} if self.board is None else {"workers": self.board.all_well}
+
+    def lay_down(self, families: Iterable[Family]) -> None:
+        """What this one counted, for the one that is scraped."""
+        if self.sheets is not None:
+            self.sheets.write(self.number, families)
+
+    def all_of(self, mine: Iterable[Family]) -> list[Family]:
+        """What this one counted just now, and the others of the pod a moment ago."""
+        others = [] if self.sheets is None else [self.sheets.read(n) for n in range(self.of) if n != self.number]
+        return added_up([mine, *others])
 
     def tell(self, well: bool) -> None:
         """Say whether this one is well."""

@@ -5,10 +5,11 @@ Each entry carries its RFC 9162 leaf hash from the first event on. As ``yett_sys
 """
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
@@ -72,6 +73,7 @@ class AuditLog:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.sequenced: Counter[tuple[str, str]] = Counter()  # by type and outcome, since this process began
 
     async def observe(self, events: Sequence[tuple[UUID, datetime, Event]]) -> None:
         """Put a batch of observations, of whatever tenants, into the outbox."""
@@ -105,21 +107,27 @@ class AuditLog:
             by_tenant: dict[UUID, list[Row[Any]]] = defaultdict(list)
             for row in pending:
                 by_tenant[row.tenant_id].append(row)
+            kinds: Counter[tuple[str, str]] = Counter()
             for tenant_id, rows in by_tenant.items():
-                await self._append(connection, tenant_id, rows)
+                kinds.update(await self._append(connection, tenant_id, rows))
             await connection.execute(_FORGET_PENDING, {"p_seqs": [row.seq for row in pending]})
-            return len(pending)
+        self.sequenced.update(kinds)
+        return len(pending)
 
-    async def _append(self, connection: AsyncConnection, tenant_id: UUID, rows: Sequence[Row[Any]]) -> None:
+    async def _append(
+        self, connection: AsyncConnection, tenant_id: UUID, rows: Sequence[Row[Any]]
+    ) -> list[tuple[str, str]]:
         mine = {"p_tenant_id": tenant_id}
         size = (await connection.execute(_SIZE, mine)).scalar_one_or_none()
         if size is None:
             size = 0
             await connection.execute(_INSERT_HEAD, {"tenant_id": tenant_id, "size": 0})
-        await connection.execute(
-            _APPEND, [_entry_row(row, tenant_id, position) for position, row in enumerate(rows, start=size)]
-        )
+        events = [json.loads(row.event) for row in rows]
+        positions = range(size, size + len(rows))
+        entries = map(_entry_row, rows, events, repeat(tenant_id), positions)
+        await connection.execute(_APPEND, list(entries))
         await connection.execute(_GROW, mine | {"size": size + len(rows)})
+        return [(event["type"], event["outcome"]) for event in events]
 
     async def export(
         self, tenant_id: UUID, *, end: int | None = None, selection: Selection = EVERYTHING
@@ -174,8 +182,7 @@ def _indexed(subject: str | None) -> str | None:
     return subject.replace("\0", "").encode("utf-8", "replace").decode()[:_LONGEST_SUBJECT]
 
 
-def _entry_row(row: Row[Any], tenant_id: UUID, position: int) -> dict[str, object]:
-    event = json.loads(row.event)
+def _entry_row(row: Row[Any], event: Mapping[str, Any], tenant_id: UUID, position: int) -> dict[str, object]:
     return {
         "tenant_id": tenant_id,
         "position": position,

@@ -100,6 +100,10 @@ class Snapshot:
         """The tenant of this id."""
         return self._by_id.get(tenant_id)
 
+    def __len__(self) -> int:
+        """Tenants that are known, suspended ones too."""
+        return len(self._by_id)
+
     def all(self) -> Iterable[TenantFacts]:
         """Every tenant."""
         return self._by_id.values()

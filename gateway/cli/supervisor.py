@@ -23,6 +23,7 @@ import click
 import structlog
 
 from gateway.cli.errors import BUG, REFUSED
+from gateway.metrics import Sheets
 from gateway.worker import Board, Worker
 
 log = structlog.get_logger("yett.supervisor")
@@ -78,6 +79,7 @@ class Supervisor:
         self._on_ready, self._on_stop = on_ready, on_stop
         self._reads_anew, self._terminal_gone = reads_anew, terminal_gone
         self._board = Board(processes)
+        self._sheets = Sheets(processes)
         self._children: dict[int, _Child] = {}
         self._due: dict[int, float] = {}
         self._failures: dict[int, int] = {}
@@ -149,7 +151,7 @@ class Supervisor:
             for descriptor in (self._ready, self._live, self._woken, self._wake):
                 os.close(descriptor)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
-            worker = Worker(number, self._processes, self._board)
+            worker = Worker(number, self._processes, self._board, self._sheets)
             code = self._work(worker, Lines(self._tell_ready, self._alive))
         finally:
             for stream in (sys.stdout, sys.stderr):

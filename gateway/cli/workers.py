@@ -27,6 +27,8 @@ from gateway.server.listener import open_address
 from gateway.settings import Settings
 from gateway.worker import BEAT, Worker
 
+_METRICS_INTERVAL = 1.0  # seconds: as old the numbers of other workers may be in a scrape
+
 Serve = Callable[[Settings, Worker, Mapping[str, socket], Callable[[], None]], Coroutine[Any, Any, None]]
 """With this configuration, as this worker, on these sockets by their listener's name; and what to call when ready."""
 
@@ -95,7 +97,11 @@ async def telling(worker: Worker, service: Service) -> AsyncIterator[None]:
     async def beat() -> None:
         worker.tell(service.ready())
 
-    jobs = Jobs([] if worker.board is None else [Job("heartbeat", BEAT, beat)])
+    async def lay_down() -> None:
+        worker.lay_down(service.metrics.read())
+
+    ours = [Job("heartbeat", BEAT, beat), Job("metrics", _METRICS_INTERVAL, lay_down)]
+    jobs = Jobs([] if worker.board is None else ours)
     jobs.start()
     try:
         yield

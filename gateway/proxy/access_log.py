@@ -23,7 +23,6 @@ _ALL = b"g"  # behind every hex digit
 
 Began = tuple[float, float]
 """The time of day and that of ``perf_counter``, when a request was taken up."""
-NEVER: Began = (0.0, 0.0)
 Record = tuple[Any, ...]
 
 

@@ -7,7 +7,7 @@ drops out.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import structlog
 
@@ -64,6 +64,13 @@ class Endpoints:
         if not among:
             return None
         return among[0] if len(among) == 1 else self._choose(among, subject)
+
+    def states(self) -> Mapping[str, int]:
+        """How many are ``ready``, ``ejected`` for their faults, or ``down`` by the health check."""
+        found = {"ready": 0, "ejected": 0, "down": 0}
+        for one in self.all:
+            found["down" if one.down else "ejected" if one.ejected_until else "ready"] += 1
+        return found
 
     def others_than(self, endpoint: Endpoint) -> bool:
         """Whether a request that failed there may be asked somewhere else."""

@@ -12,7 +12,7 @@ from gateway.audit import Observation
 from gateway.context import Network, client_address, is_trusted, vouched_hops
 from gateway.errors import NotFound, encode
 from gateway.proxy import refusal
-from gateway.proxy.access_log import NEVER, now_twice
+from gateway.proxy.access_log import now_twice
 from gateway.proxy.forward import Receive, Send
 from gateway.proxy.headers import HeaderReader, misleads
 from gateway.proxy.identity import IdentityLines, IdSource, Origins, RequestIds
@@ -72,7 +72,7 @@ class ForwardAuth:
             return
         config = self._plane.config
         access_log = config.access_log
-        began = NEVER if access_log is None else now_twice()
+        began = now_twice()
         asked = original_request(scope)
         request = self._request(scope, peer, ids, asked if isinstance(asked, OriginalRequest) else None)
         if isinstance(asked, OriginalRequest):
@@ -84,6 +84,7 @@ class ForwardAuth:
         shown = 403 if plain and status not in (200, *_UNDERSTOOD) else status
         if access_log is not None:
             access_log.told(request, outcome, began, asked=shown)
+        self._plane.meter.asked(request, outcome, shown, began)
         if outcome is None:
             await self._allow(request, send, config.digest)
         else:

@@ -14,7 +14,7 @@ from gateway.audit import Observation
 from gateway.authn.dpop import Possession
 from gateway.context import Network
 from gateway.proxy import handshake, refusal
-from gateway.proxy.access_log import NEVER, Began, Way, now_twice
+from gateway.proxy.access_log import Began, Way, now_twice
 from gateway.proxy.answer_headers import of_a_session
 from gateway.proxy.answering import answer, of_fault, tell
 from gateway.proxy.browsers import Browsers
@@ -27,6 +27,7 @@ from gateway.proxy.headers import HeaderReader, holds_api_key, without_our_cooki
 from gateway.proxy.identity import IdentityLines, IdSource, Origins
 from gateway.proxy.identity_token import RETRY_AFTER, IdentityTokens, Unsigned
 from gateway.proxy.long_answer import StreamEnded
+from gateway.proxy.meter import Meter
 from gateway.proxy.observing import observation, shadowed
 from gateway.proxy.own_answer import OwnAnswer
 from gateway.proxy.plane_config import PlaneConfig
@@ -99,6 +100,7 @@ class DataPlane:
         self._identities = identities
         self._browsers = browsers
         self._ids = IdSource()
+        self.meter = Meter()
 
     def trust(self, proxies: tuple[Network, ...]) -> None:
         """These proxies' words about where a request came from count from here on."""
@@ -109,7 +111,7 @@ class DataPlane:
             raise TypeError(f"the data plane answers http, not {scope['type']}")
         config = self.config
         access_log = config.access_log
-        began = NEVER if access_log is None else now_twice()
+        began = now_twice()
         inbound = self._headers.read(scope["headers"])
         client = scope["client"]
         origin = self._origins.of(client[0] if client else "", scope["scheme"], inbound)
@@ -137,6 +139,7 @@ class DataPlane:
             return
         if access_log is not None:
             access_log.told(request, outcome, began)
+        self.meter.told(request, outcome, began)
         if isinstance(outcome, OwnAnswer):
             await tell(outcome, request, send)
         else:
@@ -177,7 +180,7 @@ class DataPlane:
         began: Began,
     ) -> None:
         access_log = config.access_log
-        way = None if access_log is None else Way(pool.upstream.name)
+        way = Way(pool.upstream.name)
         exchange = (WebSocketExchange if route.websocket else Exchange)(
             pool,
             self._outgoing(request, route),
@@ -192,8 +195,7 @@ class DataPlane:
         try:
             connection = await exchange.open()
             status = connection.status
-            if way is not None:
-                way.answered_by(connection.endpoint.label)
+            way.answered_by(connection.endpoint.label)
             await exchange.relay(connection, _answer_headers(connection, request))
         except UpstreamFault as fault:
             log.warning(
@@ -205,15 +207,13 @@ class DataPlane:
                 request_id=request.ids.text,
                 answered=exchange.started,
             )
-            if way is not None:
-                way.fault = fault.code
+            way.fault = fault.code
             if exchange.started:
                 raise AnswerBroken(fault.code) from fault
             status = fault.status
             await answer(of_fault(fault), request, send)
         except BodyTooLarge:
-            if way is not None:
-                way.fault = "body_too_large"
+            way.fault = "body_too_large"
             refused = refusal.body_too_large()
             allowed = False
             self._observe(observation(request, "refused", refused.reason, refused.problem.status, config.digest))
@@ -223,18 +223,17 @@ class DataPlane:
                 status = refused.problem.status
                 await answer(refused, request, send)
         except StreamEnded as stopped:
-            if way is not None:
-                way.fault = stopped.ended.reason
+            way.fault = stopped.ended.reason
             allowed = exchange.started
             status = await self._stop(stopped.ended, exchange, status, send)
         except (ClientGone, OSError):
-            if way is not None:
-                way.fault = "client_gone"
+            way.fault = "client_gone"
             log.debug("client_gone", route=route.name, request_id=request.ids.text)
         finally:
             if route.audit_allow and allowed:
                 self._observe(observation(request, "allowed", "allowed", status, config.digest))
-            if access_log is not None and way is not None:
+            self.meter.passed(request, route, status, began, way)
+            if access_log is not None:
                 access_log.passed(request, route, status, began, way, exchange)
             if not exchange.settled:
                 await exchange.close()

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.proxy.browser_app import BrowserApp
-from gateway.proxy.headers import Inbound
+from gateway.proxy.headers import Inbound, valid_traceparent
 from gateway.proxy.identity import Origin, RequestIds
 from gateway.proxy.own_answer import Fields
 from gateway.proxy.pool import UpstreamPool
@@ -47,6 +47,11 @@ class ProxiedRequest:
     token_refused: Refusal | None = None
     would: Refusal | None = None
     nameless: bool = False
+
+    def trace_id(self) -> str:
+        """Of the trace that this request belongs to: the client's, else the one that begins here."""
+        kept = valid_traceparent(self.inbound.traceparents) if self.inbound.traceparents else None
+        return self.ids.text if kept is None else kept[3:35].decode("ascii")
 
     @property
     def url(self) -> str:
