@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,10 @@ from helm_python import Chart, HelmError, lint
 from gateway import settings
 
 CHART = Path(__file__).resolve().parent.parent / "helm"
-KUBERNETES = [v for v in kubernetes_validate.utils.all_versions() if tuple(map(int, v.split(".")[:2])) >= (1, 30)]
+_ALL = dict.fromkeys(kubernetes_validate.utils.all_versions())
+KUBERNETES = [v for v in _ALL if tuple(map(int, v.split(".")[:2])) >= (1, 30)]
+UNCHECKED = {"HTTPRoute", "ServiceMonitor", "PrometheusRule"}
+"""Custom resources: Kubernetes has no schema of them, and they are looked at below field by field."""
 
 Values = dict[str, Any]
 Manifest = dict[str, Any]
@@ -65,12 +69,73 @@ FULL: Values = {
     ],
     "priorityClassName": "edge",
 }
-VALUE_SETS = pytest.mark.parametrize("values", [MINIMAL, IPV6, FULL], ids=["minimal", "ipv6", "full"])
+SCALED: Values = {
+    **MINIMAL,
+    "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 30},
+    "podDisruptionBudget": {"maxUnavailable": "25%"},
+}
+PUBLISHED: Values = {
+    "config": {**MINIMAL["config"], "public_url": "https://auth.example.com:8443", "api_hosts": ["api.example.com"]},
+    "ingress": {
+        "enabled": True,
+        "className": "edge",
+        "annotations": {"example.com/size": "8m"},
+        "hosts": ["login.acme.example", "api.example.com"],
+        "tls": [{"secretName": "auth-tls", "hosts": ["auth.example.com"]}],
+    },
+}
+ROUTED: Values = {
+    "config": {**MINIMAL["config"], "api_hosts": ["api.example.com:443"]},
+    "httpRoute": {"enabled": True, "parentRefs": [{"name": "edge", "namespace": "gateways"}]},
+    "podDisruptionBudget": {"enabled": False},
+}
+MONITORING: Values = {"podSelector": {"matchLabels": {"app": "prometheus"}}}
+SHUT_IN: Values = {
+    "config": {**MINIMAL["config"], "forward_auth": CONFIG["forward_auth"]},
+    "networkPolicy": {
+        "enabled": True,
+        "publicFrom": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "managementFrom": [MONITORING],
+        "forwardAuthFrom": [{"ipBlock": {"cidr": "10.0.0.0/24"}}],
+        "restrictEgress": True,
+        "egress": [{"ports": [{"port": 5432}]}],
+    },
+}
+WATCHED: Values = {
+    **MINIMAL,
+    "networkPolicy": {"enabled": True},
+    "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+    "prometheusRule": {"enabled": True},
+    "dashboard": {"enabled": True},
+}
+_PAIR = {"certificate_file": "/etc/yett/files/tls/tls.crt", "key_file": "/etc/yett/files/tls/tls.key"}
+ENCRYPTED: Values = {
+    "config": {**MINIMAL["config"], "management_tls": {"certificates": [_PAIR]}},
+    "files": [{"name": "tls", "secretName": "auth-tls"}, {"name": "ca", "configMapName": "company-ca"}],
+    "serviceMonitor": {"enabled": True, "tlsConfig": {"insecureSkipVerify": True}},
+}
+SETS = {
+    "minimal": MINIMAL,
+    "ipv6": IPV6,
+    "full": FULL,
+    "scaled": SCALED,
+    "published": PUBLISHED,
+    "routed": ROUTED,
+    "shut-in": SHUT_IN,
+    "watched": WATCHED,
+    "encrypted": ENCRYPTED,
+}
+VALUE_SETS = pytest.mark.parametrize("values", SETS.values(), ids=SETS)
 
 
-def render(values: Values | None, release: str = "gate") -> dict[str, str]:
+def render(values: Values | None) -> dict[str, str]:
+    return _rendered(json.dumps(values))
+
+
+@cache
+def _rendered(values: str) -> dict[str, str]:
     with Chart.load(CHART) as chart:
-        return chart.render(values, name=release, namespace="edge")
+        return chart.render(json.loads(values), name="gate", namespace="edge")
 
 
 def manifests(values: Values) -> list[Manifest]:
@@ -82,6 +147,12 @@ def one(values: Values, kind: str, ending: str = "") -> Manifest:
     found = [m for m in manifests(values) if m["kind"] == kind and m["metadata"]["name"].endswith(ending)]
     assert len(found) == 1
     return found[0]
+
+
+def configuration(values: Values) -> str:
+    """The file that pods read."""
+    (found,) = (m["data"]["yett.yaml"] for m in manifests(values) if "yett.yaml" in m.get("data", {}))
+    return str(found)
 
 
 def pods(values: Values) -> Iterator[Manifest]:
@@ -104,11 +175,18 @@ def keys(values: Values, prefix: str = "") -> Iterator[str]:
             yield prefix + key
 
 
-@VALUE_SETS
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_every_manifest_is_valid(values: Values, version: str) -> None:
-    for manifest in manifests(values):
-        kubernetes_validate.validate(manifest, version, strict=True)
+def test_every_manifest_is_valid(version: str) -> None:
+    different = {json.dumps(manifest): manifest for values in SETS.values() for manifest in manifests(values)}
+    for manifest in different.values():
+        if manifest["kind"] not in UNCHECKED:
+            kubernetes_validate.validate(manifest, version, strict=True)
+
+
+@VALUE_SETS
+def test_no_two_objects_have_one_name(values: Values) -> None:
+    names = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests(values)]
+    assert len(set(names)) == len(names)
 
 
 def test_the_oldest_cluster_that_the_chart_admits_is_checked() -> None:
@@ -140,6 +218,15 @@ def test_helm_has_nothing_to_say(values: Values) -> None:
         ({**MINIMAL, "mail": {"secretName": "post", "password": "x"}}, "additional properties 'password' not allowed"),
         ({**MINIMAL, "geoip": {"claimName": "places", "file": "../city.mmdb"}}, "at '/geoip/file'"),
         ({**MINIMAL, "resources": {"limits": {"memory": "much"}}}, "at '/resources/limits/memory'"),
+        (
+            {**MINIMAL, "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 2}},
+            "autoscaling.maxReplicas must not be smaller than autoscaling.minReplicas",
+        ),
+        ({**MINIMAL, "podDisruptionBudget": {"maxUnavailable": 0}}, "at '/podDisruptionBudget/maxUnavailable'"),
+        ({**MINIMAL, "ingress": {"hosts": ["https://a.example"]}}, "at '/ingress/hosts/0'"),
+        ({**MINIMAL, "httpRoute": {"enabled": True}}, "httpRoute.parentRefs is empty"),
+        ({**MINIMAL, "files": [{"name": "data", "secretName": "x"}]}, "at '/files/0/name'"),
+        ({**MINIMAL, "files": [{"name": "ca"}]}, "files: ca has to name either a secretName or a configMapName"),
         ({**MINIMAL, "podLabels": {"app.kubernetes.io/name": "x"}}, "invalid propertyName 'app.kubernetes.io/name'"),
         ({**MINIMAL, "preStopSeconds": 30}, "terminationGracePeriodSeconds must be larger than preStopSeconds"),
         *(
@@ -239,7 +326,8 @@ def test_services_reach_the_ports_that_pods_open(values: Values) -> None:
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     services = [m for m in manifests(values) if m["kind"] == "Service"]
     assert {s["spec"]["ports"][0]["targetPort"] for s in services} == set(opened)
-    assert set(opened) == {"public", "management", *(("forward-auth",) if values is FULL else ())}
+    asked = ("forward-auth",) if "forward_auth" in values["config"] else ()
+    assert set(opened) == {"public", "management", *asked}
     assert len(services) == len(opened)
     assert all(service["spec"]["selector"].items() <= labels.items() for service in services)
     assert deployment["spec"]["selector"]["matchLabels"].items() <= labels.items()
@@ -257,6 +345,81 @@ def test_probes_ask_the_management_port() -> None:
     assert {probe["port"] for probe in probes.values()} == {"management"}
     assert probes["livenessProbe"]["path"] == "/livez"
     assert probes["readinessProbe"]["path"] == "/readyz"
+
+
+def test_what_is_published_is_identity_and_apis_at_their_hosts_and_never_management() -> None:
+    rules = one(PUBLISHED, "Ingress")["spec"]["rules"]
+    assert [rule["host"] for rule in rules] == ["auth.example.com", "api.example.com", "login.acme.example"]
+    services = {path["backend"]["service"]["name"] for rule in rules for path in rule["http"]["paths"]}
+    route = one(ROUTED, "HTTPRoute")
+    assert route["apiVersion"] == "gateway.networking.k8s.io/v1"
+    assert route["spec"]["hostnames"] == ["auth.example.com", "api.example.com"]
+    assert route["spec"]["parentRefs"] == [{"name": "edge", "namespace": "gateways"}]
+    (rule,) = route["spec"]["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
+    assert rule["backendRefs"] == [{"name": "gate-yett", "port": 80}]
+    assert services == {"gate-yett"}
+    assert one(PUBLISHED, "Service", "yett")["spec"]["ports"][0]["targetPort"] == "public"
+
+
+def test_a_network_policy_names_who_reaches_management_and_where_pods_call() -> None:
+    shut_in = one(SHUT_IN, "NetworkPolicy")["spec"]
+    peers = {rule["ports"][0]["port"]: rule.get("from") for rule in shut_in["ingress"]}
+    assert peers == {
+        "public": [{"ipBlock": {"cidr": "10.0.0.0/8"}}],
+        "management": [MONITORING],
+        "forward-auth": [{"ipBlock": {"cidr": "10.0.0.0/24"}}],
+    }
+    assert [port["port"] for rule in shut_in["egress"] for port in rule["ports"]] == [53, 53, 5432]
+    open_one = one(WATCHED, "NetworkPolicy")["spec"]
+    assert open_one["policyTypes"] == ["Ingress"]
+    assert [rule["ports"][0]["port"] for rule in open_one["ingress"]] == ["public"]
+    labels = one(SHUT_IN, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert shut_in["podSelector"]["matchLabels"].items() <= labels.items()
+
+
+def test_scaling_and_disruption_are_of_the_serving_pods() -> None:
+    scaler, deployment = one(SCALED, "HorizontalPodAutoscaler")["spec"], one(SCALED, "Deployment")
+    assert "replicas" not in deployment["spec"]
+    assert scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"]
+    assert (scaler["minReplicas"], scaler["maxReplicas"]) == (3, 30)
+    budget = one(SCALED, "PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == "25%"
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    job = one(SCALED, "Job")["spec"]["template"]["metadata"]["labels"]
+    assert not budget["selector"]["matchLabels"].items() <= job.items()
+
+
+def test_prometheus_scrapes_management_and_has_the_rules_of_the_repository() -> None:
+    monitor = one(WATCHED, "ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    service = one(WATCHED, "Service", "-management")
+    assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert (
+        not monitor["spec"]["selector"]["matchLabels"].items()
+        <= one(WATCHED, "Service", "yett")["metadata"]["labels"].items()
+    )
+    assert (endpoint["port"], endpoint["path"]) == (service["spec"]["ports"][0]["name"], "/metrics")
+    rules = yaml.safe_load((CHART / "monitoring/alerts.yaml").read_text(encoding="utf-8"))
+    assert one(WATCHED, "PrometheusRule")["spec"] == rules
+    board = one(WATCHED, "ConfigMap", "-dashboard")
+    assert json.loads(board["data"]["yett.json"]) == json.loads(
+        (CHART / "monitoring/dashboard.json").read_text("utf-8")
+    )
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+def test_with_tls_at_management_probes_and_prometheus_speak_it() -> None:
+    inside = container(one(ENCRYPTED, "Deployment")["spec"]["template"]["spec"])
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert inside[probe]["httpGet"]["scheme"] == "HTTPS"
+    (endpoint,) = one(ENCRYPTED, "ServiceMonitor")["spec"]["endpoints"]
+    assert (endpoint["scheme"], endpoint["tlsConfig"]) == ("https", {"insecureSkipVerify": True})
+    at = {mount["mountPath"] for mount in inside["volumeMounts"]}
+    assert {"/etc/yett/files/tls", "/etc/yett/files/ca"} <= at
 
 
 def test_a_changed_config_is_a_changed_pod() -> None:
@@ -303,7 +466,7 @@ def mounted(pod: Manifest, root: Path) -> dict[str, str]:
 @VALUE_SETS
 def test_yett_reads_the_configuration_that_the_chart_writes(values: Values, tmp_path: Path) -> None:
     file = tmp_path / "yett.yaml"
-    file.write_text(one(values, "ConfigMap")["data"]["yett.yaml"], encoding="utf-8")
+    file.write_text(configuration(values), encoding="utf-8")
     pod = one(values, "Deployment")["spec"]["template"]["spec"]
     read = settings.load(file, mounted(pod, tmp_path))
     opened = {port["name"]: port["containerPort"] for port in container(pod)["ports"]}
@@ -332,7 +495,7 @@ def test_yett_reads_the_secrets_of_sinks(tmp_path: Path) -> None:
     environ = mounted(pod, tmp_path)
     Path(environ["YETT_SINK_SECRETS_FILE"]).write_text('{"splunk": "a-token"}', encoding="utf-8")
     file = tmp_path / "yett.yaml"
-    file.write_text(one(values, "ConfigMap")["data"]["yett.yaml"], encoding="utf-8")
+    file.write_text(configuration(values), encoding="utf-8")
     assert settings.load(file, environ).sink_secrets["splunk"].get_secret_value() == "a-token"
 
 

@@ -4,6 +4,11 @@
 {{- required "config.public_url is missing: set it to the URL that clients reach identity at, for instance https://auth.example.com" .Values.config.public_url }}
 {{- end }}
 
+{{- /* The host of identity, without its port. */ -}}
+{{- define "yett.publicHost" -}}
+{{- regexReplaceAll ":[0-9]+$" (regexFind "[^/]+$" (include "yett.publicUrl" . | trimSuffix "/")) "" }}
+{{- end }}
+
 {{- define "yett.config" -}}
 {{- range $key := list "database_url" "database_system_url" "database_owner_url" "database_admin_url" }}
 {{- if hasKey $.Values.config $key }}

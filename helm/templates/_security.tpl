@@ -10,6 +10,11 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
+{{- /* How probes speak to the management listener. */ -}}
+{{- define "yett.probeScheme" -}}
+scheme: {{ if .Values.config.management_tls }}HTTPS{{ else }}HTTP{{ end }}
+{{- end }}
+
 {{- define "yett.containerSecurity" -}}
 allowPrivilegeEscalation: false
 privileged: false
