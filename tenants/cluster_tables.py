@@ -31,6 +31,8 @@ budgets = Table(
 )
 Index("ix_budgets_until", budgets.c.until)
 
+# ``term`` counts the claims; ``seen`` is the newest move of a log that was heard of; ``refused`` counts what a receiver
+# will never take.
 sinks = Table(
     "sinks",
     metadata,
@@ -43,12 +45,38 @@ sinks = Table(
     Column("problem", String(200)),
     Column("failed_at", UtcDateTime),
     Column("delivered_at", UtcDateTime),
+    Column("term", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Column("refused", BigInteger, nullable=False),
+    Column("failing_since", UtcDateTime),
 )
 
+# A tenant's log as a sink has it: events wait while ``next < size``, a checkpoint is owed while ``checkpoint < next``.
+# ``turn`` is the term in which it was tried last; ``tried_at`` is for the release before, and goes with the one after.
 sink_positions = owned(
     "sink_positions",
     Column("sink", String(63), nullable=False),
     Column("next", BigInteger, nullable=False),
     Column("tried_at", UtcDateTime),
+    Column("size", BigInteger, nullable=False),
+    Column("turn", BigInteger, nullable=False),
+    Column("checkpoint", BigInteger, nullable=False),
+    Column("checkpoint_at", UtcDateTime, nullable=False),
     key=("sink",),
+)
+_WAITING = sink_positions.c.next < sink_positions.c.size
+_OWING = sink_positions.c.checkpoint < sink_positions.c.next
+Index(
+    "ix_sink_positions_waiting",
+    sink_positions.c.sink,
+    sink_positions.c.turn,
+    postgresql_where=_WAITING,
+    sqlite_where=_WAITING,
+)
+Index(
+    "ix_sink_positions_owing",
+    sink_positions.c.sink,
+    sink_positions.c.checkpoint_at,
+    postgresql_where=_OWING,
+    sqlite_where=_OWING,
 )

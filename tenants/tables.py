@@ -245,7 +245,14 @@ audit_outbox = Table(
     sqlite_autoincrement=True,
 )
 
-audit_heads = owned("audit_heads", Column("size", BigInteger, nullable=False), key=())
+# ``moved`` is drawn by the database each time that ``size`` is written: logs in the order in which they grew.
+audit_heads = owned(
+    "audit_heads",
+    Column("size", BigInteger, nullable=False),
+    Column("moved", BigInteger, nullable=False),
+    key=(),
+)
+Index("ix_audit_heads_moved", audit_heads.c.moved)
 
 audit_events = owned(
     "audit_events",

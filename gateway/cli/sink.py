@@ -14,15 +14,20 @@ from gateway.settings import ConfigError, Problem, Settings, Sink
 from gateway.settings.routing import ANY_TENANT
 from gateway.settings.upstream import TlsProblem
 from gateway.sinks.configured import transmitter
-from gateway.sinks.deliverer import record_of
 from gateway.sinks.record import nothing
+from gateway.sinks.recorded import record_of
 from tenants.audit_event import Event, encode
 from tenants.directory import PLATFORM
-from tenants.sink_positions import Queued, SinkPositions, Standing
+from tenants.sink_batch import Queued
+from tenants.sink_standing import Place, Standing, standing
 
-_COLUMNS = ["name", "kind", "format", "behind", "delivered_at", "failures", "problem", "failed_at", "next_at"]
+_COLUMNS = [
+    "name", "kind", "behind", "waiting_since", "refused", "failures", "failing_since", "problem", "failed_at",
+    "delivered_at", "next_at",
+]  # fmt: skip
 _NO_TENANT = UUID(int=0)
-_EVERY_TYPE = ("*",)
+_NO_LEAF = bytes(32)
+_TYPE, _EVERY_TYPE = "sink.test", ("*",)
 
 
 @click.group()
@@ -34,13 +39,14 @@ def sink() -> None:
 async def list_(call: Invocation) -> None:
     """List the sinks of the configuration, and those that it had before.
 
-    BEHIND counts the events that wait in the log. PROBLEM is the last one, whether it is over or not: FAILURES counts
-    those in a row. With --json also the position in each tenant's log.
+    BEHIND counts the events that wait in the log, the oldest since WAITING_SINCE. REFUSED counts what the receiver will
+    never take. FAILURES are those in a row, since FAILING_SINCE; PROBLEM is the last one, whether it is over or not.
+    With --json also the position in each tenant's log, and the size of the newest checkpoint that was sent.
     """
     async with call.installation() as installation:
-        standing = {found.name: found for found in await SinkPositions(installation.database).standing()}
+        known = {found.name: found for found in await standing(installation.database)}
         configured = {one.name: one for one in installation.settings.sinks}
-        rows = [_row(name, configured.get(name), standing.get(name)) for name in sorted({*configured, *standing})]
+        rows = [_row(name, configured.get(name), known.get(name)) for name in sorted({*configured, *known})]
     call.output.table(rows, _COLUMNS)
 
 
@@ -67,38 +73,45 @@ async def _try(chosen: Sink, settings: Settings) -> str | None:
         way = transmitter(chosen, settings, utc_now)
     except TlsProblem as problem:  # it was there when the configuration was read
         raise ConfigError([Problem(chosen.name, None, problem.field, str(problem))]) from problem
-    event = encode(Event("sink.test", "notice"), event_id=uuid4(), tenant_id=_NO_TENANT, at=utc_now())
-    record = record_of(Queued(_NO_TENANT, PLATFORM, 0, event), chosen.model_copy(update={"types": _EVERY_TYPE}))
+    event_id, now = uuid4(), utc_now()
+    event = encode(Event(_TYPE, "notice"), event_id=event_id, tenant_id=_NO_TENANT, at=now)
+    entry = Queued(_NO_TENANT, PLATFORM, 0, str(event_id), _TYPE, now, _NO_LEAF, event)
+    record = record_of(entry, chosen.model_copy(update={"types": _EVERY_TYPE}))
     if record is None:
-        raise AssertionError("an event that has a body, of a type that is wanted")
+        raise AssertionError("it is of a type that is wanted")
     try:
         async with asyncio.timeout(chosen.timeout.total_seconds()):
             receipt = await way.send([record])
     except TimeoutError:
         receipt = nothing("timed_out")
-    return receipt.problem
+    return receipt.problem or next(iter(receipt.refused.values()), None)
 
 
-def _row(name: str, configured: Sink | None, standing: Standing | None) -> Mapping[str, Any]:
+def _row(name: str, configured: Sink | None, stands: Standing | None) -> Mapping[str, Any]:
     found: dict[str, Any] = {
         "name": name,
         "configured": configured is not None,
         "kind": None if configured is None else configured.kind,
         "format": None if configured is None else configured.format,
     }
-    if standing is None:
+    if stands is None:
         return found
     wanted = None if configured is None or ANY_TENANT in configured.tenants else configured.tenants
-    tenants = {slug: ends for slug, ends in standing.tenants.items() if wanted is None or slug in wanted}
+    places = {slug: place for slug, place in stands.tenants.items() if wanted is None or slug in wanted}
     return found | {
-        "behind": sum(size - following for following, size in tenants.values()),
-        "began_at": standing.began_at,
-        "delivered_at": standing.delivered_at,
-        "failures": standing.failures,
-        "problem": standing.problem,
-        "failed_at": standing.failed_at,
-        "next_at": standing.next_at,
-        "tenants": [
-            {"tenant": slug, "next": following, "size": size} for slug, (following, size) in sorted(tenants.items())
-        ],
+        "behind": sum(place.size - place.next for place in places.values()),
+        "waiting_since": min((place.waiting_since for place in places.values() if place.waiting_since), default=None),
+        "began_at": stands.began_at,
+        "delivered_at": stands.delivered_at,
+        "refused": stands.refused,
+        "failures": stands.failures,
+        "failing_since": stands.failing_since,
+        "problem": stands.problem,
+        "failed_at": stands.failed_at,
+        "next_at": stands.next_at,
+        "tenants": [{"tenant": slug, **_place(place)} for slug, place in sorted(places.items())],
     }
+
+
+def _place(place: Place) -> Mapping[str, Any]:
+    return {"next": place.next, "size": place.size, "checkpoint": place.checkpoint}

@@ -84,7 +84,9 @@ EventTypes = Annotated[str, BeforeValidator(_types)]
 
 
 class AnySink(Section):
-    """What each has: which events, in which form, from when on. ``timeout`` is for one batch."""
+    """What each has: which events, in which form, from when on. ``timeout`` is for one batch; a tenant's checkpoints
+    are at least ``checkpoint_interval`` apart.
+    """
 
     name: Name
     format: Literal["yett", "ocsf"] = "yett"
@@ -92,6 +94,7 @@ class AnySink(Section):
     types: Annotated[tuple[EventTypes, ...], Field(min_length=1)] = (EVERY_TYPE,)
     start: Literal["now", "beginning"] = "now"
     timeout: Annotated[Duration, within("1s", "2m")] = timedelta(seconds=10)
+    checkpoint_interval: Annotated[Duration, within("1s", "1d")] = timedelta(minutes=1)
 
 
 class FileSink(AnySink):

@@ -7,13 +7,14 @@ from typing import assert_never
 
 from gateway.outbound import Outbound
 from gateway.settings import ConfigError, HostPort, Problem, Settings, Sink
-from gateway.settings.sink import EVERY_TYPE, ElasticsearchSink, FileSink, HttpSink, SplunkSink, SyslogSink, WebhookSink
+from gateway.settings.sink import ElasticsearchSink, FileSink, HttpSink, SplunkSink, SyslogSink, WebhookSink
 from gateway.settings.sink_checks import tls_of, webhook_keys
 from gateway.settings.upstream import TlsProblem, tls_context
 from gateway.sinks.elasticsearch import ElasticsearchTransmitter
 from gateway.sinks.file import FileTransmitter
 from gateway.sinks.ocsf_types import TYPES
 from gateway.sinks.record import Transmitter
+from gateway.sinks.recorded import wants
 from gateway.sinks.splunk import SplunkTransmitter
 from gateway.sinks.syslog import Receiver, SyslogTransmitter
 from gateway.sinks.webhook import WebhookTransmitter
@@ -67,14 +68,6 @@ def transmitter(sink: Sink, settings: Settings, clock: Clock) -> Transmitter:
             return ElasticsearchTransmitter(_outbound(sink), sink, secret=secret)
         case other:
             assert_never(other)
-
-
-def wants(types: Sequence[str], one: str) -> bool:
-    """Whether a sink with these ``types`` has events of this one."""
-    return any(
-        wanted in (EVERY_TYPE, one) or (wanted.endswith(".*") and one.startswith(wanted.removesuffix("*")))
-        for wanted in types
-    )
 
 
 def _receiver(sink: SyslogSink, host: str) -> Receiver:

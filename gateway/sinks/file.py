@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.log_writer import opened
 from gateway.sinks.apart import Apart, StillBusy
-from gateway.sinks.record import Receipt, Record, all_of, compact, nothing
+from gateway.sinks.record import Receipt, Record, all_of, nothing
 
 
 class FileTransmitter:
@@ -23,7 +23,7 @@ class FileTransmitter:
     async def send(self, records: Sequence[Record], /) -> Receipt:
         """Append them. What failed half-way is appended again, behind an end of line."""
         try:
-            await self._apart.call(lambda: self._append(b"".join(compact(record.body) + b"\n" for record in records)))
+            await self._apart.call(lambda: self._append(b"".join(record.body + b"\n" for record in records)))
         except StillBusy:
             return nothing("file_hangs")
         except OSError as error:

@@ -46,12 +46,12 @@ _MAPPED: Final = frozenset(
 )
 
 
-def ocsf(event: Body, tenant: str, position: int) -> Body:
-    """The event of this tenant, which stands at this place in its log."""
+def ocsf(event: Body, tenant: str, position: int | None) -> Body:
+    """The event of this tenant, which stands at this place in its log. One that was erased has no outcome any more, and
+    a checkpoint has none."""
     line = TYPES.get(event["type"], UNFORESEEN)
     activity = _activity(line, event)
     severity = _severity(line, event)
-    status, status_name = _STATUSES.get(event["outcome"], (OTHER, "Notice"))
     reason = event.get("reason")
     found: Body = {
         "metadata": _metadata(event, position),
@@ -63,11 +63,11 @@ def ocsf(event: Body, tenant: str, position: int) -> Body:
         "type_uid": line.class_uid * 100 + activity,
         "severity_id": severity,
         "severity": _SEVERITIES[severity],
-        "status_id": status,
-        "status": status_name,
         "message": event["type"] if reason is None else f"{event['type']}: {reason}",
         "unmapped": {"tenant": tenant, **{name: event[name] for name in event if name not in _MAPPED}},
     }
+    if "outcome" in event:
+        found["status_id"], found["status"] = _STATUSES.get(event["outcome"], (OTHER, "Notice"))
     if activity == OTHER:
         found["activity_name"] = event["type"]
     if reason is not None:
@@ -91,10 +91,10 @@ def _severity(line: Line, event: Body) -> int:
         return HIGH
     if line.severity is not None:
         return line.severity
-    return LOW if event["outcome"] == "refused" else INFORMATIONAL
+    return LOW if event.get("outcome") == "refused" else INFORMATIONAL
 
 
-def _metadata(event: Body, position: int) -> Body:
+def _metadata(event: Body, position: int | None) -> Body:
     found: Body = {
         "version": VERSION,
         "product": _PRODUCT,
@@ -104,8 +104,9 @@ def _metadata(event: Body, position: int) -> Body:
         "log_name": "audit",
         "log_provider": "Yett",
         "original_time": event["time"],
-        "sequence": position,
     }
+    if position is not None:
+        found["sequence"] = position
     if "request_id" in event:
         found["correlation_uid"] = event["request_id"]
     return found

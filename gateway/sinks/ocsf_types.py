@@ -22,6 +22,9 @@ NAMES: Final = {
     USER_ACCESS: "User Access Management",
     API_ACTIVITY: "API Activity",
 }
+CHECKPOINT: Final = "audit.checkpoint"
+"""In no log: what sinks are sent of a log's tree."""
+
 OTHER: Final = 99
 BY_METHOD: Final = -1
 """The activity is what the request's method says."""
@@ -103,6 +106,7 @@ TYPES: Final[dict[str, Line]] = {
     # what the service does itself
     **_each(Line(API_ACTIVITY, OTHER), "logout.notified", "logout.failed", "mail.sent", "mail.failed"),
     "audit.gap": Line(EVENT_LOG, OTHER, MEDIUM),
+    CHECKPOINT: Line(EVENT_LOG, OTHER),
     "sink.test": Line(BASE_EVENT, OTHER),
 }
 UNFORESEEN: Final = Line(BASE_EVENT, OTHER)

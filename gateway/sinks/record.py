@@ -1,8 +1,12 @@
-"""One event on its way to a sink, and what a sink says of a batch."""
+"""One record on its way to a sink, and what a sink says of a batch.
+
+A record is an audit event, what is left of one that was erased, or a checkpoint (``audit.checkpoint``), which is in no
+log and has no position.
+"""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -11,16 +15,18 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """``event`` is the audit event's own fields; ``body`` what is sent, in the form that the sink wants."""
+    """``event`` is the audit event's own fields; ``body`` what is sent, in the form that the sink wants, as JSON in
+    ASCII on one line.
+    """
 
     tenant: str
-    position: int
+    position: int | None
     event: Body
-    body: Body
+    body: bytes
 
     @property
     def id(self) -> str:
-        """The event's, which is how a receiver finds one that came twice."""
+        """By which a receiver finds one that came twice."""
         return str(self.event["id"])
 
     @property
@@ -31,12 +37,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Which records of a batch, by their places in it, the receiver has for certain; and a stable code of why not all.
-    ``problem`` says nothing of what was sent.
+    """Which records of a batch, by their places in it, the receiver has for certain; which it ``refused`` and always
+    will, and why; and a stable code of why it has not all others, which are worth another attempt. No code says
+    anything of what was sent.
     """
 
     taken: frozenset[int]
     problem: str | None = None
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 class Transmitter(Protocol):
@@ -66,12 +74,13 @@ def parsed(event: bytes) -> Body:
     return _whole(found) if "\\ud" in text else found
 
 
-def plain(event: Body, tenant: str, position: int) -> Body:
+def plain(event: Body, tenant: str, position: int | None) -> Body:
     """The form ``yett``: the event with its place in the log, as ``yett audit list --json`` has it."""
-    return {**event, "tenant": tenant, "position": position}
+    found = {**event, "tenant": tenant}
+    return found if position is None else found | {"position": position}
 
 
-def compact(body: Body) -> bytes:
+def compact(body: Body | str) -> bytes:
     """JSON in ASCII on one line."""
     return json.dumps(body, separators=(",", ":")).encode("ascii")
 

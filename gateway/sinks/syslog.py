@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from gateway.sinks.apart import Apart, StillBusy
-from gateway.sinks.record import Receipt, Record, all_of, compact, nothing
+from gateway.sinks.portions import in_portions
+from gateway.sinks.record import Receipt, Record, all_of, nothing
 
 _APP = "yett"
 _SD_ID = "yett@32473"  # RFC 5612: a number for those who have none of their own
@@ -59,8 +60,9 @@ class SyslogTransmitter:
 
     async def send(self, records: Sequence[Record], /) -> Receipt:
         """Send them, and wait until the receiver has read them."""
+        frames = b"".join(await in_portions(self._frame, records))
         try:
-            await self._apart.call(lambda: self._exchange(b"".join(map(self._frame, records))))
+            await self._apart.call(lambda: self._exchange(frames))
         except StillBusy:
             return nothing("receiver_hangs")
         except TimeoutError:
@@ -148,10 +150,12 @@ def format_message(record: Record, *, hostname: str, facility: int) -> bytes:
     head = (
         f"<{facility * 8 + severity}>1 {event['time']} {_header(hostname, 255)} {_APP} - {_header(event['type'], 32)}"
     )
-    parameters = {"tenant": record.tenant, "position": record.position}
+    parameters = {"tenant": record.tenant}
+    if record.position is not None:
+        parameters["position"] = str(record.position)
     parameters |= {name: event[name] for name in _PARAMETERS if name in event}
     told = "".join(f' {name}="{_value(value)}"' for name, value in parameters.items())
-    return f"{head} [{_SD_ID}{told}] ".encode() + compact(record.body)
+    return f"{head} [{_SD_ID}{told}] ".encode() + record.body
 
 
 def _header(text: str, longest: int) -> str:

@@ -140,6 +140,7 @@ PRIVILEGES = {
         "alembic_version": {READ},
         "changes_seq_seq": {"USAGE"},
         "audit_outbox_seq_seq": {"USAGE"},
+        "audit_heads_moved_seq": {"USAGE"},
     },
 }
 """Everything that anybody but the owner may do. What is not used is not granted."""

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from gateway.sinks.record import Record, parsed, plain
+from gateway.sinks.record import Record, compact, parsed, plain
 from tenants.audit_event import Event, encode
 from tests.gateway.web_server import answer
 
@@ -24,7 +24,7 @@ Request = tuple[bytes, dict[str, str], bytes]
 def record(type_: str = "login.refused", position: int = 0, **fields: Any) -> Record:
     told = Event(type_, fields.pop("outcome", "refused"), **fields)
     event = parsed(encode(told, event_id=uuid4(), tenant_id=TENANT, at=AT))
-    return Record("acme", position, event, plain(event, "acme", position))
+    return Record("acme", position, event, compact(plain(event, "acme", position)))
 
 
 @dataclass

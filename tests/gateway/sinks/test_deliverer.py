@@ -1,8 +1,10 @@
 """Delivery: at least once, each tenant's events in order, whoever dies or refuses, and a login waits for none of it."""
 
 import asyncio
+import base64
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from gateway.settings import Settings, from_mapping
 from gateway.sinks.configured import transmitters
 from gateway.sinks.deliverer import Deliverer
 from gateway.sinks.schedule import next_try
+from tenants.audit_erasure import AuditErasure
 from tenants.sink_positions import SinkPositions
+from tenants.sink_standing import Standing, standing
 from tests.gateway.sinks.receiving import Receiver, receiving
 from tests.gateway.web_server import answer
 from tests.gateway.world import World
@@ -25,7 +29,8 @@ BUSY = answer(b"", status="503 Service Unavailable")
 
 def settings_of(url: str, **options: Any) -> Settings:
     sink = {"name": "siem", "kind": "splunk_hec", "url": url, "start": "beginning", "timeout": "5s", **options}
-    values = {"public_url": "https://auth.example.com", "sinks": [sink], "sink_secrets": {"siem": "token"}}
+    secrets = {sink["name"]: "token"}
+    values = {"public_url": "https://auth.example.com", "sinks": [sink], "sink_secrets": secrets}
     return from_mapping(values, source="test")
 
 
@@ -138,35 +143,127 @@ async def test_what_is_refused_is_sent_again_later_and_later(world: World) -> No
         {"event": "sink_failed", "log_level": "warning", "sink": "siem", "problem": "status_503"}
         | {"failures": failures, "behind": behind}
         for failures in (1, 2)
-    ] + [{"event": "sink_recovered", "log_level": "info", "sink": "siem", "failures": 2, "behind": behind}]
+    ] + [{"event": "sink_recovered", "log_level": "info", "sink": "siem", "failures": 2, "behind": behind - 1}]
     in_order(receiver.ids, wanted)
 
 
-async def test_one_refused_event_holds_up_its_tenant_and_no_other(world: World) -> None:
+def bulk(poison: str, status: int) -> Callable[[bytes], bytes]:
+    """An index that takes every event but one."""
+
+    def says(body: bytes) -> bytes:
+        ids = [json.loads(line)["create"]["_id"] for line in body.splitlines()[::2]]
+        items = [{"create": {"status": status if each == poison else 201}} for each in ids]
+        return answer(json.dumps({"errors": True, "items": items}).encode())
+
+    return says
+
+
+async def stands(world: World) -> Standing:
+    (found,) = await standing(world.installation.database)
+    return found
+
+
+async def test_an_event_that_is_refused_for_now_holds_up_its_tenant_and_no_other(world: World) -> None:
     await world.login()
     await world.login()
     wanted = await logged(world)
     poison = wanted["acme"][1]
-
-    def says(body: bytes) -> bytes:
-        ids = [json.loads(line)["create"]["_id"] for line in body.splitlines()[::2]]
-        items = [{"create": {"status": 400 if each == poison else 201}} for each in ids]
-        return answer(json.dumps({"errors": True, "items": items}).encode())
-
-    async with receiving(says) as receiver:
+    async with receiving(bulk(poison, 429)) as receiver:
         one = deliverer(world, receiver, kind="elasticsearch", index="audit")
         for _ in range(3):
             await one.deliver()
-            world.clock.advance(seconds=1)
-        (standing,) = await SinkPositions(world.installation.database).standing()
-        assert standing.problem == "item_400"
-        assert standing.failures > 0
-        assert standing.tenants["acme"] == (1, len(wanted["acme"]))
-        assert all(following == size for slug, (following, size) in standing.tenants.items() if slug != "acme")
-        receiver.says = lambda body: says(body.replace(poison.encode(), b"mended"))
+            world.clock.advance(seconds=2)
+        found = await stands(world)
+        assert (found.problem, found.refused) == ("item_429", 0)
+        assert found.failing_since is not None
+        assert found.tenants["acme"].next == 1
+        assert all(place.next == place.size for slug, place in found.tenants.items() if slug != "acme")
+        for _ in range(12):
+            world.clock.advance(seconds=300)
+            await one.deliver()
+        assert (await stands(world)).failures > 10  # later and later, though nothing else goes wrong
+        receiver.says = bulk("", 0)
         world.clock.advance(seconds=300)
         await drained(one)
-    in_order([each for each in receiver.ids if each != poison], {**wanted, "acme": [wanted["acme"][0]]})
+        assert (await stands(world)).failing_since is None
+    taken = [each for each in receiver.ids if each != poison]
+    in_order(taken, {**wanted, "acme": [each for each in wanted["acme"] if each != poison]})
+    assert poison in receiver.ids
+
+
+async def test_an_event_that_no_index_will_ever_take_is_told_of_and_passed_over(world: World) -> None:
+    await world.login()
+    wanted = await logged(world)
+    poison = wanted["acme"][1]
+    async with receiving(bulk(poison, 400)) as receiver:
+        one = deliverer(world, receiver, kind="elasticsearch", index="audit")
+        with capture_logs() as told:
+            await drained(one)
+        found = await stands(world)
+        assert (found.refused, found.problem, found.failures) == (1, "item_400", 0)
+        assert all(place.next == place.size for place in found.tenants.values())
+    assert [line for line in told if line["event"].startswith("sink_")] == [
+        {"event": "sink_refused", "log_level": "error", "sink": "siem", "problem": "item_400", "count": 1}
+        | {"tenant": "acme", "position": 1, "id": poison}
+    ]
+    assert receiver.ids.count(poison) == 1
+
+
+async def test_what_was_erased_is_sent_as_what_stands_in_its_place(world: World) -> None:
+    await world.login()
+    wanted = await logged(world)
+    erasure = AuditErasure(world.installation.database, world.clock)
+    assert await erasure.erase_subject(world.acme.id, str(world.acme.users["alice"]))
+    async with receiving(OK) as receiver:
+        await drained(deliverer(world, receiver, tenants=["acme"]))
+    in_order(receiver.ids, {"acme": wanted["acme"]})
+    events = [told["event"] for _, _, body in receiver.requests for told in several(body.decode())]
+    stubs = [event for event in events if event.get("erased")]
+    leaves = {entry.position: entry async for entry in world.installation.audit_log.export(world.acme.id)}
+    assert stubs
+    for stub in stubs:
+        assert stub.keys() == {"id", "tenant_id", "time", "type", "erased", "leaf", "tenant", "position"}
+        assert leaves[stub["position"]].event is None
+        assert base64.b64decode(stub["leaf"]) == leaves[stub["position"]].leaf
+
+
+async def test_a_checkpoint_follows_and_an_auditor_holds_it(world: World) -> None:
+    await world.login()
+    wanted = await logged(world)
+    while await world.installation.audit_tree.grow():
+        pass
+    async with receiving(OK) as receiver:
+        one = deliverer(world, receiver, tenants=["acme"], checkpoint_interval="1m")
+        await drained(one)
+        await drained(one)
+    *events, told = [told["event"] for _, _, body in receiver.requests for told in several(body.decode())]
+    assert [event["id"] for event in events] == wanted["acme"]
+    key = await world.installation.audit_tree.verifier(world.acme.id)
+    assert key is not None
+    checkpoint = key.opened(told["note"])
+    assert told == {
+        "id": hashlib.sha256(told["note"].encode()).hexdigest(),
+        "tenant_id": str(world.acme.id),
+        "time": world.clock().isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "type": "audit.checkpoint",
+        "origin": checkpoint.origin,
+        "size": len(events),
+        "root": base64.b64encode(checkpoint.root).decode(),
+        "note": told["note"],
+        "tenant": "acme",
+    }
+
+
+async def test_who_wants_some_types_has_a_checkpoint_only_where_it_is_named(world: World) -> None:
+    await world.login()
+    await logged(world)
+    while await world.installation.audit_tree.grow():
+        pass
+    for types, has in ((["login.*"], False), (["login.*", "audit.checkpoint"], True)):
+        async with receiving(OK) as receiver:
+            await drained(deliverer(world, receiver, name=f"s{has}", types=types))
+        bodies = b"".join(body for _, _, body in receiver.requests)
+        assert (b'"audit.checkpoint"' in bodies) is has
 
 
 async def test_types_and_tenants_that_are_not_wanted_are_passed_over(world: World) -> None:
@@ -178,9 +275,8 @@ async def test_types_and_tenants_that_are_not_wanted_are_passed_over(world: Worl
     events = [told["event"] for _, _, body in receiver.requests for told in several(body.decode())]
     assert {event["type"] for event in events} == {"login.succeeded"}
     assert {event["tenant"] for event in events} == {"acme"}
-    (standing,) = await SinkPositions(world.installation.database).standing()
-    following, size = standing.tenants["acme"]
-    assert following == size
+    place = (await stands(world)).tenants["acme"]
+    assert place.next == place.size
 
 
 async def test_the_form_is_the_one_that_was_asked_for(world: World, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ async def test_each_event_is_a_line_of_json(tmp_path: Path, fsync: bool) -> None
     receipt = await FileTransmitter(path, fsync=fsync).send([one, two])
     assert (receipt.taken, receipt.problem) == ({0, 1}, None)
     *written, end = lines(path)
-    assert [json.loads(line) for line in written] == [one.body, two.body]
+    assert [json.loads(line) for line in written] == [json.loads(one.body), json.loads(two.body)]
     assert written[0].count("\\ud") == 0
     assert json.loads(written[0])["user_name"] == "Ålice\N{REPLACEMENT CHARACTER}\n"
     assert end == ""
@@ -44,7 +44,7 @@ async def test_half_a_line_spoils_no_other(tmp_path: Path) -> None:
     one = record()
     await FileTransmitter(path, fsync=True).send([one])
     torn, whole, end = lines(path)
-    assert (torn, json.loads(whole), end) == ('{"id":"tor', one.body, "")
+    assert (torn, json.loads(whole), end) == ('{"id":"tor', json.loads(one.body), "")
 
 
 @pytest.mark.parametrize(

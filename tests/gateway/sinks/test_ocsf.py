@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from gateway.settings import from_mapping
 from gateway.sinks.ocsf import ocsf
-from gateway.sinks.ocsf_types import METHODS, STOLEN, TYPES, VERSION
+from gateway.sinks.ocsf_types import CHECKPOINT, METHODS, STOLEN, TYPES, VERSION
 from gateway.sinks.record import parsed
+from gateway.sinks.recorded import checkpoint_record
 from tenants.audit_event import Event, encode
+from tenants.signed_note import SignerKey
+from tenants.sink_batch import QueuedCheckpoint
 from tests.gateway.sinks.receiving import AT, TENANT
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "vectors" / "ocsf.json").read_text(encoding="utf-8"))
@@ -103,6 +107,40 @@ def test_every_type_is_valid(fields: dict[str, Any], outcome: str) -> None:
         assert made["class_name"] == model["name"]
         assert made["type_uid"] in model["attributes"]["type_uid"]["enum"]
         assert json.loads(json.dumps(made)) == made
+
+
+def test_what_is_left_of_an_erased_event_is_valid_whatever_its_type() -> None:
+    for type_ in TYPES:
+        whole = event(type_, **BARE)
+        left = {name: whole[name] for name in ("id", "tenant_id", "time", "type")} | {
+            "erased": True,
+            "leaf": "bGVhZg==",
+        }
+        made = ocsf(left, "acme", 7)
+        assert problems(made, SCHEMA["classes"][str(made["class_uid"])], type_) == []
+        assert made["unmapped"] == {"tenant": "acme", "erased": True, "leaf": "bGVhZg=="}
+        assert "status_id" not in made
+
+
+def test_a_checkpoint_is_valid_and_keeps_its_note_as_it_was_signed() -> None:
+    sink = from_mapping(
+        {
+            "public_url": "https://auth.example.com",
+            "sinks": [{"name": "f", "kind": "file", "path": "/f", "format": "ocsf"}],
+        },
+        source="test",
+    ).sinks[0]
+    key = SignerKey.generate("auth.example.com/t/acme/audit")
+    note = key.signed(8, bytes(32))
+    record = checkpoint_record(QueuedCheckpoint(TENANT, "acme", note, 8, AT, 3), sink)
+    made = json.loads(record.body)
+    assert problems(made, SCHEMA["classes"]["1008"], CHECKPOINT) == []
+    assert (made["class_uid"], made["activity_id"], made["severity_id"]) == (1008, 99, 1)
+    assert (made["metadata"]["event_code"], made["metadata"]["uid"]) == ("audit.checkpoint", record.id)
+    assert "sequence" not in made["metadata"]
+    unmapped = made["unmapped"]
+    assert (unmapped["tenant"], unmapped["size"], unmapped["origin"]) == ("acme", 8, "auth.example.com/t/acme/audit")
+    assert key.verifier.opened(unmapped["note"]).size == 8
 
 
 def test_a_wrong_one_is_found() -> None:

@@ -43,7 +43,7 @@ def test_a_message_is_rfc_5424_and_what_people_typed_is_escaped() -> None:
         f'[yett@32473 tenant="acme" position="0" id="{one.id}" outcome="refused" reason="wrong_password" '
         'user_name="a\\"\\]\\\\\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}é" request_id="r1"'
     )
-    assert json.loads("{" + text) == one.body
+    assert json.loads("{" + text) == json.loads(one.body)
     assert text.isascii()
 
 
@@ -75,7 +75,7 @@ async def test_rsyslog_reads_them_in_order(authority: Authority, tmp_path: Path)
         "login.refused",
     )
     assert first["sd"].startswith(f'[yett@32473 tenant="acme" position="0" id="{records[0].id}" ')
-    assert json.loads(first["msg"]) == records[0].body
+    assert json.loads(first["msg"]) == json.loads(records[0].body)
 
 
 async def test_rsyslog_that_wants_a_certificate_is_shown_one(authority: Authority, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ async def test_a_webhook_is_one_signed_post() -> None:
     assert json.loads(body) == {
         "type": "yett.events",
         "timestamp": "2026-11-25T12:00:00.000000Z",
-        "data": {"events": [one.body, two.body]},
+        "data": {"events": [json.loads(one.body), json.loads(two.body)]},
     }
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     digests = [hmac.new(key, signed, hashlib.sha256).digest() for key in (KEY, OLD_KEY)]
@@ -88,10 +88,10 @@ async def test_splunk_is_sent_events_with_their_time_and_place(zipped: bool) -> 
         "source": "yett",
         "sourcetype": "yett:audit",
         "index": "main",
-        "event": one.body,
+        "event": json.loads(one.body),
         "fields": {"tenant": "acme", "event_id": one.id},
     }
-    assert json.loads(text[end:])["event"] == two.body
+    assert json.loads(text[end:])["event"] == json.loads(two.body)
 
 
 @pytest.mark.parametrize(
@@ -108,17 +108,40 @@ async def test_elasticsearch_creates_each_event_under_its_id(options: dict[str, 
     assert headers["authorization"] == authorization
     assert [json.loads(each) for each in body.splitlines()] == [
         {"create": {"_id": one.id}},
-        {"@timestamp": one.event["time"], **one.body},
+        {"@timestamp": one.event["time"], **json.loads(one.body)},
         {"create": {"_id": two.id}},
-        {"@timestamp": two.event["time"], **two.body},
+        {"@timestamp": two.event["time"], **json.loads(two.body)},
     ]
 
 
-async def test_elasticsearch_may_take_some_and_not_others() -> None:
-    said = items(201, 400, 429, error={"type": "mapper_parsing_exception", "reason": "user alice"})
+_DOCUMENT, _INDEX = {"type": "document_parsing_exception", "reason": "user alice"}, {"type": "index_closed_exception"}
+
+
+@pytest.mark.parametrize(
+    ("said", "taken", "refused", "problem"),
+    [
+        (items(201, 429, error=_INDEX), {0}, {}, "item_429_index_closed_exception"),
+        (items(201, 503), {0}, {}, "item_503"),
+        (items(201, 404), {0}, {}, "item_404"),
+        (items(201, 403), {0}, {}, "item_403"),
+        (items(201, 400), {0}, {1: "item_400"}, None),
+        (items(409, 400, error=_INDEX), {0}, {1: "item_400_index_closed_exception"}, None),
+        (items(400, 400, error=_DOCUMENT), set(), dict.fromkeys((0, 1), "item_400_document_parsing_exception"), None),
+        (items(400, 400, error=_INDEX), set(), {}, "item_400_index_closed_exception"),  # it is not the events' fault
+        (
+            items(400, 429, error=_DOCUMENT),
+            set(),
+            {0: "item_400_document_parsing_exception"},
+            "item_429_document_parsing_exception",
+        ),
+    ],
+)
+async def test_elasticsearch_may_take_some_and_not_others(
+    said: bytes, taken: set[int], refused: dict[int, str], problem: str | None
+) -> None:
     async with receiving(said) as receiver:
-        receipt = await sent("elasticsearch", receiver.port, *(record(position=place) for place in range(3)))
-    assert (receipt.taken, receipt.problem) == ({0}, "item_400_mapper_parsing_exception")
+        receipt = await sent("elasticsearch", receiver.port, record(), record(position=1))
+    assert (receipt.taken, receipt.refused, receipt.problem) == (taken, refused, problem)
 
 
 HOSTILE: list[tuple[str, bytes, str]] = [
