@@ -38,8 +38,8 @@ _NEWEST_MOVE = select(func.coalesce(func.max(audit_heads.c.moved), 0)).scalar_su
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A batch that is this holder's to deliver. ``unheard``: more logs have grown; ``failures`` counts those attempts in
-    a row that left something to send again.
+    """A batch that is this holder's to deliver. ``unheard``: more logs have grown. ``failures`` counts those attempts
+    in a row that left something to send again.
     """
 
     batch: Batch

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_network
 from typing import assert_never
 
@@ -15,6 +16,7 @@ from gateway.sinks.file import FileTransmitter
 from gateway.sinks.ocsf_types import TYPES
 from gateway.sinks.record import Transmitter
 from gateway.sinks.recorded import wants
+from gateway.sinks.renewed import Renewed
 from gateway.sinks.splunk import SplunkTransmitter
 from gateway.sinks.syslog import Receiver, SyslogTransmitter
 from gateway.sinks.webhook import WebhookTransmitter
@@ -38,7 +40,7 @@ def transmitters(settings: Settings, clock: Clock) -> Sequence[tuple[Sink, Trans
                 field = f"sinks[{index}].types[{place}]"
                 problems.append(Problem(sink.name, None, field, f"there is no type of audit event {types}"))
         try:
-            found.append((sink, transmitter(sink, settings, clock)))
+            found.append((sink, _kept_new(sink, settings, clock)))
         except TlsProblem as problem:
             problems.append(Problem(sink.name, None, f"sinks[{index}].{problem.field}", str(problem)))
     if problems:
@@ -68,6 +70,13 @@ def transmitter(sink: Sink, settings: Settings, clock: Clock) -> Transmitter:
             return ElasticsearchTransmitter(_outbound(sink), sink, secret=secret)
         case other:
             assert_never(other)
+
+
+def _kept_new(sink: Sink, settings: Settings, clock: Clock) -> Transmitter:
+    make = partial(transmitter, sink, settings, clock)
+    files = () if isinstance(sink, FileSink) else (sink.ca_file, sink.certificate_file, sink.key_file)
+    named = [file for file in files if file is not None]
+    return Renewed(sink.name, named, make) if named else make()
 
 
 def _receiver(sink: SyslogSink, host: str) -> Receiver:

@@ -427,6 +427,10 @@ async def test_reloads_leave_nothing_behind(house: Reloadable) -> None:
     assert {name: (count, before[name]) for name, count in after.items() if count > before[name]} == {}
 
 
+def sink_jobs() -> set[asyncio.Task[Any]]:
+    return {task for task in asyncio.all_tasks() if task.get_name().startswith("job sink")}
+
+
 async def test_sinks_begin_change_and_end_with_the_file(house: Reloadable) -> None:
     def sink(name: str) -> dict[str, Any]:
         return {"name": name, "kind": "file", "path": str(house.folder / name), "start": "beginning"}
@@ -438,12 +442,15 @@ async def test_sinks_begin_change_and_end_with_the_file(house: Reloadable) -> No
 
     house.take(sinks=[sink("first")])
     await has("first")
-    house.take(sinks=[sink("second")])
+    (first,) = sink_jobs()
+    house.take(sinks=[sink("second"), sink("first")])
     await has("second")
+    assert first in sink_jobs()  # it has not changed, so nobody disturbs it
+    house.take(sinks=[sink("second")])
     assert house.service.live.settings.sinks[0].name == "second"
     with pytest.raises(ConfigError, match=r"there is no type of audit event nothing\.such"):
         house.take(sinks=[sink("second") | {"types": ["nothing.such"]}])
     house.take()
     async with asyncio.timeout(20):
-        while any(task.get_name().startswith("job sink") for task in asyncio.all_tasks()):  # noqa: ASYNC110 - a task of theirs
+        while sink_jobs():  # noqa: ASYNC110 - a task of theirs
             await asyncio.sleep(0.01)

@@ -10,8 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from gateway.settings import from_mapping
 from gateway.sinks.record import Record, compact, parsed, plain
+from gateway.sinks.recorded import checkpoint_record
 from tenants.audit_event import Event, encode
+from tenants.signed_note import SignerKey
+from tenants.sink_batch import QueuedCheckpoint
 from tests.gateway.web_server import answer
 
 AT = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
@@ -25,6 +29,14 @@ def record(type_: str = "login.refused", position: int = 0, **fields: Any) -> Re
     told = Event(type_, fields.pop("outcome", "refused"), **fields)
     event = parsed(encode(told, event_id=uuid4(), tenant_id=TENANT, at=AT))
     return Record("acme", position, event, compact(plain(event, "acme", position)))
+
+
+def checkpoint(format_: str = "yett") -> Record:
+    """Of a log of eight events, signed by a key that nobody keeps."""
+    sink = {"name": "f", "kind": "file", "path": "/f", "format": format_}
+    settings = from_mapping({"public_url": "https://auth.example.com", "sinks": [sink]}, source="test")
+    note = SignerKey.generate("auth.example.com/t/acme/audit").signed(8, bytes(32))
+    return checkpoint_record(QueuedCheckpoint(TENANT, "acme", note, 8, AT, 3), settings.sinks[0])
 
 
 @dataclass

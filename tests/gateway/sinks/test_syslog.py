@@ -18,7 +18,7 @@ from gateway.sinks.record import Receipt, Record
 from gateway.sinks.syslog import format_message
 from tests.conftest import Clock
 from tests.gateway.server.pki import Authority
-from tests.gateway.sinks.receiving import record
+from tests.gateway.sinks.receiving import checkpoint, record
 from tests.gateway.sinks.syslog_server import documented_rsyslog, rsyslog
 
 
@@ -45,6 +45,16 @@ def test_a_message_is_rfc_5424_and_what_people_typed_is_escaped() -> None:
     )
     assert json.loads("{" + text) == json.loads(one.body)
     assert text.isascii()
+
+
+def test_a_checkpoint_is_a_message_of_its_own_type() -> None:
+    one = checkpoint()
+    head, _, text = format_message(one, hostname="auth.example.com", facility=13).decode().partition("] {")
+    assert head == (
+        "<109>1 2026-11-25T12:00:00.000000Z auth.example.com yett - audit.checkpoint "
+        f'[yett@32473 tenant="acme" id="{one.id}"'
+    )
+    assert json.loads("{" + text)["note"] == one.event["note"]
 
 
 @pytest.mark.parametrize(("outcome", "severity"), [("success", 6), ("refused", 4), ("notice", 5)])

@@ -16,7 +16,7 @@ from gateway.sinks.configured import transmitters
 from gateway.sinks.record import Receipt, Record
 from tests.conftest import Clock
 from tests.gateway.server.pki import Authority
-from tests.gateway.sinks.receiving import receiving, record
+from tests.gateway.sinks.receiving import checkpoint, receiving, record
 from tests.gateway.web_server import answer
 
 KEY, OLD_KEY = b"k" * 32, b"o" * 24
@@ -142,6 +142,22 @@ async def test_elasticsearch_may_take_some_and_not_others(
     async with receiving(said) as receiver:
         receipt = await sent("elasticsearch", receiver.port, record(), record(position=1))
     assert (receipt.taken, receipt.refused, receipt.problem) == (taken, refused, problem)
+
+
+TAKEN = {"webhook": answer(b""), "splunk_hec": answer(b'{"code":0}'), "elasticsearch": items(201)}
+
+
+@pytest.mark.parametrize("kind", OPTIONS)
+async def test_a_checkpoint_goes_as_it_was_signed(kind: str) -> None:
+    one = checkpoint()
+    async with receiving(TAKEN[kind]) as receiver:
+        assert (await sent(kind, receiver.port, one)).taken == {0}
+    ((_, _, body),) = receiver.requests
+    told = json.loads(body.splitlines()[-1])
+    found = {"webhook": lambda: told["data"]["events"][0], "splunk_hec": lambda: told["event"]}.get(
+        kind, lambda: told
+    )()
+    assert {name: found[name] for name in one.event} == one.event
 
 
 HOSTILE: list[tuple[str, bytes, str]] = [
