@@ -1,5 +1,5 @@
-"""A gateway that is killed in the middle of sending, and the one that follows: no audit event is lost to a sink. And what an
-auditor does with a checkpoint that came there.
+"""A gateway that is killed in the middle of sending, and the one that follows: no audit event is lost to a sink; and
+what an auditor does with a checkpoint that came there.
 """
 
 import json
