@@ -70,6 +70,7 @@ Index(
     "ix_sink_positions_waiting",
     sink_positions.c.sink,
     sink_positions.c.turn,
+    sink_positions.c.tenant_id,
     postgresql_where=_WAITING,
     sqlite_where=_WAITING,
 )
@@ -77,6 +78,7 @@ Index(
     "ix_sink_positions_owing",
     sink_positions.c.sink,
     sink_positions.c.checkpoint_at,
+    sink_positions.c.tenant_id,
     postgresql_where=_OWING,
     sqlite_where=_OWING,
 )

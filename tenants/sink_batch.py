@@ -71,7 +71,7 @@ class QueuedCheckpoint:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """``begins``: of each tenant whose turn it is, the position that is wanted. ``more`` events wait."""
+    """``begins``: of each tenant whose turn it is, the position that is wanted. ``more`` waits."""
 
     begins: Mapping[UUID, int]
     entries: Sequence[Queued]
@@ -86,7 +86,9 @@ async def read_batch(connection: AsyncConnection, sink: str, terms: Terms, *, fa
     begins, entries, more = await _events(connection, sink, terms, failures)
     checkpoints: Sequence[QueuedCheckpoint] = ()
     if not (failures and entries):
-        checkpoints = await _checkpoints(connection, sink, terms, entries, 1 if failures else _TENANTS_AT_ONCE, now)
+        most = 1 if failures else _TENANTS_AT_ONCE
+        checkpoints = await _checkpoints(connection, sink, terms, entries, most, now)
+        more |= len(checkpoints) >= most
     return Batch(begins, entries, checkpoints, more)
 
 

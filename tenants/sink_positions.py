@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, exists, func, insert, literal, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -192,13 +192,22 @@ def _may_have(row: Row[Any], holder: UUID, now: datetime) -> bool:
 
 def _look(name: str, terms: Terms, now: datetime) -> Select[Any]:
     """The sink, and whether there is anything to do: each time a look at the end of one index."""
-    waits = exists(meant(select(_P.tenant_id).where(_P.sink == name, WAITING), terms))
+    waits = _any(meant(select(_P.turn).where(_P.sink == name, WAITING), terms).order_by(_P.turn))
     owes: Any = literal(False)
     if terms.checkpoint_interval is not None:
-        due = or_(_P.checkpoint_at <= now, _P.checkpoint_at > now + terms.checkpoint_interval)
-        owes = exists(meant(owing(name).where(OWING, due), terms))
+        owed = meant(owing(name).with_only_columns(_P.checkpoint_at).where(OWING), terms)
+        due = owed.where(_P.checkpoint_at <= now).order_by(_P.checkpoint_at)
+        early = owed.where(_P.checkpoint_at > now + terms.checkpoint_interval).order_by(_P.checkpoint_at)
+        owes = or_(_any(due), _any(early))
     columns = _NEWEST_MOVE.label("moved"), waits.label("waits"), owes.label("owes")
     return select(sinks, *columns).where(sinks.c.name == name)
+
+
+def _any(ordered: Select[Any]) -> ColumnElement[bool]:
+    """Whether there is one. In order, though EXISTS would ask for none: PostgreSQL guesses that a comparison of two
+    columns finds a third of all rows, and would read the table in place of the few that the index has.
+    """
+    return ordered.limit(1).scalar_subquery().is_not(None)
 
 
 async def _make_positions(connection: AsyncConnection, name: str, begins: Any, now: datetime, *of: Any) -> None:

@@ -67,7 +67,9 @@ def _number_on_sqlite() -> None:
 
 def _partial_index(name: str, column: str, where: str) -> None:
     condition = sa.text(where)
-    op.create_index(name, "sink_positions", ["sink", column], postgresql_where=condition, sqlite_where=condition)
+    op.create_index(
+        name, "sink_positions", ["sink", column, "tenant_id"], postgresql_where=condition, sqlite_where=condition
+    )
 
 
 def downgrade() -> None:
