@@ -126,7 +126,7 @@ async def _events(
             if found and size > BATCH_BYTES:
                 return begins, found, True
             found.append(Queued(row.tenant_id, row.slug, *entry))
-    return begins, found, more
+    return begins, found, more and bool(found)  # of a log from which rows were taken out something waits for ever
 
 
 async def _checkpoints(

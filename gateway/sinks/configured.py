@@ -24,6 +24,7 @@ from gateway.sinks.webhook import WebhookTransmitter
 Clock = Callable[[], datetime]
 # A sink is the operator's own word, unlike an address that a tenant names, and mostly in a private network.
 _EVERYWHERE = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+_JSON_ANSWER = 128 * 1024  # of 200 items some 20 KiB; it is parsed on the event loop, within a millisecond
 
 
 def transmitters(settings: Settings, clock: Clock) -> Sequence[tuple[Sink, Transmitter]]:
@@ -65,9 +66,9 @@ def transmitter(sink: Sink, settings: Settings, clock: Clock) -> Transmitter:
         case WebhookSink():
             return WebhookTransmitter(_outbound(sink), sink.url, webhook_keys(secret or ""), clock)
         case SplunkSink():
-            return SplunkTransmitter(_outbound(sink), sink, token=secret or "", host=host)
+            return SplunkTransmitter(_outbound(sink, max_bytes=_JSON_ANSWER), sink, token=secret or "", host=host)
         case ElasticsearchSink():
-            return ElasticsearchTransmitter(_outbound(sink), sink, secret=secret)
+            return ElasticsearchTransmitter(_outbound(sink, max_bytes=_JSON_ANSWER), sink, secret=secret)
         case other:
             assert_never(other)
 
@@ -92,5 +93,5 @@ def _receiver(sink: SyslogSink, host: str) -> Receiver:
     )
 
 
-def _outbound(sink: HttpSink) -> Outbound:
-    return Outbound(_EVERYWHERE, timeout=sink.timeout, tls=tls_context(tls_of(sink)))
+def _outbound(sink: HttpSink, *, max_bytes: int = 1024 * 1024) -> Outbound:
+    return Outbound(_EVERYWHERE, timeout=sink.timeout, max_bytes=max_bytes, tls=tls_context(tls_of(sink)))

@@ -137,6 +137,7 @@ def test_a_kill_in_the_middle_loses_nothing(copy_of: Copy, tmp_path: Path) -> No
             first.login("alice")  # a receiver that hangs is nobody's who logs in
             (standing,) = of.does("sink", "list")
             assert standing["behind"] > 0
+            assert standing["waiting_since"] is not None
             first.kill()
         finally:
             first.close()
@@ -151,7 +152,8 @@ def test_a_kill_in_the_middle_loses_nothing(copy_of: Copy, tmp_path: Path) -> No
             second.login("bob")
             eventually(lambda: of.rows(_WAITING) == [(0,)] == of.rows(_OWED), within=60, what=second.log)
             (standing,) = of.does("sink", "list")
-            assert standing["behind"] == standing["failures"] == 0
+            assert standing["behind"] == standing["failures"] == standing["refused"] == 0
+            assert standing["waiting_since"] is standing["failing_since"] is None
             second.close()
             second.stop()
         finally:

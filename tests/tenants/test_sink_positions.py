@@ -305,6 +305,36 @@ async def test_a_clock_that_is_set_back_silences_nobody(house: House, clock: Clo
     assert await house.claim(OTHER) is None
 
 
+async def test_a_clock_that_is_set_back_keeps_no_checkpoint_at_home(house: House, clock: Clock, acme: Tenant) -> None:
+    await house.sign()
+    await house.begin()
+    while (claim := await house.claim(interval=MINUTE)) is not None:
+        assert await house.settle(claim)
+    clock.advance(hours=-5)
+    await house.tell(acme, "b1")
+    await house.sign()
+    came = []
+    while (claim := await house.claim(interval=MINUTE)) is not None:
+        came.append(sizes(claim))
+        assert await house.settle(claim)
+    assert came == [{}, {"acme": 4}]
+
+
+async def test_a_log_whose_end_was_taken_out_is_no_endless_loop_and_holds_up_nobody(
+    house: House, acme: Tenant, globex: Tenant, superuser: AsyncEngine
+) -> None:
+    await house.begin()
+    async with superuser.begin() as connection:
+        await connection.execute(delete(audit_events).where(audit_events.c.tenant_id == acme.id))
+    claim = await house.claim()
+    assert claim is not None
+    assert types(claim, "globex") == ["tenant.created"]
+    assert await house.settle(claim)
+    claim = await house.claim()
+    assert claim is not None
+    assert (claim.batch.begins, claim.batch.entries, claim.batch.more) == ({acme.id: 0}, [], False)
+
+
 async def test_turns_go_round_whatever_the_clock_says(house: House, clock: Clock, acme: Tenant, globex: Tenant) -> None:
     await house.begin()
     turns = []
