@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.provider_tables import authorization_codes
+from tenants.pruning import delete_oldest
 
 _THIS = (
     authorization_codes.c.tenant_id == bindparam("p_tenant_id"),
@@ -24,7 +25,6 @@ _FIND = select(authorization_codes).where(*_THIS)
 # Not by its time: that was judged before, by a clock that has gone on since.
 _REDEEM = update(authorization_codes).where(*_THIS, authorization_codes.c.consumed_at.is_(None))
 _TAKE_BACK = update(authorization_codes).where(*_THIS, authorization_codes.c.token_id.is_not(None))
-_PRUNE = delete(authorization_codes).where(authorization_codes.c.expires_at < bindparam("p_expired_before"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,8 @@ class AuthorizationCodes:
         return {"p_tenant_id": self._tenant_id, "p_digest": digest}
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is long over. As ``yett_system``."""
-    await connection.execute(_PRUNE, {"p_expired_before": expired_before})
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is long over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(
+        connection, authorization_codes.c.expires_at, authorization_codes.c.expires_at < expired_before
+    )

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, delete, or_, select, update
+from sqlalchemy import Row, bindparam, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from policies.device_code import ALPHABET, INTERVAL, LENGTH, SLOWER, DeviceCodeFacts, normalised, shown
 from tenants import opaque
 from tenants.provider_tables import device_codes
+from tenants.pruning import delete_oldest
 
 _ATTEMPTS = 10  # a collision with as many codes as there could be in one tenant is rarer than a broken disk
 
@@ -185,9 +186,9 @@ class DeviceCodes:
         return self._is(code.digest) | {"p_now": self._now}
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget those whose time is over. As ``yett_system``."""
-    await connection.execute(delete(device_codes).where(device_codes.c.expires_at < expired_before))
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some of those whose time is over; whether there are more. As ``yett_system``."""
+    return await delete_oldest(connection, device_codes.c.expires_at, device_codes.c.expires_at < expired_before)
 
 
 def _device_code(row: Row[Any]) -> DeviceCode:

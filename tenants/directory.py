@@ -26,9 +26,10 @@ class Directory:
         self._store = store
 
     async def find(self, slug: str) -> Tenant | None:
-        """By slug, suspended ones too."""
+        """By slug, suspended ones too, but none of which parts may be gone since its deletion has begun."""
+        whole = tenants.c.slug == slug, tenants.c.deletion_began_at.is_(None)
         async with self._database.system_snapshot() as connection:
-            row = (await connection.execute(select(tenants).where(tenants.c.slug == slug))).one_or_none()
+            row = (await connection.execute(select(tenants).where(*whole))).one_or_none()
         return None if row is None else tenant_of(row)
 
     async def holder(self, issuer: str, now: datetime) -> str | None:

@@ -5,18 +5,19 @@ an address, nothing more: what it opens repeats every check that sending it made
 since mail scanners open links, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.people_tables import mail_links
 from tenants.pruning import delete_oldest
+from tenants.user_names import look_up_key
 
 Purpose = Literal["reset", "sign_up", "verify", "invite"]
 # The last two of an address are told apart by their purpose, which every query names.
@@ -98,6 +99,21 @@ class MailLinks:
     async def end_for(self, email: str, purpose: Purpose) -> int:
         """End every link of this purpose that went to this address, as it was written; says how many."""
         return await self._end(*self._live(purpose), mail_links.c.email == email)
+
+    async def remove_for(self, keys: Collection[str]) -> int:
+        """Remove every link that went to one of these addresses or invited one of these names (keys of user_names.py),
+        used or not: the person is to be erased. Says how many.
+        """
+        nobodys = mail_links.c.tenant_id == self._tenant_id, mail_links.c.user_id.is_(None)
+        named = select(mail_links.c.digest, mail_links.c.email, mail_links.c.data).where(*nobodys)
+        theirs = [
+            row.digest
+            for row in await self._connection.execute(named)
+            if any(look_up_key(name) in keys for name in (row.email, row.data.get("name")) if name)
+        ]
+        if theirs:
+            await self._connection.execute(delete(mail_links).where(*nobodys, mail_links.c.digest.in_(theirs)))
+        return len(theirs)
 
     async def _end(self, *conditions: ColumnElement[bool]) -> int:
         ended = await self._connection.execute(update(mail_links).where(*conditions).values(consumed_at=self._now))

@@ -9,19 +9,20 @@ again.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import zip_longest
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import CTE, ColumnElement, delete, insert, select, update
+from sqlalchemy import CTE, ColumnElement, Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.people_tables import mail_outbox
 from tenants.pruning import delete_oldest
-from tenants.sealing import MasterKeys
+from tenants.sealing import MasterKeys, Unsealable
+from tenants.user_names import look_up_key
 
 LetterKind = Literal[
     "reset",
@@ -36,6 +37,7 @@ LetterKind = Literal[
 ]
 
 _INSERT = insert(mail_outbox)
+_READ_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,30 @@ class MailOutbox:
         """It has been sent, or never will be. False where it was gone already."""
         removed = await self._connection.execute(delete(mail_outbox).where(*self._row(letter.id)))
         return removed.rowcount == 1
+
+    async def remove_about(self, keys: Collection[str]) -> int:
+        """Remove every letter that names one of these (keys of user_names.py, or a user's id): the person is to be
+        erased. Says how many. What cannot be opened cannot be sent either, and is pruned.
+        """
+        removed, after = 0, UUID(int=0)
+        mine = mail_outbox.c.tenant_id == self._tenant_id
+        while True:
+            some = select(mail_outbox.c.id, mail_outbox.c.sealed_fields).where(mine, mail_outbox.c.id > after)
+            rows = (await self._connection.execute(some.order_by(mail_outbox.c.id).limit(_READ_AT_ONCE))).all()
+            theirs = [row.id for row in rows if any(look_up_key(said) in keys for said in self._said(row))]
+            if theirs:
+                await self._connection.execute(delete(mail_outbox).where(mine, mail_outbox.c.id.in_(theirs)))
+                removed += len(theirs)
+            if len(rows) < _READ_AT_ONCE:
+                return removed
+            after = rows[-1].id
+
+    def _said(self, row: Row[Any]) -> Iterable[str]:
+        try:
+            fields: dict[str, str] = json.loads(self._master_keys.open(row.sealed_fields, **self._place(row.id)))
+        except Unsealable:
+            return ()
+        return fields.values()
 
     def _row(self, letter_id: UUID) -> tuple[ColumnElement[bool], ...]:
         return mail_outbox.c.tenant_id == self._tenant_id, mail_outbox.c.id == letter_id

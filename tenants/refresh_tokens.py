@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from policies.refresh import RefreshFacts
 from tenants import opaque
 from tenants.people_tables import totp_factors
+from tenants.pruning import delete_tokens, oldest
 from tenants.roles import Held, held_of
 from tenants.schema import Json
 from tenants.sealing import MasterKeys
@@ -278,15 +279,21 @@ class RefreshTokens:
         return {"tenant": tenant, "table": "refresh_tokens", "row": digest.hex(), "column": "sealed_successor"}
 
 
-async def forget_successors(connection: AsyncConnection, consumed_before: datetime) -> None:
-    """Erase what was kept for the grace window. As ``yett_system``."""
-    await connection.execute(
-        update(refresh_tokens)
-        .where(refresh_tokens.c.consumed_at < consumed_before, refresh_tokens.c.sealed_successor.is_not(None))
-        .values(sealed_successor=None)
-    )
+async def forget_successors(connection: AsyncConnection, consumed_before: datetime) -> bool:
+    """Erase some of what was kept for the grace window; whether there is more. As ``yett_system``."""
+    consumed, kept = refresh_tokens.c.consumed_at, refresh_tokens.c.sealed_successor
+    some, more = await oldest(connection, consumed, consumed < consumed_before, kept.is_not(None))
+    await connection.execute(update(refresh_tokens).where(*some).values(sealed_successor=None))
+    return more
 
 
-async def prune(connection: AsyncConnection, expired_before: datetime) -> None:
-    """Forget families whose last token could not be used any more. As ``yett_system``."""
-    await connection.execute(delete(refresh_families).where(refresh_families.c.expires_at < expired_before))
+async def prune(connection: AsyncConnection, expired_before: datetime) -> bool:
+    """Forget some families whose last token could not be used any more, their tokens first; whether there are more. As
+    ``yett_system``.
+    """
+    expiry = refresh_families.c.expires_at
+    some, more = await oldest(connection, expiry, expiry < expired_before)
+    if await delete_tokens(connection, *some):
+        return True
+    await connection.execute(delete(refresh_families).where(*some))
+    return more

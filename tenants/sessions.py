@@ -7,12 +7,12 @@ from ipaddress import ip_address
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import opaque
 from tenants.logout_notices import LogoutNotices
-from tenants.pruning import delete_oldest
+from tenants.pruning import delete_tokens, oldest
 from tenants.revocations import Revocations
 from tenants.tables import refresh_families, sessions
 from tenants.visitor import UNKNOWN, Visitor
@@ -252,14 +252,25 @@ class Sessions:
 
 async def prune(connection: AsyncConnection, before: datetime) -> bool:
     """Forget some sessions that ended before this, with their refresh families, unless one of those still lives (a
-    refresh token outlasts the session that it came from); whether there are more. As ``yett_system``."""
-    living = select(refresh_families.c.id).where(
-        refresh_families.c.tenant_id == sessions.c.tenant_id,
-        refresh_families.c.session_id == sessions.c.id,
-        refresh_families.c.expires_at >= before,
-        refresh_families.c.revoked_at.is_(None),
+    refresh token outlasts the session that it came from), and their tokens before; whether there are more. As
+    ``yett_system``."""
+    living = (
+        select(refresh_families.c.id)
+        .where(
+            refresh_families.c.tenant_id == sessions.c.tenant_id,
+            refresh_families.c.session_id == sessions.c.id,
+            refresh_families.c.expires_at >= before,
+            refresh_families.c.revoked_at.is_(None),
+        )
+        .correlate(sessions)
     )
-    return await delete_oldest(connection, sessions.c.expires_at, sessions.c.expires_at < before, ~living.exists())
+    expiry = sessions.c.expires_at
+    some, more = await oldest(connection, expiry, expiry < before, ~living.exists())
+    session = tuple_(refresh_families.c.tenant_id, refresh_families.c.session_id)
+    if await delete_tokens(connection, session.in_(select(sessions.c.tenant_id, sessions.c.id).where(*some))):
+        return True
+    await connection.execute(delete(sessions).where(*some))
+    return more
 
 
 def _session(row: Row[Any]) -> Session:

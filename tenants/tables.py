@@ -57,6 +57,8 @@ tenants = Table(
     Column("provider", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("delete_at", UtcDateTime),
+    Column("deletion_began_at", UtcDateTime),
+    Column("audit_retention", BigInteger, CheckConstraint("audit_retention >= 86400", name="audit_retention")),
 )
 
 users = owned(

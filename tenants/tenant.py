@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -65,7 +65,7 @@ def algorithm(name: str) -> Algorithm:
 class Lifetimes:
     """How long things last, and the defaults of all tenants (rule 14). A tenant may set its own.
 
-    ``audit_events`` None: the log keeps what happened for ever.
+    ``audit_events`` None: the log keeps what happened for ever. It is stored apart (``audit_retention.py``).
     """
 
     access_token: timedelta = timedelta(minutes=5)
@@ -195,26 +195,15 @@ class Settings:
         self._changes.note("tenant")
 
     async def set_active(self, active: bool) -> None:
-        """Suspend (its sessions, tokens, clients and keys are refused everywhere within a second) or resume, which
-        takes back an order to delete it.
+        """Suspend (its sessions, tokens, clients and keys are refused everywhere within a second) or resume.
 
         Raises:
-            InvalidValue: the time of its deletion has come.
+            InvalidValue: its deletion was ordered, which ``tenants.deletion`` takes back.
         """
         if not active:
             await self._set(active=False)
-        elif not await self._set(_not_due(self._now), active=True, delete_at=None):
-            raise InvalidValue("the time of its deletion has come: it cannot be resumed any more")
-
-    async def schedule_deletion(self, at: datetime) -> None:
-        """Suspend it now, and have it deleted then with all that it owns (``tenants.deletion``). Another order replaces
-        an earlier one, until that one's time has come.
-
-        Raises:
-            InvalidValue: the time of its deletion has come.
-        """
-        if not await self._set(_not_due(self._now), active=False, delete_at=at):
-            raise InvalidValue("the time of its deletion has come")
+        elif not await self._set(tenants.c.delete_at.is_(None), active=True):
+            raise InvalidValue("its deletion was ordered: that has to be taken back")
 
     async def set_default_client(self, client_id: str | None) -> None:
         """Name the client that stands in where a password form names none.
@@ -233,12 +222,13 @@ class Settings:
         await self._set(default_client_id=client_id)
 
     async def set_lifetimes(self, seconds: dict[str, int]) -> None:
-        """Replace what differs from the defaults.
+        """Replace what differs from the defaults, but for how long the log keeps events.
 
         Raises:
             InvalidValue: see ``Lifetimes.from_seconds``.
         """
-        Lifetimes.from_seconds(seconds)
+        if Lifetimes.from_seconds(seconds).audit_events is not None:
+            raise InvalidValue("how long the audit log keeps events is not a tenant's own to say")
         await self._set(lifetimes=seconds)
 
     async def set_people(self, policy: PeoplePolicy) -> None:
@@ -261,10 +251,6 @@ class Settings:
         return changed.rowcount > 0
 
 
-def _not_due(now: datetime) -> ColumnElement[bool]:
-    return or_(tenants.c.delete_at.is_(None), tenants.c.delete_at > now)
-
-
 def tenant_of(row: Row[Any]) -> Tenant:
     """A row of the table as a value."""
     return Tenant(
@@ -276,9 +262,13 @@ def tenant_of(row: Row[Any]) -> Tenant:
         signing_alg=algorithm(row.signing_alg),
         default_client_id=row.default_client_id,
         created_at=row.created_at,
-        lifetimes=Lifetimes.from_seconds(row.lifetimes),
+        lifetimes=Lifetimes.from_seconds(row.lifetimes | _retention(row.audit_retention)),
         people=PeoplePolicy.from_stored(row.people),
         branding=Branding.from_stored(row.branding),
         provider=ProviderPolicy.from_stored(row.provider),
         delete_at=row.delete_at,
     )
+
+
+def _retention(seconds: int | None) -> Mapping[str, int]:
+    return {} if seconds is None else {"audit_events": seconds}

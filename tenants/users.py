@@ -157,14 +157,6 @@ class Users:
         if gone.rowcount == 0:
             raise NotFound("user", str(user_id))
 
-    async def delete_some(self, most: int) -> bool:
-        """Delete so many of them with all that is theirs, as a tenant's end does; whether there may be more."""
-        portion = select(users.c.id).where(users.c.tenant_id == self._tenant_id).limit(most)
-        gone = await self._connection.execute(
-            delete(users).where(users.c.tenant_id == self._tenant_id, users.c.id.in_(portion))
-        )
-        return gone.rowcount == most
-
     async def set_email(self, user_id: UUID, email: str, *, verified: bool) -> None:
         """Another address; a user whose name is their address gets another name with it.
 

@@ -15,6 +15,7 @@ from gateway.cli.free_issuer import free_issuer
 from gateway.cli.option_values import DEFAULT
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant_provider import provider_fields
+from tenants import deletion
 from tenants.audit_event import Event
 from tenants.former_issuers import FormerIssuer
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
@@ -124,20 +125,24 @@ async def show(call: Invocation, slug: str) -> None:
 @click.argument("slug")
 async def disable(call: Invocation, slug: str) -> None:
     """Suspend the tenant SLUG: its tokens, logins and keys are refused everywhere within a second."""
-    await _set_active(call, slug, active=False)
+    async with call.tenant(slug) as (_, store):
+        await store.settings.set_active(False)
+        await store.audit.add(Event(type="tenant.suspended", outcome="success", actor=actor()))
+    call.output.say(f"suspended tenant {slug}", slug=slug, active=False)
 
 
 @command(tenant)
 @click.argument("slug")
 async def enable(call: Invocation, slug: str) -> None:
     """Resume the tenant SLUG; an order to delete it is taken back."""
-    await _set_active(call, slug, active=True)
-
-
-async def _set_active(call: Invocation, slug: str, *, active: bool) -> None:
-    async with call.tenant(slug) as (_, store):
-        await store.settings.set_active(active)
-        await store.audit.add(
-            Event(type="tenant.resumed" if active else "tenant.suspended", outcome="success", actor=actor())
-        )
-    call.output.say(f"{'resumed' if active else 'suspended'} tenant {slug}", slug=slug, active=active)
+    async with call.installation() as installation:
+        found = await installation.directory.find(slug)
+        if found is None:
+            raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
+        if found.delete_at is not None:
+            await deletion.take_back(installation.database, found.id, now=installation.clock(), actor=actor())
+        else:
+            async with installation.store.for_tenant(found.id) as store:
+                await store.settings.set_active(True)
+                await store.audit.add(Event(type="tenant.resumed", outcome="success", actor=actor()))
+    call.output.say(f"resumed tenant {slug}", slug=slug, active=True)

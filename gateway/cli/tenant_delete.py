@@ -11,9 +11,7 @@ from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant import spelled
 from gateway.installation import Installation
 from tenants import deletion
-from tenants.audit_event import Event
 from tenants.directory import PLATFORM
-from tenants.tenant import Tenant
 
 _USUAL = timedelta(days=30)
 _LONGEST = timedelta(days=3660)
@@ -44,27 +42,17 @@ async def delete(call: Invocation, slug: str, after: timedelta | None, at_once: 
     async with call.installation() as installation:
         found = await installation.directory.find(slug)
         if found is None:
-            raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
-        if not yes:
-            _confirm(slug)
-        at = installation.clock() + (timedelta(0) if at_once else after or _USUAL)
-        async with installation.store.for_tenant(found.id) as store:
-            await store.settings.schedule_deletion(at)
-            details: dict[str, str | int | bool | list[str]] = {"at": at.isoformat()}
-            await store.audit.add(
-                Event(type="tenant.deletion_scheduled", outcome="success", actor=actor(), details=details)
-            )
-        async with installation.store.for_tenant((await installation.platform()).id) as store:  # its own log goes
-            await store.audit.add(
-                Event(
-                    type="tenant.deletion_scheduled",
-                    outcome="success",
-                    actor=actor(),
-                    details={**details, "slug": slug, "tenant": str(found.id)},
-                )
-            )
-        if at_once:
-            await _carry_out(installation, found)
+            await _go_on(installation, slug, at_once=at_once)
+        else:
+            if not yes:
+                _confirm(slug)
+            doomed, now = deletion.Doomed(found.id, found.slug, found.issuer), installation.clock()
+            at = now + (timedelta(0) if at_once else after or _USUAL)
+            platform = (await installation.platform()).id
+            if not at_once or found.delete_at is None or found.delete_at > now:
+                await deletion.order(installation.database, doomed, at, platform=platform, now=now, actor=actor())
+            if at_once:
+                await _carry_out(installation, doomed)
     if at_once:
         call.output.say(f"deleted tenant {slug}", slug=slug, deleted=True)
         return
@@ -85,18 +73,22 @@ def _confirm(slug: str) -> None:
         raise Refused(f"{typed!r} is not {slug!r}; nothing was done")
 
 
-async def _carry_out(installation: Installation, found: Tenant) -> None:
-    doomed = deletion.Doomed(found.id, found.slug, found.issuer)
+async def _go_on(installation: Installation, slug: str, *, at_once: bool) -> None:
+    """With a deletion that has begun, as where the command was broken off."""
+    doomed = await deletion.begun(installation.database, slug)
+    if doomed is None:
+        raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
+    if not at_once:
+        raise Refused(f"{slug} is being deleted; `yett tenant delete {slug} --now` does it here, to the end")
+    await _carry_out(installation, doomed)
+
+
+async def _carry_out(installation: Installation, doomed: deletion.Doomed) -> None:
     platform = await installation.platform()
     done = await deletion.carry_out(
-        installation.database,
-        installation.store,
-        doomed,
-        platform=platform.id,
-        now=installation.clock(),
-        actor=actor(),
+        installation.database, doomed, platform=platform.id, now=installation.clock(), actor=actor()
     )
     if not done:
         raise Refused(
-            f"{found.slug} was changed or deleted meanwhile; `yett tenant show {found.slug}` says how it stands"
+            f"{doomed.slug} was changed or deleted meanwhile; `yett tenant show {doomed.slug}` says how it stands"
         )

@@ -27,6 +27,7 @@ from gateway.cli.tenant_provider import provider_changes, provider_options
 from gateway.installation import utc_now
 from gateway.mail.wording import OWN_TEXTS
 from policies.password import LEAST_MIN_LENGTH, MOST_MIN_LENGTH
+from tenants import audit_retention
 from tenants.audit_event import Event
 from tenants.branding import LARGEST_LOGO, Branding, Logo
 from tenants.people import Otp, PeoplePolicy
@@ -155,28 +156,40 @@ async def configure(
         raise click.UsageError("name at least one thing to change; `yett tenant show` prints what is set")
     texts = {kind: None if file is None else _read_text(file) for kind, file in mail_texts.items()}
     logo = None if logo_file is None else _read_logo(logo_file)
-    async with call.tenant(slug) as (_, store):
-        before = await _current(store, slug)
-        for role in policy.get("otp_roles", ()):
-            if await store.roles.get(role) is None:
-                raise Refused(f"there is no role {role!r} in {slug}")
-        if texts:
-            policy["mail_texts"] = _merged(before.people.mail_texts, texts)
-        if logo is not None or no_logo:
-            look["logo"] = None if logo is None else logo.version
-        after = replace(
-            before,
-            people=before.people.changed(utc_now(), **policy),
-            branding=before.branding.checked(**look),
-            lifetimes=_lasting(before.lifetimes, lifetimes),
-            provider=before.provider.changed(**provider),
-        )
-        if logo is not None:
-            await store.logos.set(logo)
-        elif no_logo:
-            await store.logos.remove()
-        await _store(store, before, after)
-        former = await store.former_issuers.list()
+    async with call.installation() as installation:
+        found = await installation.directory.find(slug)
+        if found is None:
+            raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
+        async with installation.store.for_tenant(found.id) as store:
+            before = await _current(store, slug)
+            for role in policy.get("otp_roles", ()):
+                if await store.roles.get(role) is None:
+                    raise Refused(f"there is no role {role!r} in {slug}")
+            if texts:
+                policy["mail_texts"] = _merged(before.people.mail_texts, texts)
+            if logo is not None or no_logo:
+                look["logo"] = None if logo is None else logo.version
+            after = replace(
+                before,
+                people=before.people.changed(utc_now(), **policy),
+                branding=before.branding.checked(**look),
+                lifetimes=_lasting(before.lifetimes, lifetimes),
+                provider=before.provider.changed(**provider),
+            )
+            if logo is not None:
+                await store.logos.set(logo)
+            elif no_logo:
+                await store.logos.remove()
+            await _store(store, before, after)
+            former = await store.former_issuers.list()
+        if after.lifetimes.audit_events != before.lifetimes.audit_events:
+            await audit_retention.keep_events(
+                installation.database,
+                found.id,
+                after.lifetimes.audit_events,
+                told=_configured(["lifetimes.audit_events"]),
+                now=installation.clock(),
+            )
     if after.people.sign_up and not call.settings().mail.configured:
         click.echo("yett: warning: no mail is configured, and without a letter nobody can sign up.", err=True)
     call.output.item(fields_of(after, former))
@@ -191,21 +204,25 @@ async def _current(store: TenantStore, slug: str) -> Tenant:
 
 
 async def _store(store: TenantStore, before: Tenant, after: Tenant) -> None:
+    """All but how long the audit log keeps events."""
+    lasting = replace(after.lifetimes, audit_events=before.lifetimes.audit_events)
     changed = [
         *_differences(before.people, after.people),
         *_differences(before.branding, after.branding),
         *_differences(before.provider, after.provider),
-        *(f"lifetimes.{name}" for name in _differences(before.lifetimes, after.lifetimes)),
+        *(f"lifetimes.{name}" for name in _differences(before.lifetimes, lasting)),
     ]
     if not changed:
         return
     await store.settings.set_people(after.people)
     await store.settings.set_branding(after.branding)
-    await store.settings.set_lifetimes(_differing_seconds(after.lifetimes))
+    await store.settings.set_lifetimes(_differing_seconds(replace(lasting, audit_events=None)))
     await store.settings.set_provider(after.provider)
-    await store.audit.add(
-        Event(type="tenant.configured", outcome="success", actor=actor(), details={"changed": sorted(changed)})
-    )
+    await store.audit.add(_configured(changed))
+
+
+def _configured(changed: list[str]) -> Event:
+    return Event(type="tenant.configured", outcome="success", actor=actor(), details={"changed": sorted(changed)})
 
 
 def _given(**values: object) -> dict[str, Any]:

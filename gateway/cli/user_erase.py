@@ -1,6 +1,7 @@
 """``yett user erase``: a person's data goes, and the audit log stays provable.
 
-Each step can be taken again, so a command that was broken off is simply given once more.
+Each step tells in the log what it did, and can be taken again; the account goes last. So a command that was broken off
+is simply given once more.
 """
 
 from uuid import UUID
@@ -10,12 +11,14 @@ import click
 from gateway.cli.audit import sequence
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
-from gateway.cli.people import find, tenant_option
+from gateway.cli.people import tell, tenant_option
 from gateway.installation import Installation
 from tenants.audit_erasure import ERASED, AuditErasure
 from tenants.audit_event import Event
+from tenants.store import TenantStore
 from tenants.tenant import Tenant
 from tenants.user_names import look_up_key
+from tenants.users import User
 
 
 @command(None)
@@ -26,8 +29,9 @@ async def erase(call: Invocation, slug: str, name: str) -> None:
     """Erase the person NAME for good: the account with all that hangs on it, and what the audit log says of them.
 
     The log stays whole: an export says how many of its events are erased, and proves the others. NAME may be the user's
-    id; with the id of somebody who is gone already, what came into the log since then is erased. What waits in queues
-    (letters, logout notices) ends by itself within two days; backups are as they were made.
+    id; with the id of somebody who is gone already, what came into the log since then is erased. Somebody who was only
+    invited is erased by the address or name of the invitation. A command that was broken off goes on when it is given
+    again. Notices of logouts that wait end by themselves within two days; backups are as they were made.
     """
     async with call.installation() as installation:
         tenant = await installation.directory.find(slug)
@@ -36,33 +40,56 @@ async def erase(call: Invocation, slug: str, name: str) -> None:
         user_id, keys = await _shut_out(installation, tenant, name)
         await sequence(installation)
         erasure = AuditErasure(installation.database, installation.clock)
-        erased = await erasure.erase_subject(tenant.id, str(user_id), keys)
+        erased = 0 if user_id is None else await erasure.erase_subject(tenant.id, str(user_id), actor=actor())
+        if keys:
+            erased += await erasure.erase_named(tenant.id, keys, actor=actor())
+        if user_id is None and not erased:
+            raise Refused(f"there is no user {name!r} in {slug}, and no invitation")
         async with installation.store.for_tenant(tenant.id) as store:
-            deleted = await store.users.get(user_id) is not None
-            if deleted:
+            deleted = user_id is not None and await store.users.get(user_id) is not None
+            if user_id is not None and deleted:
                 await store.users.delete(user_id)
-            await store.audit.add(
-                Event(type=ERASED, outcome="success", subject=str(user_id), actor=actor(), count=erased)
-            )
-    said = f"erased user {user_id} of {slug}" if deleted else f"user {user_id} of {slug} was erased before"
+            subject = None if user_id is None else str(user_id)
+            await store.audit.add(Event(type=ERASED, outcome="success", subject=subject, actor=actor(), count=erased))
+    if user_id is None:
+        said = f"erased the invitation of {name} to {slug}"
+    else:
+        said = f"erased user {user_id} of {slug}" if deleted else f"user {user_id} of {slug} was erased before"
     call.output.say(f"{said}, and {erased} events of theirs", id=user_id, deleted=deleted, events=erased)
 
 
-async def _shut_out(installation: Installation, tenant: Tenant, name: str) -> tuple[UUID, set[str]]:
-    """End everything of theirs first, so that nothing new is written: their id, and the keys of their names.
-
-    Raises:
-        Refused: nobody has this name.
+async def _shut_out(installation: Installation, tenant: Tenant, name: str) -> tuple[UUID | None, set[str]]:
+    """End everything of theirs first, so that nothing new is written: their id, where they have an account or had one,
+    and the keys of their names.
     """
     async with installation.store.for_tenant(tenant.id) as store:
         user_id = _as_id(name)
         found = None if user_id is None else await store.users.get(user_id)
         if found is None and user_id is not None and await store.activity.any_of(user_id):
             return user_id, set()
-        found = found or await find(store, tenant.slug, name)
-        await store.users.set_active(found.id, False)
-    names = (name for name in (found.name, found.email) if name is not None)
-    return found.id, {key for key in map(look_up_key, names) if key is not None}
+        found = found or await store.users.by_login(name) or await store.users.by_name(name)
+        if found is not None and found.active:
+            await store.users.set_active(found.id, False)
+            await tell(store, "user.disabled", found)
+        names = (name,) if found is None else (found.name, found.email)
+        keys = {key for key in map(look_up_key, filter(None, names)) if key is not None}
+        await _uninvite(store, name, found, keys)
+    return None if found is None else found.id, keys
+
+
+async def _uninvite(store: TenantStore, name: str, found: User | None, keys: set[str]) -> None:
+    ended = await store.mail_links.remove_for(keys)
+    letters = await store.mail_outbox.remove_about(keys if found is None else keys | {str(found.id)})
+    if ended or letters:
+        await store.audit.add(
+            Event(
+                type="user.uninvited",
+                outcome="success",
+                user_name=name if found is None else found.name,
+                actor=actor(),
+                details={"links_ended": ended},
+            )
+        )
 
 
 def _as_id(name: str) -> UUID | None:

@@ -1,13 +1,19 @@
 """The end of a tenant, on both databases: nothing of it stays, nothing of others goes, and it can be taken back."""
 
+import asyncio
 import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tenants import deletion
+from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
+from tenants.audit_tree import AuditTree
 from tenants.database import Database
 from tenants.directory import Directory
 from tenants.errors import InvalidValue
@@ -16,10 +22,11 @@ from tenants.store import Store
 from tenants.tables import metadata
 from tenants.tenant import Tenant
 from tests.conftest import Clock
-from tests.tenants.conftest import dump, of_tenant
+from tests.tenants.conftest import LogAndTrees, dump, of_tenant
 from tests.tenants.test_isolation import settle
 
 DAY = timedelta(days=1)
+Order = Callable[[Tenant, timedelta], Awaitable[None]]
 
 
 @pytest.fixture
@@ -29,9 +36,22 @@ async def platform(directory: Directory) -> Tenant:
     )
 
 
-async def order(store: Store, tenant: Tenant, clock: Clock, after: timedelta) -> None:
-    async with store.for_tenant(tenant.id) as mine:
-        await mine.settings.schedule_deletion(clock() + after)
+def the_end_of(tenant: Tenant) -> deletion.Doomed:
+    return deletion.Doomed(tenant.id, tenant.slug, tenant.issuer)
+
+
+@pytest.fixture
+def order(database: Database, platform: Tenant, clock: Clock) -> Order:
+    async def ordered(tenant: Tenant, after: timedelta) -> None:
+        at = clock() + after
+        await deletion.order(database, the_end_of(tenant), at, platform=platform.id, now=clock(), actor="test")
+
+    return ordered
+
+
+async def told_in(log: AuditLog, tenant: Tenant) -> AsyncIterator[dict[str, Any]]:
+    async for entry in log.export(tenant.id):
+        yield json.loads(entry.event or b"{}")
 
 
 async def drain(log: AuditLog) -> None:
@@ -39,70 +59,121 @@ async def drain(log: AuditLog) -> None:
         pass
 
 
-async def test_nothing_of_it_stays_and_nothing_of_others_goes(
-    database: Database, directory: Directory, store: Store, clock: Clock, superuser: AsyncEngine, platform: Tenant
-) -> None:
+class Crash(Exception):
+    """The process is gone."""
+
+
+class Mortal:
+    """A database in a process that dies before the commit of one of its steps."""
+
+    def __init__(self, database: Database, commits: int) -> None:
+        self._database = database
+        self._left = commits
+        self.is_sqlite = database.is_sqlite
+        self.system_snapshot = database.system_snapshot
+
+    @asynccontextmanager
+    async def system_step(self) -> AsyncIterator[AsyncConnection]:
+        async with self._database.system_step() as connection:
+            yield connection
+            if not self._left:
+                raise Crash
+        self._left -= 1
+
+
+async def test_nothing_of_it_stays_and_nothing_of_others_goes_wherever_it_is_broken_off(
+    database: Database, directory: Directory, store: Store, clock: Clock, superuser: AsyncEngine, platform: Tenant,
+    audit_tree: AuditTree, log_and_trees: LogAndTrees, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(deletion, "_PORTION", 3)
     leaving = await settle(directory, store, clock, 0)
     staying = await settle(directory, store, clock, 1)
-    log = AuditLog(database)
-    await drain(log)
     doomed = deletion.Doomed(leaving.tenant_id, leaving.slug, leaving.issuer)
-    async with store.for_tenant(leaving.tenant_id) as mine:
-        await mine.settings.schedule_deletion(clock())
+    log, who = AuditLog(database), {"platform": platform.id, "now": clock(), "actor": "test"}
+    await log.observe([(leaving.tenant_id, clock(), Event(type="test", outcome="notice"))] * 7)
+    await log_and_trees()
+    await deletion.order(database, doomed, clock(), **who)
     before = await dump(superuser)
     its, theirs = of_tenant(before, leaving.tenant_id), of_tenant(before, staying.tenant_id)
-    assert sum(bool(rows) for rows in its.values()) > 25  # the test is worth something
+    assert sum(bool(rows) for rows in its.values()) > 30  # the test is worth something
 
-    assert await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
+    done, commits, told = False, 0, 0
+    while not done:
+        mortal: Any = Mortal(database, commits)
+        try:
+            done = await deletion.carry_out(mortal, doomed, **who)
+        except Crash:
+            its_own = of_tenant(await dump(superuser), leaving.tenant_id)
+            if commits == 0:
+                assert its_own == its  # whole
+            else:
+                assert await directory.find(leaving.slug) is None
+                assert await deletion.begun(database, leaving.slug) == doomed
+                with pytest.raises(InvalidValue, match="cannot be resumed"):
+                    await deletion.take_back(database, leaving.tenant_id, now=clock(), actor="test")
+            await log.observe([(staying.tenant_id, clock(), Event(type="test", outcome="notice"))])
+            told += 1
+            assert await log.sequence()  # others' events are numbered meanwhile, and stand in their trees
+            assert not await audit_tree.grow()
+        commits = commits * 2 or 1
+    assert told > 4
 
     after = await dump(superuser)
-    left = {name: rows for name, rows in of_tenant(after, leaving.tenant_id).items() if rows}
-    assert left.keys() == {"changes"}
-    assert of_tenant(after, staying.tenant_id) == theirs
-    assert not await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
+    assert {name for name, rows in of_tenant(after, leaving.tenant_id).items() if rows} == {"changes"}
+    left = of_tenant(after, staying.tenant_id)
+    assert {name for name in left if left[name] != theirs[name]} == {"audit_heads", "audit_events", "audit_trees"}
+    checkpoint = await audit_tree.newest_checkpoint(staying.tenant_id)
+    assert checkpoint is not None
+    assert checkpoint.size == len(theirs["audit_events"]) + told
+    assert not await deletion.carry_out(database, doomed, **who)
 
     await drain(log)
-    (told,) = [entry async for entry in log.export(platform.id) if b"tenant.deleted" in (entry.event or b"")]
-    event = json.loads(told.event or b"")
+    (event,) = [event async for event in told_in(log, platform) if event["type"] == "tenant.deleted"]
     assert (event["outcome"], event["actor"]) == ("success", "test")
     assert event["details"]["slug"] == leaving.slug
     assert event["details"]["tenant"] == str(leaving.tenant_id)
-    assert event["details"]["events"] > 0
+    assert event["details"]["events"] > 7
 
 
-async def test_more_rows_than_a_portion_has_all_go(
-    database: Database,
-    store: Store,
-    acme: Tenant,
-    clock: Clock,
-    superuser: AsyncEngine,
-    platform: Tenant,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_two_processes_at_once_delete_it_once(
+    database: Database, order: Order, acme: Tenant, clock: Clock, platform: Tenant
 ) -> None:
-    monkeypatch.setattr(deletion, "_PORTION", 2)
-    async with store.for_tenant(acme.id) as mine:
-        for number in range(5):
-            await mine.users.create(f"user-{number}")
-        await mine.settings.schedule_deletion(clock())
-    (doomed,) = await deletion.due(database, clock())
-    assert await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
-    assert not (await dump(superuser))["users"]
+    await order(acme, timedelta())
+    who = {"platform": platform.id, "now": clock(), "actor": "test"}
+    both = [deletion.carry_out(database, the_end_of(acme), **who) for _ in range(2)]
+    assert sorted(await asyncio.gather(*both)) == [False, True]
+
+
+async def test_an_order_is_told_in_both_logs_or_in_none(
+    database: Database, acme: Tenant, clock: Clock, platform: Tenant, order: Order
+) -> None:
+    mortal: Any = Mortal(database, 0)
+    with pytest.raises(Crash):
+        await deletion.order(mortal, the_end_of(acme), clock(), platform=platform.id, now=clock(), actor="test")
+    assert await deletion.due(database, clock()) == []
+    await order(acme, DAY)
+    log = AuditLog(database)
+    await drain(log)
+    at = (clock() + DAY).isoformat()
+    for tenant, more in ((acme, {}), (platform, {"slug": "acme", "tenant": str(acme.id)})):
+        (event,) = [event async for event in told_in(log, tenant) if event["type"] == "tenant.deletion_scheduled"]
+        assert event["details"] == {"at": at} | more
 
 
 async def test_it_is_due_when_its_time_has_come_and_not_before(
     database: Database,
-    store: Store,
+    order: Order,
     acme: Tenant,
     globex: Tenant,
     clock: Clock,
     platform: Tenant,
     superuser: AsyncEngine,
 ) -> None:
-    await order(store, acme, clock, DAY)
-    await order(store, globex, clock, 2 * DAY)
+    await order(acme, DAY)
+    await order(globex, 2 * DAY)
     assert await deletion.due(database, clock()) == []
-    early, before = deletion.Doomed(acme.id, acme.slug, acme.issuer), await dump(superuser)
-    assert not await deletion.carry_out(database, store, early, platform=platform.id, now=clock(), actor="test")
+    before = await dump(superuser)
+    assert not await deletion.carry_out(database, the_end_of(acme), platform=platform.id, now=clock(), actor="test")
     assert await dump(superuser) == before
     clock.advance(days=1)
     assert [doomed.slug for doomed in await deletion.due(database, clock())] == ["acme"]
@@ -110,20 +181,41 @@ async def test_it_is_due_when_its_time_has_come_and_not_before(
     assert [doomed.slug for doomed in await deletion.due(database, clock())] == ["acme", "globex"]
 
 
-async def test_until_then_it_is_suspended_and_can_be_resumed(store: Store, acme: Tenant, clock: Clock) -> None:
-    await order(store, acme, clock, DAY)
+async def test_until_then_it_is_suspended_and_the_order_can_be_taken_back(
+    database: Database, store: Store, order: Order, acme: Tenant, clock: Clock
+) -> None:
+    await order(acme, DAY)
     async with store.for_tenant(acme.id) as mine:
         ordered = await mine.settings.get()
         assert ordered is not None
         assert (ordered.active, ordered.delete_at) == (False, clock() + DAY)
-        await mine.settings.set_active(True)
+        with pytest.raises(InvalidValue, match="taken back"):
+            await mine.settings.set_active(True)
+    await deletion.take_back(database, acme.id, now=clock(), actor="test")
+    async with store.for_tenant(acme.id) as mine:
         resumed = await mine.settings.get()
     assert resumed is not None
     assert (resumed.active, resumed.delete_at) == (True, None)
+    log = AuditLog(database)
+    await drain(log)
+    assert [event["type"] async for event in told_in(log, acme)][-1] == "tenant.resumed"
 
 
-async def test_suspending_it_takes_no_order_back(store: Store, acme: Tenant, clock: Clock) -> None:
-    await order(store, acme, clock, DAY)
+async def test_what_was_not_ordered_is_not_taken_back(
+    database: Database, store: Store, acme: Tenant, clock: Clock
+) -> None:
+    async with store.for_tenant(acme.id) as mine:
+        await mine.settings.set_active(False)
+    with pytest.raises(InvalidValue):
+        await deletion.take_back(database, acme.id, now=clock(), actor="test")
+    async with store.for_tenant(acme.id) as mine:
+        found = await mine.settings.get()
+    assert found is not None
+    assert not found.active
+
+
+async def test_suspending_it_takes_no_order_back(store: Store, order: Order, acme: Tenant, clock: Clock) -> None:
+    await order(acme, DAY)
     async with store.for_tenant(acme.id) as mine:
         await mine.settings.set_active(False)
         found = await mine.settings.get()
@@ -131,32 +223,33 @@ async def test_suspending_it_takes_no_order_back(store: Store, acme: Tenant, clo
     assert found.delete_at == clock() + DAY
 
 
-async def test_when_its_time_has_come_nothing_brings_it_back(store: Store, acme: Tenant, clock: Clock) -> None:
-    await order(store, acme, clock, timedelta())
-    async with store.for_tenant(acme.id) as mine:
-        with pytest.raises(InvalidValue, match="cannot be resumed"):
-            await mine.settings.set_active(True)
-        with pytest.raises(InvalidValue, match="has come"):
-            await mine.settings.schedule_deletion(clock() + DAY)
+async def test_when_its_time_has_come_nothing_brings_it_back(
+    database: Database, order: Order, acme: Tenant, clock: Clock
+) -> None:
+    await order(acme, timedelta())
+    with pytest.raises(InvalidValue, match="cannot be resumed"):
+        await deletion.take_back(database, acme.id, now=clock(), actor="test")
+    with pytest.raises(InvalidValue, match="has come"):
+        await order(acme, DAY)
 
 
 async def test_every_process_hears_of_it_and_its_slug_is_free_again(
     database: Database,
     directory: Directory,
-    store: Store,
+    order: Order,
     acme: Tenant,
     clock: Clock,
     snapshot: Snapshot,
     platform: Tenant,
 ) -> None:
     await snapshot.load()
-    await order(store, acme, clock, timedelta())
+    await order(acme, timedelta())
     await snapshot.poll()
     known = snapshot.by_slug("acme")
     assert known is not None
     assert not known.active
     (doomed,) = await deletion.due(database, clock())
-    await deletion.carry_out(database, store, doomed, platform=platform.id, now=clock(), actor="test")
+    await deletion.carry_out(database, doomed, platform=platform.id, now=clock(), actor="test")
     await snapshot.poll()
     assert snapshot.by_slug("acme") is None
     assert snapshot.by_issuer(acme.issuer) is None

@@ -33,7 +33,7 @@ PRIVILEGES = {
         "tenants": {
             READ,
             ADD,
-            "UPDATE (active, branding, default_client_id, delete_at, issuer, lifetimes, people, provider)",
+            "UPDATE (active, branding, default_client_id, issuer, lifetimes, people, provider)",
         },
         "users": {READ, ADD, REMOVE, "UPDATE (active, email, email_key, email_verified, name, name_key)"},
         "passwords": {READ, ADD, "UPDATE (changed_at, hash, scheme, stands_alone, version)"},
@@ -68,7 +68,7 @@ PRIVILEGES = {
         "known_networks": {READ, ADD, "UPDATE (succeeded_at)"},
         "throttles": {READ, ADD, REMOVE, "UPDATE (failures, last_at)"},
         "logins": {READ, ADD, "UPDATE (consumed_at, failures)"},
-        "mail_links": {READ, ADD, "UPDATE (consumed_at)"},
+        "mail_links": {READ, ADD, REMOVE, "UPDATE (consumed_at)"},
         "mail_outbox": {READ, ADD, REMOVE, "UPDATE (attempts, next_at)"},
         "logos": {READ, ADD, REMOVE, "UPDATE (changed_at, image, media_type)"},
         "user_imports": {READ, ADD, "UPDATE (finished_at, undone_at, written)"},
@@ -97,12 +97,16 @@ PRIVILEGES = {
         "audit_outbox_seq_seq": {"USAGE"},
     },
     "yett_system": {
-        "tenants": {READ, REMOVE},
+        "tenants": {READ, REMOVE, "UPDATE (audit_retention)"},
         "clients": {"SELECT (active, client_id, origins, tenant_id)"},
         "signing_keys": {"SELECT (activated_at, kid, promote_at, public_jwk, retiring_at, state, tenant_id)"},
         "sessions": {READ, REMOVE},
         "refresh_families": {READ, REMOVE},
-        "refresh_tokens": {"SELECT (consumed_at, sealed_successor, tenant_id)", "UPDATE (sealed_successor)"},
+        "refresh_tokens": {
+            "SELECT (consumed_at, family_id, issued_at, sealed_successor, tenant_id)",
+            REMOVE,
+            "UPDATE (sealed_successor)",
+        },
         "revocations": {READ, REMOVE},
         "known_networks": {"SELECT (succeeded_at, tenant_id)", REMOVE},
         "throttles": {"SELECT (kind, last_at, tenant_id)", REMOVE},
@@ -300,6 +304,13 @@ FORBIDDEN_TO_APP = [
     "SELECT * FROM turns",
     "INSERT INTO budgets SELECT id, '', 0, 0 FROM tenants",
     "DELETE FROM tenants",
+    "UPDATE tenants SET delete_at = now()",
+    "UPDATE tenants SET deletion_began_at = now()",
+    "UPDATE tenants SET audit_retention = 86400",
+    "SELECT order_deletion(id, now(), now()) FROM tenants",
+    "SELECT begin_deletion(id, now()) FROM tenants",
+    "SELECT delete_events(id, 0, 9) FROM tenants",
+    "SELECT delete_rows(id, 'audit_events', 9) FROM tenants",
     "UPDATE former_issuers SET issuer = 'https://elsewhere.example'",
     "DELETE FROM former_issuers",
     "UPDATE tenants SET slug = 'elsewhere'",
@@ -379,6 +390,8 @@ FORBIDDEN_TO_SYSTEM = [
     "UPDATE api_keys SET revoked_at = NULL",
     "INSERT INTO api_keys SELECT * FROM api_keys",
     "UPDATE tenants SET active = true",
+    "UPDATE tenants SET delete_at = NULL",
+    "UPDATE tenants SET deletion_began_at = NULL",
     "UPDATE signing_keys SET state = 'active'",
     "UPDATE refresh_tokens SET consumed_at = NULL",
     "UPDATE audit_events SET leaf = ''",
@@ -401,6 +414,17 @@ FORBIDDEN_TO_SYSTEM = [
 async def test_the_cluster_has_no_right_to_secrets_nor_to_change_what_is_not_its_own(database: Database) -> None:
     for statement in FORBIDDEN_TO_SYSTEM:
         await refusal(database.system, None, statement)
+
+
+async def test_what_deletes_a_tenant_touches_none_that_stays(
+    database: Database, homes: tuple[Inhabitants, Inhabitants], superuser: AsyncEngine
+) -> None:
+    me, _ = homes
+    before = of_tenant(await dump(superuser), me.tenant_id)
+    async with database.system_step() as connection:
+        for call in ("begin_deletion(:id, now())", "delete_events(:id, 0, 99)", "delete_rows(:id, 'users', 99)"):
+            await connection.execute(text(f"SELECT {call}"), {"id": me.tenant_id})
+    assert of_tenant(await dump(superuser), me.tenant_id) == before
 
 
 async def test_each_role_has_exactly_the_privileges_of_the_table(superuser: AsyncEngine) -> None:
