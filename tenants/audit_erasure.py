@@ -36,10 +36,8 @@ _MINE = audit_events.c.tenant_id == bindparam("p_tenant_id")
 _POSITION = audit_events.c.position
 _BEGIN: BindParameter[int] = bindparam("p_begin")
 _END: BindParameter[int] = bindparam("p_end")
-_OF_SUBJECT = (
-    select(_POSITION)
-    .where(_MINE, audit_events.c.subject == bindparam("p_subject"), audit_events.c.type.not_in(_TELLING))
-    .limit(AT_ONCE)
+_OF_SUBJECT = select(_POSITION).where(
+    _MINE, audit_events.c.subject == bindparam("p_subject"), audit_events.c.type.not_in(_TELLING)
 )
 _NAMED = select(_POSITION, audit_events.c.event).where(
     _MINE,
@@ -103,7 +101,7 @@ class AuditErasure:
         told = Event(type=EVENTS_ERASED, outcome="success", subject=subject, actor=actor)
         while more:
             async with self._database.system_step() as connection:
-                found = (await connection.execute(_OF_SUBJECT, asked)).scalars().all()
+                found = (await connection.execute(_OF_SUBJECT.limit(AT_ONCE), asked)).scalars().all()
                 total += await self._erase(connection, tenant_id, found, told)
             more = len(found) == AT_ONCE
         return total

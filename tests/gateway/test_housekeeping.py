@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -15,10 +15,14 @@ from gateway.housekeeping import Housekeeping
 from policies.decision import Allow
 from policies.key_rotation import KeyState
 from policies.throttle import REMEMBERED
+from tenants import deletion, pruning, throttles
 from tenants import logins as logins_store
-from tenants import throttles
+from tenants import refresh_tokens as refresh_tokens_store
+from tenants import sessions as sessions_store
+from tenants.audit_event import Event
 from tenants.audit_keys import AuditKeys
 from tenants.audit_log import AuditLog
+from tenants.audit_retention import keep_events
 from tenants.audit_tree import AuditTree
 from tenants.clients import Client
 from tenants.database import Database
@@ -27,7 +31,7 @@ from tenants.jose import Algorithm, SigningKey
 from tenants.people_tables import devices, known_networks, logins, mail_links
 from tenants.people_tables import throttles as throttle_rows
 from tenants.provider_tables import authorization_requests, device_codes, seen_ids
-from tenants.pruning import delete_oldest
+from tenants.pruning import Prune, delete_oldest
 from tenants.sealing import MasterKeys
 from tenants.snapshot import FEED_RETENTION
 from tenants.store import Store, TenantStore
@@ -237,6 +241,39 @@ async def test_the_feed_is_kept_for_as_long_as_a_process_may_be_behind(
     assert await rows(database, changes) == 1  # the newest stays: a reader finds its own place by it
 
 
+async def test_tokens_go_before_what_they_hang_on_and_in_portions_of_their_own(
+    store: Store, tenant: Tenant, clock: Clock, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "AT_ONCE", 4)
+    for revoked in (False, True):
+        token = await login(store, tenant)
+        for _ in range(9):
+            clock.advance(seconds=1)
+            async with store.for_tenant(tenant.id) as tenant_store:
+                found = await tenant_store.refresh_tokens.find(token)
+                assert found is not None
+                token = await tenant_store.refresh_tokens.spend(found, idle=timedelta(days=30)) or ""
+        if revoked:
+            async with store.for_tenant(tenant.id) as tenant_store:
+                await tenant_store.refresh_tokens.revoke_family(found.family_id)
+    left: list[tuple[int, int]] = []
+
+    async def watched(prune: Prune, before: datetime) -> None:
+        more = True
+        while more:
+            async with database.system_step() as connection:
+                more = await prune(connection, before)
+            left.append((await rows(database, refresh_families), await rows(database, refresh_tokens)))
+
+    clock.advance(days=32)  # the sessions are over, and one family
+    await watched(sessions_store.prune, clock())
+    assert left == [(2, 16), (2, 12), (1, 10)]
+    left.clear()
+    clock.advance(days=60)
+    await watched(refresh_tokens_store.prune, clock())
+    assert left == [(1, 6), (1, 2), (0, 0)]
+
+
 async def test_a_backlog_goes_in_portions_and_whole(
     database: Database, store: Store, tenant: Tenant, clock: Clock
 ) -> None:
@@ -377,18 +414,18 @@ async def test_what_a_login_leaves_goes_when_it_says_nothing_any_more_and_not_be
 
 
 async def test_events_that_are_older_than_a_tenant_keeps_are_erased_and_the_log_says_so(
-    database: Database, store: Store, tenant: Tenant, housekeeping: Housekeeping, master_keys: MasterKeys, clock: Clock
+    database: Database, tenant: Tenant, housekeeping: Housekeeping, master_keys: MasterKeys, clock: Clock
 ) -> None:
     log, tree = AuditLog(database), AuditTree(database, AuditKeys(master_keys, "localhost"), clock)
     await log.sequence()
     await tree.grow()
-    async with store.for_tenant(tenant.id) as mine:
-        await mine.settings.set_lifetimes({"audit_events": 86_400})
+    kept = Event(type="tenant.configured", outcome="success")
+    await keep_events(database, tenant.id, timedelta(days=1), told=kept, now=clock())
     clock.advance(days=3)
     await housekeeping.erase_events()
     await housekeeping.erase_events()  # a second process, or ten minutes later
     await log.sequence()
-    erased, told = [entry async for entry in log.export(tenant.id)]
+    erased, _, told = [entry async for entry in log.export(tenant.id)]
     assert erased.event is None
     event = json.loads(told.event or b"")
     assert (event["type"], event["actor"], event["count"]) == ("audit.erased", "schedule", 1)
@@ -396,13 +433,13 @@ async def test_events_that_are_older_than_a_tenant_keeps_are_erased_and_the_log_
 
 
 async def test_a_tenant_whose_time_has_come_is_deleted_and_one_that_fails_keeps_no_other(
-    housekeeping: Housekeeping, directory: Directory, store: Store, tenant: Tenant, clock: Clock
+    housekeeping: Housekeeping, directory: Directory, database: Database, tenant: Tenant, clock: Clock
 ) -> None:
     platform = await directory.create(slug="platform", name="Platform", issuer="http://localhost/t/platform", actor="")
     other = await directory.create(slug="globex", name="Globex", issuer="http://localhost/t/globex", actor="test")
     for each, after in ((tenant, 1), (other, 2)):
-        async with store.for_tenant(each.id) as mine:
-            await mine.settings.schedule_deletion(clock() + timedelta(hours=after))
+        doomed, at = deletion.Doomed(each.id, each.slug, each.issuer), clock() + timedelta(hours=after)
+        await deletion.order(database, doomed, at, platform=platform.id, now=clock(), actor="test")
     asked = 0
 
     async def its_log() -> Tenant:

@@ -3,12 +3,11 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants import deletion
 from tenants.audit_event import Event
@@ -23,6 +22,7 @@ from tenants.tables import metadata
 from tenants.tenant import Tenant
 from tests.conftest import Clock
 from tests.tenants.conftest import LogAndTrees, dump, of_tenant
+from tests.tenants.mortal import Died, Mortal
 from tests.tenants.test_isolation import settle
 
 DAY = timedelta(days=1)
@@ -59,28 +59,6 @@ async def drain(log: AuditLog) -> None:
         pass
 
 
-class Crash(Exception):
-    """The process is gone."""
-
-
-class Mortal:
-    """A database in a process that dies before the commit of one of its steps."""
-
-    def __init__(self, database: Database, commits: int) -> None:
-        self._database = database
-        self._left = commits
-        self.is_sqlite = database.is_sqlite
-        self.system_snapshot = database.system_snapshot
-
-    @asynccontextmanager
-    async def system_step(self) -> AsyncIterator[AsyncConnection]:
-        async with self._database.system_step() as connection:
-            yield connection
-            if not self._left:
-                raise Crash
-        self._left -= 1
-
-
 async def test_nothing_of_it_stays_and_nothing_of_others_goes_wherever_it_is_broken_off(
     database: Database, directory: Directory, store: Store, clock: Clock, superuser: AsyncEngine, platform: Tenant,
     audit_tree: AuditTree, log_and_trees: LogAndTrees, monkeypatch: pytest.MonkeyPatch,
@@ -99,10 +77,9 @@ async def test_nothing_of_it_stays_and_nothing_of_others_goes_wherever_it_is_bro
 
     done, commits, told = False, 0, 0
     while not done:
-        mortal: Any = Mortal(database, commits)
         try:
-            done = await deletion.carry_out(mortal, doomed, **who)
-        except Crash:
+            done = await deletion.carry_out(Mortal(database, commits), doomed, **who)
+        except Died:
             its_own = of_tenant(await dump(superuser), leaving.tenant_id)
             if commits == 0:
                 assert its_own == its  # whole
@@ -147,8 +124,8 @@ async def test_two_processes_at_once_delete_it_once(
 async def test_an_order_is_told_in_both_logs_or_in_none(
     database: Database, acme: Tenant, clock: Clock, platform: Tenant, order: Order
 ) -> None:
-    mortal: Any = Mortal(database, 0)
-    with pytest.raises(Crash):
+    mortal = Mortal(database, 0)
+    with pytest.raises(Died):
         await deletion.order(mortal, the_end_of(acme), clock(), platform=platform.id, now=clock(), actor="test")
     assert await deletion.due(database, clock()) == []
     await order(acme, DAY)

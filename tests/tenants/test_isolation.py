@@ -266,6 +266,11 @@ def refused(*errors: type[Exception]) -> Callable[[Awaitable[Any]], Awaitable[No
     return check
 
 
+async def an_invitation_removed(my: TenantStore, email: str) -> int:
+    await my.mail_links.make("invite", lifetime=HOUR, email=email)
+    return await my.mail_links.remove_for({email})
+
+
 Attempt = tuple[Callable[[TenantStore, Inhabitants], Awaitable[Any]], Callable[[Awaitable[Any]], Awaitable[Any]]]
 
 # The composite foreign key refuses what only a bug would ask for: a session or a family across tenants.
@@ -435,7 +440,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "mail_links.end": (lambda my, their: my.mail_links.end("reset", their.link_secret), unaware),
     "mail_links.end_all": (lambda my, their: my.mail_links.end_all(their.user_id, "reset"), unaware),
     "mail_links.end_for": (lambda my, their: my.mail_links.end_for(f"alice@{their.slug}.example", "reset"), nothing),
-    "mail_links.remove_for": (lambda my, _: my.mail_links.remove_for({"invited"}), unaware),
+    "mail_links.remove_for": (lambda my, their: an_invitation_removed(my, f"alice@{their.slug}.example"), unaware),
     "mail_outbox.remove_about": (
         lambda my, their: my.mail_outbox.remove_about({f"alice@{their.slug}.example"}),
         nothing,
