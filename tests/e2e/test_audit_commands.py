@@ -216,6 +216,12 @@ def test_a_person_is_erased_and_the_log_is_whole(copy_of: Copy, tmp_path: Path) 
     again = of.does("user", "erase", *_ACME, mallory, "--yes")
     assert (again["deleted"], again["events"]) == (False, 0)
     assert of.run("user", "erase", *_ACME, "nobody", "--yes").code == 1
+    of.does("user", "invite", *_ACME, "Nora@example.com", "--print-link")
+    invited = of.does("user", "erase", *_ACME, "nora@example.com", "--yes")
+    assert (invited["id"], invited["deleted"], invited["events"]) == (None, False, 2)  # with the end of the link
+    export = here.writes("later.jsonl", "export", *_ACME)
+    assert "nora" not in export.read_text(encoding="utf-8").lower()
+    assert of.rows("SELECT count(*) FROM mail_links WHERE lower(email) LIKE 'nora%'") == [(0,)]
     assert of.rows("SELECT count(*) FROM user_roles WHERE user_id NOT IN (SELECT id FROM users)") == [(0,)]
 
 

@@ -1,5 +1,7 @@
 """``yett tenant delete``: with a time to take it back, or at once; and what is left is told in the platform's log."""
 
+import sqlite3
+from contextlib import closing
 from datetime import datetime, timedelta
 
 import pytest
@@ -37,6 +39,18 @@ def test_who_cannot_be_asked_has_to_say_yes(here: Installation) -> None:
 def test_the_platform_is_never_deleted_and_nobody_is_not_there(here: Installation) -> None:
     refused(here, "tenant", "delete", "platform", "--yes", says="cannot be deleted")
     refused(here, "tenant", "delete", "nobody", "--yes", says="there is no tenant 'nobody'")
+
+
+def test_a_deletion_that_was_broken_off_is_gone_on_with(here: Installation) -> None:
+    slug = here.does("tenant", "create", "initech")["slug"]
+    with closing(sqlite3.connect(here.data / "yett.db")) as connection, connection:
+        begun = "UPDATE tenants SET active = false, delete_at = created_at, deletion_began_at = created_at"
+        connection.execute(f"{begun} WHERE slug = ?", (slug,))
+    refused(here, "tenant", "enable", slug, says="there is no tenant 'initech'")
+    refused(here, "tenant", "delete", slug, "--yes", says="is being deleted")
+    assert here.does("tenant", "delete", slug, "--now", "--yes")["deleted"] is True
+    assert last_event(here, "platform")["details"]["slug"] == slug
+    refused(here, "tenant", "delete", slug, "--now", "--yes", says="there is no tenant 'initech'")
 
 
 def test_at_once_it_is_gone_and_told_of(here: Installation) -> None:

@@ -191,3 +191,18 @@ async def test_links_are_forgotten_once_expired(
 
     assert len((await dump(superuser))["mail_links"]) == 1
     assert await find(store, household.tenant, "reset", later) is not None
+
+
+async def test_of_who_is_erased_no_link_is_left_by_address_or_name_in_whatever_spelling(
+    store: Store, household: Household, superuser: AsyncEngine
+) -> None:
+    await make(store, household)
+    async with store.for_tenant(household.tenant.id) as mine:
+        for email, name in (("Bob@Example.com", ""), (None, "BOB"), ("carol@example.com", "carol"), (None, "")):
+            await mine.mail_links.make("invite", lifetime=HALF_AN_HOUR, email=email, data={"name": name})
+        await mine.mail_links.end_for("Bob@Example.com", "invite")
+        assert await mine.mail_links.remove_for({"bob@example.com", "bob"}) == 2
+        assert await mine.mail_links.remove_for({"bob@example.com", "bob"}) == 0
+    left = (await dump(superuser))["mail_links"]
+    assert len(left) == 3  # alice's own goes with her account
+    assert "bob" not in str(left).lower()

@@ -297,3 +297,32 @@ async def test_letters_under_another_master_key_do_not_open(
     async with others.for_tenant(acme.id, read_only=True) as mine:
         with pytest.raises(Unsealable):
             mine.mail_outbox.open(letter)
+
+
+async def test_letters_about_somebody_who_is_erased_are_removed_whatever_they_are(
+    store: Store, acme: Tenant, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mail_outbox, "_READ_AT_ONCE", 2)
+    alice = str(uuid4())
+    for _ in range(3):
+        await add(store, acme, "bob@example.com")
+        await add(store, acme, "Alice@Example.com")
+    async with store.for_tenant(acme.id) as mine:
+        await mine.mail_outbox.add("factor_added", {"user_id": alice})
+        await mine.mail_outbox.add("invite", {"email": "", "invited_by": "", "name": "bob", "roles": ""})
+        assert await mine.mail_outbox.remove_about({"alice@example.com", alice}) == 4
+        assert await mine.mail_outbox.remove_about({"alice@example.com", alice}) == 0
+    assert len(await due(database, clock)) == 4
+
+
+async def test_a_letter_that_nobody_can_open_keeps_no_other_from_being_removed(
+    store: Store, acme: Tenant, database: Database, clock: Clock, superuser: AsyncEngine
+) -> None:
+    await add(store, acme)
+    damaged = await the_only(database, clock)
+    async with superuser.begin() as connection:
+        await connection.execute(metadata.tables["mail_outbox"].update().values(sealed_fields=bytes(40)))
+    await add(store, acme)
+    async with store.for_tenant(acme.id) as mine:
+        assert await mine.mail_outbox.remove_about({"alice@example.com"}) == 1
+    assert await due(database, clock) == [(acme.id, damaged)]

@@ -1,7 +1,8 @@
-"""What the second migration does to the rows of a database that was in use, on both databases."""
+"""What migrations do to the rows of a database that was in use, on both databases: the second one, and the twelfth."""
 
+import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -19,6 +20,7 @@ from tests.conftest import Clock, DatabaseUrls, drop_postgresql_database, make_p
 
 AT = datetime(2026, 11, 24, 9, 30, tzinfo=UTC)
 NAMES = {"alice": "alice", "Bob@Acme.test": "bob@acme.test", "carol\uff20acme.test": "carol@acme.test"}
+LIFETIMES = {"access_token": 60, "audit_events": 172_800}  # as between the two
 HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$" + "A" * 43
 
 
@@ -59,7 +61,8 @@ async def as_of_the_first_version(urls: DatabaseUrls, tenant_id: Any) -> None:
 
         await run(
             "INSERT INTO tenants (id, slug, name, issuer, active, signing_alg, lifetimes, created_at)"
-            " VALUES (:tenant, 'acme', 'Acme', 'https://a.test/t/acme', true, 'ES256', '{}', :at)"
+            " VALUES (:tenant, 'acme', 'Acme', 'https://a.test/t/acme', true, 'ES256', :lifetimes, :at)",
+            lifetimes=json.dumps(LIFETIMES),
         )
         for name, name_key in NAMES.items():
             user = uuid4()
@@ -95,6 +98,13 @@ async def test_people_of_the_first_version_are_there_with_what_is_new(
     database = Database.open(empty.app, empty.system)
     await database.check_roles()
     async with Store(database, master_keys, clock).for_tenant(tenant_id) as store:
+        tenant = await store.settings.get()
+        assert tenant is not None
+        assert (tenant.lifetimes.access_token, tenant.lifetimes.audit_events) == (
+            timedelta(minutes=1),
+            timedelta(days=2),
+        )
+        await store.settings.set_lifetimes({"access_token": 30})
         found = {user.name: user for user in await store.users.list()}
         emails = {name: (user.email, user.email_verified) for name, user in found.items()}
         assert emails == {
