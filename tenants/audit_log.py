@@ -30,7 +30,7 @@ BATCH = 1000
 _LONGEST_SUBJECT = 254
 _QUICK = 128  # rows that the event loop may wait for: less than a millisecond
 
-# As many rows as are given, of tenants that are there. inline: without RETURNING.
+# As many rows as are given, of tenants that are there and stay. inline: without RETURNING.
 _PUT = (
     insert(outbox)
     .from_select(
@@ -39,7 +39,12 @@ _PUT = (
             bindparam("p_tenant_id", type_=outbox.c.tenant_id.type),
             bindparam("p_salt", type_=outbox.c.salt.type),
             bindparam("p_event", type_=outbox.c.event.type),
-        ).where(exists().where(tenants.c.id == bindparam("p_tenant_id", type_=outbox.c.tenant_id.type))),
+        ).where(
+            exists().where(
+                tenants.c.id == bindparam("p_tenant_id", type_=outbox.c.tenant_id.type),
+                tenants.c.deletion_began_at.is_(None),
+            )
+        ),
     )
     .inline()
 )
@@ -80,7 +85,7 @@ class AuditLog:
         await self.append([audit_outbox.row(event, tenant_id, at) for tenant_id, at, event in events])
 
     async def append(self, rows: Sequence[Mapping[str, object]]) -> None:
-        """Put rows that ``audit_outbox.row`` made into the outbox. A tenant that is gone loses its own."""
+        """Put rows that ``audit_outbox.row`` made into the outbox. A tenant that is gone or going loses its own."""
         put = [{f"p_{name}": value for name, value in row.items()} for row in rows]
         async with self._database.system_step(in_thread=len(rows) > _QUICK) as connection:
             if put:
@@ -162,6 +167,14 @@ class AuditLog:
         async with self._database.system_snapshot() as connection:
             rows = (await connection.execute(query.limit(limit))).all()
         return [_entry(row) for row in reversed(rows)]
+
+
+async def hold_sequencer(connection: AsyncConnection) -> None:
+    """No batch is moved until this transaction ends, which may take away whose events such a batch holds. As
+    ``yett_system``.
+    """
+    if connection.dialect.name != "sqlite":  # which has one writer at a time by itself
+        await connection.execute(_WAIT_FOR_LOCK, {"key": _LOCK})
 
 
 def _entries() -> Select[Any]:

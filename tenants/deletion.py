@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, delete, func, insert, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tenants import audit_outbox, changes, deletion_steps
+from tenants import audit_log, audit_outbox, changes, deletion_steps
 from tenants.audit_event import Details, Event
 from tenants.cluster_tables import sink_positions
 from tenants.database import Database
@@ -103,8 +103,7 @@ async def carry_out(database: Database, doomed: Doomed, *, platform: UUID, now: 
     """Delete it, or go on where somebody was broken off, and tell of it in the log of ``platform``; False where it is
     gone already, or not due.
 
-    No statement is about more than a portion, and none but the last holds the tenant's row, for which whoever numbers
-    its events has to wait.
+    No statement is about more than a portion. None but the last, which finds one row, keeps the sequencer waiting.
     """
     if not await _begin(database, doomed.id, now):
         return False
@@ -147,6 +146,7 @@ async def _delete_rows(database: Database, tenant_id: UUID) -> None:
 async def _finish(database: Database, doomed: Doomed, *, platform: UUID, now: datetime, actor: str) -> bool:
     which = {"p_id": doomed.id}
     async with database.system_step() as connection:
+        await audit_log.hold_sequencer(connection)
         size = (await connection.execute(_SIZE, which)).scalar_one_or_none() or 0
         if (await connection.execute(_DELETE, which)).rowcount == 0:
             return False

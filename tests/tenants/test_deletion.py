@@ -7,18 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants import deletion
 from tenants.audit_event import Event
-from tenants.audit_log import AuditLog
+from tenants.audit_log import AuditLog, hold_sequencer
 from tenants.audit_tree import AuditTree
 from tenants.database import Database
 from tenants.directory import Directory
 from tenants.errors import InvalidValue
 from tenants.snapshot import Snapshot
 from tenants.store import Store
-from tenants.tables import metadata
+from tenants.tables import audit_heads, metadata
 from tenants.tenant import Tenant
 from tests.conftest import Clock
 from tests.tenants.conftest import LogAndTrees, dump, of_tenant
@@ -88,9 +89,12 @@ async def test_nothing_of_it_stays_and_nothing_of_others_goes_wherever_it_is_bro
                 assert await deletion.begun(database, leaving.slug) == doomed
                 with pytest.raises(InvalidValue, match="cannot be resumed"):
                     await deletion.take_back(database, leaving.tenant_id, now=clock(), actor="test")
-            await log.observe([(staying.tenant_id, clock(), Event(type="test", outcome="notice"))])
+            observed = (staying.tenant_id, leaving.tenant_id) if commits else (staying.tenant_id,)
+            await log.observe([(of, clock(), Event(type="test", outcome="notice")) for of in observed])
             told += 1
-            assert await log.sequence()  # others' events are numbered meanwhile, and stand in their trees
+            while await log.sequence():  # others' events are numbered meanwhile, and stand in their trees
+                pass
+            assert commits == 0 or not of_tenant(await dump(superuser), leaving.tenant_id)["audit_outbox"]
             assert not await audit_tree.grow()
         commits = commits * 2 or 1
     assert told > 4
@@ -119,6 +123,23 @@ async def test_two_processes_at_once_delete_it_once(
     who = {"platform": platform.id, "now": clock(), "actor": "test"}
     both = [deletion.carry_out(database, the_end_of(acme), **who) for _ in range(2)]
     assert sorted(await asyncio.gather(*both)) == [False, True]
+
+
+@pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+async def test_it_goes_between_two_batches_of_the_sequencer(
+    database: Database, order: Order, acme: Tenant, clock: Clock, platform: Tenant, superuser: AsyncEngine
+) -> None:
+    await order(acme, timedelta())
+    waits = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    who = {"platform": platform.id, "now": clock(), "actor": "test"}
+    async with database.system_step() as connection:
+        await hold_sequencer(connection)
+        going = asyncio.create_task(deletion.carry_out(database, the_end_of(acme), **who))
+        async with asyncio.timeout(30), superuser.connect() as looking:
+            while not (await looking.execute(waits)).scalar_one():  # noqa: ASYNC110 - the lock is the database's
+                await asyncio.sleep(0.01)
+        await connection.execute(insert(audit_heads), {"tenant_id": acme.id, "size": 0})  # as its first event would
+    assert await going
 
 
 async def test_an_order_is_told_in_both_logs_or_in_none(
