@@ -9,10 +9,10 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Row, bindparam, insert, null, select, update
+from sqlalchemy import BindParameter, bindparam, insert, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants import audit_outbox
@@ -136,18 +136,20 @@ class AuditErasure:
         done, failures = list[Erased](), list[Exception]()
         for front in fronts:
             try:
-                done += await self._erase_where_due(front, today)
+                done += await self._erase_where_due(*front, today)
             except Exception as error:  # noqa: BLE001 - raised below, with the others'
                 failures.append(error)
         if failures:
             raise ExceptionGroup("events could not be erased", failures)
         return done
 
-    async def _erase_where_due(self, front: Row[Any], today: datetime) -> Sequence[Erased]:
-        before = today - retention_of(front.audit_retention)
-        if front.at >= before:
+    async def _erase_where_due(
+        self, tenant_id: UUID, retention: int | None, front: datetime, today: datetime
+    ) -> Sequence[Erased]:
+        before = today - retention_of(retention)
+        if front >= before:
             return ()
-        return (Erased(front.id, await self._erase_before(front.id, before), before),)
+        return (Erased(tenant_id, await self._erase_before(tenant_id, before), before),)
 
     async def _erase_before(self, tenant_id: UUID, before: datetime) -> int:
         """From the front of the log to the first event that is not as old: those behind it have their turn after it."""

@@ -8,16 +8,29 @@ anybody's tables, and ``yett_app`` can order nothing. SQLite has one role; there
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, func, literal_column, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.tables import audit_events, tenants
 
 _ROW: ColumnElement[int] = literal_column("rowid")
-_ID = bindparam("p_id")
+_ID: BindParameter[UUID] = bindparam("p_id")
 _AT = bindparam("p_at", type_=tenants.c.delete_at.type)
 _NOW = bindparam("p_now", type_=tenants.c.delete_at.type)
-_FIRST, _PAST = bindparam("p_first"), bindparam("p_past")
+_FIRST: BindParameter[int] = bindparam("p_first")
+_PAST: BindParameter[int] = bindparam("p_past")
 _WHOLE = tenants.c.id == _ID, tenants.c.deletion_began_at.is_(None)
 
 _SCHEDULE = select(func.order_deletion(_ID, _AT, _NOW))

@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import zip_longest
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import CTE, ColumnElement, Row, delete, insert, select, update
+from sqlalchemy import CTE, ColumnElement, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.people_tables import mail_outbox
@@ -126,7 +126,7 @@ class MailOutbox:
         while True:
             some = select(mail_outbox.c.id, mail_outbox.c.sealed_fields).where(mine, mail_outbox.c.id > after)
             rows = (await self._connection.execute(some.order_by(mail_outbox.c.id).limit(_READ_AT_ONCE))).all()
-            theirs = [row.id for row in rows if any(look_up_key(said) in keys for said in self._said(row))]
+            theirs = [row.id for row in rows if any(look_up_key(said) in keys for said in self._said(*row))]
             if theirs:
                 await self._connection.execute(delete(mail_outbox).where(mine, mail_outbox.c.id.in_(theirs)))
                 removed += len(theirs)
@@ -134,9 +134,9 @@ class MailOutbox:
                 return removed
             after = rows[-1].id
 
-    def _said(self, row: Row[Any]) -> Iterable[str]:
+    def _said(self, letter_id: UUID, sealed_fields: bytes) -> Iterable[str]:
         try:
-            fields: dict[str, str] = json.loads(self._master_keys.open(row.sealed_fields, **self._place(row.id)))
+            fields: dict[str, str] = json.loads(self._master_keys.open(sealed_fields, **self._place(letter_id)))
         except Unsealable:
             return ()
         return fields.values()

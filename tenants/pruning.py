@@ -6,11 +6,12 @@ on a row by the thousand goes before it, in portions of its own.
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, delete, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tenants.tables import refresh_families, refresh_tokens
+from tenants.tables import refresh_families, refresh_tokens, sessions
 
 AT_ONCE = 1000
 
@@ -50,3 +51,10 @@ async def delete_tokens(connection: AsyncConnection, *of_families: ColumnElement
     some = select(*which).select_from(refresh_tokens.join(refresh_families, theirs)).where(*of_families).limit(AT_ONCE)
     gone = await connection.execute(delete(refresh_tokens).where(tuple_(*which).in_(some)))
     return gone.rowcount >= AT_ONCE
+
+
+async def delete_tokens_of(connection: AsyncConnection, tenant_id: UUID, user_id: UUID) -> bool:
+    """Delete some refresh tokens of a user who is to be deleted; whether there may be more."""
+    theirs = select(sessions.c.id).where(sessions.c.tenant_id == tenant_id, sessions.c.user_id == user_id)
+    families = refresh_families.c
+    return await delete_tokens(connection, families.tenant_id == tenant_id, families.session_id.in_(theirs))

@@ -13,6 +13,7 @@ from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.people import tell, tenant_option
 from gateway.installation import Installation
+from tenants import pruning
 from tenants.audit_erasure import ERASED, AuditErasure
 from tenants.audit_event import Event
 from tenants.store import TenantStore
@@ -45,6 +46,8 @@ async def erase(call: Invocation, slug: str, name: str) -> None:
             erased += await erasure.erase_named(tenant.id, keys, actor=actor())
         if user_id is None and not erased:
             raise Refused(f"there is no user {name!r} in {slug}, and no invitation")
+        if user_id is not None:
+            await _delete_tokens(installation, tenant.id, user_id)
         async with installation.store.for_tenant(tenant.id) as store:
             deleted = user_id is not None and await store.users.get(user_id) is not None
             if user_id is not None and deleted:
@@ -90,6 +93,13 @@ async def _uninvite(store: TenantStore, name: str, found: User | None, keys: set
                 details={"links_ended": ended},
             )
         )
+
+
+async def _delete_tokens(installation: Installation, tenant_id: UUID, user_id: UUID) -> None:
+    more = True
+    while more:
+        async with installation.database.system_step() as connection:
+            more = await pruning.delete_tokens_of(connection, tenant_id, user_id)
 
 
 def _as_id(name: str) -> UUID | None:

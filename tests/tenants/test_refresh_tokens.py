@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pyotp
 import pytest
@@ -12,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from policies import refresh
 from policies.decision import Deny
 from policies.refresh import ReplaySuccessor, Reuse, Rotate
-from tenants import refresh_tokens
+from tenants import pruning, refresh_tokens
 from tenants.database import Database
 from tenants.refresh_tokens import RefreshToken
 from tenants.roles import Held
@@ -217,6 +218,24 @@ async def test_a_family_is_forgotten_with_its_tokens_when_it_is_over(
             await refresh_tokens.prune(connection, clock())
         async with store.for_tenant(family.household.tenant.id, read_only=True) as mine:
             assert (await mine.refresh_tokens.find(family.token) is not None) is found
+
+
+async def test_tokens_of_who_is_deleted_go_in_portions_and_nobody_elses(
+    database: Database, store: Store, family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "AT_ONCE", 2)
+    tenant_id, alice = family.household.tenant.id, family.household.user_id
+    successor = await spend(store, family, family.token)
+    assert successor is not None
+    await spend(store, family, successor)
+    for user_id, more in ((uuid4(), [False]), (alice, [True, False])):
+        told = []
+        for _ in more:
+            async with database.system_step() as connection:
+                told.append(await pruning.delete_tokens_of(connection, tenant_id, user_id))
+        assert told == more
+    async with store.for_tenant(tenant_id, read_only=True) as mine:
+        assert await mine.refresh_tokens.find(successor) is None
 
 
 async def test_a_family_may_be_bound_to_a_key_from_its_first_token_on(store: Store, family: Family) -> None:
