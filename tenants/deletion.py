@@ -6,7 +6,7 @@ its row. Who finds one that has begun goes on with it. What stays is an event in
 very transaction in which the row goes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -66,7 +66,7 @@ async def order(database: Database, doomed: Doomed, at: datetime, *, platform: U
     when: Details = {"at": at.isoformat()}
     whose: Details = {"slug": doomed.slug, "tenant": str(doomed.id)}
     async with database.system_step() as connection:
-        if not await deletion_steps.schedule(connection, doomed.id, at, now=now):
+        if not await deletion_steps.order(connection, doomed.id, at, now=now):
             raise InvalidValue("the time of its deletion has come")
         for told_in, details in ((doomed.id, when), (platform, when | whose)):
             event = Event(type="tenant.deletion_scheduled", outcome="success", actor=actor, details=details)
@@ -74,17 +74,20 @@ async def order(database: Database, doomed: Doomed, at: datetime, *, platform: U
         await _hear_of(database, connection, doomed.id, now)
 
 
-async def take_back(database: Database, tenant_id: UUID, *, now: datetime, actor: str) -> None:
-    """Resume it: it is not to be deleted any more. Its log tells of it.
+async def take_back(
+    database: Database, tenant_id: UUID, ordered: datetime, *, active: bool, told: Mapping[UUID, Event], now: datetime
+) -> None:
+    """It is not deleted at the time that was ``ordered``, and is ``active`` again or stays suspended. ``told`` is what
+    this is in which tenants' logs.
 
     Raises:
-        InvalidValue: the time of its deletion has come, or it was not ordered.
+        InvalidValue: the time of its deletion has come, or another one was ordered since, or none.
     """
     async with database.system_step() as connection:
-        if not await deletion_steps.schedule(connection, tenant_id, None, now=now):
-            raise InvalidValue("the time of its deletion has come: it cannot be resumed any more")
-        event = Event(type="tenant.resumed", outcome="success", actor=actor)
-        await connection.execute(_TELL, audit_outbox.row(event, tenant_id, now))
+        if not await deletion_steps.take_back(connection, tenant_id, ordered, active=active, now=now):
+            raise InvalidValue("the time of its deletion has come, or has changed: it cannot be resumed")
+        for told_in, event in told.items():
+            await connection.execute(_TELL, audit_outbox.row(event, told_in, now))
         await _hear_of(database, connection, tenant_id, now)
 
 

@@ -5,18 +5,22 @@ of one whose deletion has begun, and take back nothing that has. So ``yett_syste
 anybody's tables, and ``yett_app`` can order nothing. SQLite has one role; there the same is said here.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
+    Select,
     Table,
-    and_,
+    Update,
     bindparam,
     delete,
     func,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -29,15 +33,22 @@ _ROW: ColumnElement[int] = literal_column("rowid")
 _ID: BindParameter[UUID] = bindparam("p_id")
 _AT = bindparam("p_at", type_=tenants.c.delete_at.type)
 _NOW = bindparam("p_now", type_=tenants.c.delete_at.type)
+_ACTIVE: BindParameter[bool] = bindparam("p_active")
 _FIRST: BindParameter[int] = bindparam("p_first")
 _PAST: BindParameter[int] = bindparam("p_past")
 _WHOLE = tenants.c.id == _ID, tenants.c.deletion_began_at.is_(None)
 
-_SCHEDULE = select(func.order_deletion(_ID, _AT, _NOW))
-_SCHEDULE_ON_SQLITE = (
+_ORDER = select(func.order_deletion(_ID, _AT, _NOW))
+_ORDER_ON_SQLITE = (
     update(tenants)
-    .where(*_WHOLE, or_(tenants.c.delete_at > _NOW, and_(tenants.c.delete_at.is_(None), _AT.is_not(None))))
-    .values(active=_AT.is_(None), delete_at=_AT)
+    .where(*_WHOLE, or_(tenants.c.delete_at.is_(None), tenants.c.delete_at > _NOW))
+    .values(active=False, delete_at=_AT)
+)
+_TAKE_BACK = select(func.take_back_deletion(_ID, _AT, _ACTIVE, _NOW))
+_TAKE_BACK_ON_SQLITE = (
+    update(tenants)
+    .where(*_WHOLE, tenants.c.delete_at == _AT, tenants.c.delete_at > _NOW)
+    .values(active=_ACTIVE, delete_at=null())
 )
 _BEGIN = select(func.begin_deletion(_ID, _NOW))
 _BEGIN_ON_SQLITE = (
@@ -50,15 +61,19 @@ _EVENTS_ON_SQLITE = delete(audit_events).where(
 _ROWS = select(func.delete_rows(_ID, bindparam("p_table"), bindparam("p_most")))
 
 
-async def schedule(connection: AsyncConnection, tenant_id: UUID, at: datetime | None, *, now: datetime) -> bool:
-    """Suspend it until it is deleted ``at`` that time; None: resume it. False where the time has come that was ordered
-    before, and where None takes back what was not ordered.
+async def order(connection: AsyncConnection, tenant_id: UUID, at: datetime, *, now: datetime) -> bool:
+    """Suspend it until it is deleted ``at`` that time. False where the time has come that was ordered before."""
+    return await _done(connection, _ORDER, _ORDER_ON_SQLITE, {"p_id": tenant_id, "p_at": at, "p_now": now})
+
+
+async def take_back(
+    connection: AsyncConnection, tenant_id: UUID, ordered: datetime, *, active: bool, now: datetime
+) -> bool:
+    """It is not deleted at the time that was ``ordered``, but ``active`` again or suspended. False where that time has
+    come, or is not the one that it would be deleted at.
     """
-    asked = {"p_id": tenant_id, "p_at": at, "p_now": now}
-    if _on_sqlite(connection):
-        return (await connection.execute(_SCHEDULE_ON_SQLITE, asked)).rowcount == 1
-    scheduled: bool = (await connection.execute(_SCHEDULE, asked)).scalar_one()
-    return scheduled
+    asked = {"p_id": tenant_id, "p_at": ordered, "p_active": active, "p_now": now}
+    return await _done(connection, _TAKE_BACK, _TAKE_BACK_ON_SQLITE, asked)
 
 
 async def begin(connection: AsyncConnection, tenant_id: UUID, *, now: datetime) -> None:
@@ -81,6 +96,13 @@ async def delete_rows(connection: AsyncConnection, tenant_id: UUID, table: Table
     asked = {"p_id": tenant_id, "p_table": table.name, "p_most": most}
     gone: int = (await connection.execute(_ROWS, asked)).scalar_one()
     return gone
+
+
+async def _done(connection: AsyncConnection, step: Select[Any], on_sqlite: Update, asked: Mapping[str, object]) -> bool:
+    if _on_sqlite(connection):
+        return (await connection.execute(on_sqlite, asked)).rowcount == 1
+    done: bool = (await connection.execute(step, asked)).scalar_one()
+    return done
 
 
 def _on_sqlite(connection: AsyncConnection) -> bool:

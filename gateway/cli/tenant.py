@@ -135,14 +135,22 @@ async def disable(call: Invocation, slug: str) -> None:
 @click.argument("slug")
 async def enable(call: Invocation, slug: str) -> None:
     """Resume the tenant SLUG; an order to delete it is taken back."""
+    resumed = Event(type="tenant.resumed", outcome="success", actor=actor())
     async with call.installation() as installation:
         found = await installation.directory.find(slug)
         if found is None:
             raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
         if found.delete_at is not None:
-            await deletion.take_back(installation.database, found.id, now=installation.clock(), actor=actor())
+            await deletion.take_back(
+                installation.database,
+                found.id,
+                found.delete_at,
+                active=True,
+                told={found.id: resumed},
+                now=installation.clock(),
+            )
         else:
             async with installation.store.for_tenant(found.id) as store:
                 await store.settings.set_active(True)
-                await store.audit.add(Event(type="tenant.resumed", outcome="success", actor=actor()))
+                await store.audit.add(resumed)
     call.output.say(f"resumed tenant {slug}", slug=slug, active=True)

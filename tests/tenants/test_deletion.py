@@ -3,8 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import insert, text
@@ -50,6 +51,11 @@ def order(database: Database, platform: Tenant, clock: Clock) -> Order:
     return ordered
 
 
+async def take_back(database: Database, tenant_id: UUID, clock: Clock, ordered: datetime) -> None:
+    told = {tenant_id: Event(type="tenant.resumed", outcome="success")}
+    await deletion.take_back(database, tenant_id, ordered, active=True, told=told, now=clock())
+
+
 async def told_in(log: AuditLog, tenant: Tenant) -> AsyncIterator[dict[str, Any]]:
     async for entry in log.export(tenant.id):
         yield json.loads(entry.event or b"{}")
@@ -87,7 +93,7 @@ async def test_nothing_of_it_stays_and_nothing_of_others_goes_wherever_it_is_bro
                 assert await directory.find(leaving.slug) is None
                 assert await deletion.begun(database, leaving.slug) == doomed
                 with pytest.raises(InvalidValue, match="cannot be resumed"):
-                    await deletion.take_back(database, leaving.tenant_id, now=clock(), actor="test")
+                    await take_back(database, leaving.tenant_id, clock, clock())
             observed = (staying.tenant_id, leaving.tenant_id) if commits else (staying.tenant_id,)
             await log.observe([(of, clock(), Event(type="test", outcome="notice")) for of in observed])
             told += 1
@@ -187,7 +193,9 @@ async def test_until_then_it_is_suspended_and_the_order_can_be_taken_back(
         assert (ordered.active, ordered.delete_at) == (False, clock() + DAY)
         with pytest.raises(InvalidValue, match="taken back"):
             await mine.settings.set_active(True)
-    await deletion.take_back(database, acme.id, now=clock(), actor="test")
+    with pytest.raises(InvalidValue, match="has changed"):
+        await take_back(database, acme.id, clock, clock() + 2 * DAY)
+    await take_back(database, acme.id, clock, clock() + DAY)
     async with store.for_tenant(acme.id) as mine:
         resumed = await mine.settings.get()
     assert resumed is not None
@@ -203,7 +211,7 @@ async def test_what_was_not_ordered_is_not_taken_back(
     async with store.for_tenant(acme.id) as mine:
         await mine.settings.set_active(False)
     with pytest.raises(InvalidValue):
-        await deletion.take_back(database, acme.id, now=clock(), actor="test")
+        await take_back(database, acme.id, clock, clock() + DAY)
     async with store.for_tenant(acme.id) as mine:
         found = await mine.settings.get()
     assert found is not None
@@ -224,7 +232,7 @@ async def test_when_its_time_has_come_nothing_brings_it_back(
 ) -> None:
     await order(acme, timedelta())
     with pytest.raises(InvalidValue, match="cannot be resumed"):
-        await deletion.take_back(database, acme.id, now=clock(), actor="test")
+        await take_back(database, acme.id, clock, clock())
     with pytest.raises(InvalidValue, match="has come"):
         await order(acme, DAY)
 

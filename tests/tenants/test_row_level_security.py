@@ -308,6 +308,7 @@ FORBIDDEN_TO_APP = [
     "UPDATE tenants SET deletion_began_at = now()",
     "UPDATE tenants SET audit_retention = 86400",
     "SELECT order_deletion(id, now(), now()) FROM tenants",
+    "SELECT take_back_deletion(id, now(), true, now()) FROM tenants",
     "SELECT begin_deletion(id, now()) FROM tenants",
     "SELECT delete_events(id, 0, 9) FROM tenants",
     "SELECT delete_rows(id, 'audit_events', 9) FROM tenants",

@@ -32,9 +32,15 @@ _FUNCTIONS = {
     "order_deletion(doomed uuid, at timestamptz, asked timestamptz)": """RETURNS boolean AS $$
 BEGIN
     PERFORM set_config('yett.tenant', doomed::text, true);
-    UPDATE public.tenants SET active = at IS NULL, delete_at = at
-     WHERE id = doomed AND deletion_began_at IS NULL
-       AND (delete_at > asked OR (delete_at IS NULL AND at IS NOT NULL));
+    UPDATE public.tenants SET active = false, delete_at = at
+     WHERE id = doomed AND deletion_began_at IS NULL AND (delete_at IS NULL OR delete_at > asked);
+    RETURN FOUND;
+END $$""",
+    "take_back_deletion(doomed uuid, ordered timestamptz, resumed boolean, asked timestamptz)": """RETURNS boolean AS $$
+BEGIN
+    PERFORM set_config('yett.tenant', doomed::text, true);
+    UPDATE public.tenants SET active = resumed, delete_at = NULL
+     WHERE id = doomed AND deletion_began_at IS NULL AND delete_at = ordered AND delete_at > asked;
     RETURN FOUND;
 END $$""",
     "begin_deletion(doomed uuid, at timestamptz)": """RETURNS boolean AS $$
