@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 _NEVER = "1970-01-01 00:00:00"
 # Above all that any sink has seen, also when the log that moved last was deleted with its tenant.
