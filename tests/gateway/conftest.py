@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from gateway.installation import hashing_pool
 from gateway.settings import Settings, from_mapping
 from tenants import migrate
+from tenants.argon2_hash import Cost
 from tenants.hashing import HashingPool
 from tenants.sealing import MasterKeys
 from tests.conftest import Clock, DatabaseUrls, LentDatabase, lent_database
@@ -28,11 +28,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def settings_for(folder: Path, **values: Any) -> Settings:
-    """A configuration whose hashes are as cheap as one may be, and whose limits nobody meets."""
+    """A configuration whose limits nobody meets."""
     defaults = {
         "public_url": PUBLIC_URL,
         "data_dir": str(folder),
-        "hashing": {"memory": "7MiB", "iterations": 5, "helpers": 1},
         "limits": {"token": "100000/minute", "management": "100000/minute", "pages": "100000/minute"},
         "mail": {"directory": str(folder / "mail")},
     }
@@ -47,9 +46,12 @@ def master_key_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def hashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[HashingPool]:
-    async with hashing_pool(settings_for(tmp_path_factory.mktemp("hashing"))) as pool:
-        yield pool
+async def hashing() -> AsyncIterator[HashingPool]:
+    """The real one, at a cost that no configuration admits: what a hash costs is for tests/tenants/test_hashing.py."""
+    pool = HashingPool(Cost(memory_kib=64, time_cost=1), helpers=1)
+    await pool.start()
+    yield pool
+    await pool.stop()
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
