@@ -8,7 +8,7 @@ VENV ?= .venv
 UV ?= uv
 ARGS ?=
 PYTEST_ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 4
 LOCK_ARGS ?=
 LOAD_PORT ?= 8080
 LOAD_MANAGEMENT_PORT ?= 8081
@@ -31,7 +31,8 @@ FAKETIME := $(foreach cpu,x86_64 aarch64,/usr/lib/$(cpu)-linux-gnu/faketime/libf
 unexport PYTHONDONTWRITEBYTECODE
 
 # All of them: side by side where tests share nothing, then those that start a whole gateway, a file on one worker, and
-# at last, one after the other, those that look at its time and memory.
+# at last, one after the other, those that look at its time and memory. Two workers for each of two CPUs: a test waits
+# for half of its time, for a database, a browser or another process.
 ifeq ($(strip $(PYTEST_ARGS)),)
 TESTS = $(PY) -m pytest -n $(WORKERS) --ignore=tests/e2e \
 	&& $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not alone" tests/e2e \
