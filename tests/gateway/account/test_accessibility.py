@@ -11,13 +11,12 @@ from playwright.sync_api import ConsoleMessage, Page, sync_playwright
 from gateway.pages.renderer import Renderer
 from gateway.pages.stylesheets import Sheet
 from tests.gateway.account.samples import samples
+from tests.gateway.pages.looks import LOOKS
 from tests.gateway.pages.samples import HOSTILE, TENANTS, Sample, a_logo
 from tests.gateway.pages.served import assets, served
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_SIZES = ((360, 740), (1280, 800))
-_SCHEMES = ("light", "dark")
 _PARTS = {"account/frame.html", "account/lines.html"}
 _RENDERER, _SAMPLES = Renderer(), samples()
 _AXE = Axe("null")  # axe-core itself comes with each page
@@ -58,6 +57,7 @@ def test_every_template_has_its_samples() -> None:
     assert {sample.page.template for sample in _SAMPLES} == ours - _PARTS
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("sample", _SAMPLES, ids=[sample.name for sample in _SAMPLES])
 def test_axe_finds_no_violation_and_nothing_sticks_out(origin: str, page: Page, sample: Sample) -> None:
     said: list[str] = []
@@ -68,12 +68,12 @@ def test_axe_finds_no_violation_and_nothing_sticks_out(origin: str, page: Page, 
     page.on("console", note)
     try:
         page.goto(f"{origin}/t/{sample.tenant.slug}/{sample.name}")
-        for width, height in _SIZES:
+        for look in LOOKS:
+            width, height = look.size
             page.set_viewport_size({"width": width, "height": height})
-            for scheme in _SCHEMES:
-                page.emulate_media(color_scheme=scheme)
-                found = _AXE.run(page)
-                assert found.violations_count == 0, f"{width} {scheme}: {found.generate_report()}"
+            page.emulate_media(color_scheme=look.scheme)
+            found = _AXE.run(page)
+            assert found.violations_count == 0, f"{look}: {found.generate_report()}"
             assert page.evaluate("document.documentElement.scrollWidth") == width
     finally:
         page.remove_listener("console", note)

@@ -12,6 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from gateway.pages.stylesheets import Sheet
+from tests.gateway.pages.looks import LOOKS, SCHEMES, SIZES
 from tests.gateway.pages.samples import (
     NOT_PAGES,
     TENANTS,
@@ -25,10 +26,8 @@ from tests.gateway.pages.served import assets, served
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-_SIZES = ((360, 740), (1280, 800))
-_SCHEMES = ("light", "dark")
 _RENDERER, _SAMPLES = a_renderer(), samples()
-_AXE = Axe("null")  # axe-core itself comes with each page: half a megabyte, needed four times on it
+_AXE = Axe("null")  # axe-core itself comes with each page: half a megabyte, needed again and again on it
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +77,7 @@ def test_every_template_has_its_samples() -> None:
     assert {sample.page.template for sample in _SAMPLES} == ours - NOT_PAGES
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("sample", _SAMPLES, ids=[sample.name for sample in _SAMPLES])
 def test_axe_finds_no_violation_and_nothing_sticks_out(origin: str, page: Page, sample: Sample) -> None:
     said: list[str] = []
@@ -88,12 +88,12 @@ def test_axe_finds_no_violation_and_nothing_sticks_out(origin: str, page: Page, 
     page.on("console", note)
     try:
         page.goto(f"{origin}{_address(sample)}")
-        for width, height in _SIZES:
+        for look in LOOKS:
+            width, height = look.size
             page.set_viewport_size({"width": width, "height": height})
-            for scheme in _SCHEMES:
-                page.emulate_media(color_scheme=scheme)
-                found = _AXE.run(page)
-                assert found.violations_count == 0, f"{width} {scheme}: {found.generate_report()}"
+            page.emulate_media(color_scheme=look.scheme)
+            found = _AXE.run(page)
+            assert found.violations_count == 0, f"{look}: {found.generate_report()}"
             assert page.evaluate("document.documentElement.scrollWidth") == width
     finally:
         page.remove_listener("console", note)
@@ -144,8 +144,8 @@ def test_the_keyboard_reaches_fields_button_and_links_in_the_order_of_reading(or
     assert reached == ["username", "password", "Log in", "Forgot your password?", "Create one"]
 
 
-@pytest.mark.parametrize("scheme", _SCHEMES)
-@pytest.mark.parametrize("size", _SIZES, ids=str)
+@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize("size", SIZES, ids=str)
 def test_a_camera_reads_the_qr_code_in_either_scheme(
     origin: str, page: Page, scheme: str, size: tuple[int, int]
 ) -> None:
