@@ -108,7 +108,9 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         shared = None
         if not installation.database.is_sqlite:
             shared = SharedLimits(
-                service.live.plane.limits, Budgets(installation.database), Serving(installation.database)
+                service.live.plane.limits,
+                Budgets(installation.database),
+                Serving(installation.database, lambda: installation.master_keys.ids),
             )
             await shared.settle()  # before the first request this one is counted
         jobs = Jobs(jobs_of(installation, snapshot, recorder, places, uses, fitness, shared))
@@ -242,6 +244,7 @@ def compose(
         limits=limits,
         staleness=staleness,
         access_log=access_log,
+        master_keys=installation.master_keys,
         sinks=sinks or Sinks(installation.database, installation.clock),
     )
     return Service(over_tls or edge, management, live, lambda: all(check() for check in own.values()), metrics, asked)
@@ -251,7 +254,7 @@ def _proof_check(installation: Installation) -> ProofCheck:
     def seconds() -> float:
         return installation.clock().timestamp()
 
-    return ProofCheck(DpopNonces(installation.master_keys.derived("dpop nonce"), seconds), seconds)
+    return ProofCheck(DpopNonces(lambda: installation.master_keys.derived("dpop nonce"), seconds), seconds)
 
 
 def _site(

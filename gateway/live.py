@@ -19,6 +19,7 @@ from gateway.limits import AddressLimit
 from gateway.management import ManagementGuard
 from gateway.metrics import Registry
 from gateway.middleware import WithContext
+from gateway.next_ring import next_ring
 from gateway.over_tls import OverTls
 from gateway.own_hosts import OwnHosts, collisions, configured
 from gateway.proxy.forward_auth import ForwardAuth
@@ -26,6 +27,7 @@ from gateway.proxy.plane import DataPlane
 from gateway.proxy.pools import Pools
 from gateway.settings import Settings
 from gateway.sinks import Sinks
+from tenants.sealing import MasterKeys
 from tenants.snapshot import Snapshot
 
 _log = structlog.get_logger("yett.live")
@@ -91,23 +93,26 @@ class Live:
     limits: Limits
     staleness: Staleness
     access_log: AccessLogFile
+    master_keys: MasterKeys
     sinks: Sinks
 
     def prepare(self, settings: Settings) -> Take:
         """Changes nothing yet, and may be called in a thread; what it answers is for the event loop.
 
         Raises:
-            ConfigError: the access log cannot be opened, or an upstream's certificates cannot be used.
+            ConfigError: the access log cannot be opened, an upstream's certificates or the master keys cannot be used.
         """
         take_routing = next_config(self.plane, self.upstreams, self.access_log.writer, self.snapshot, settings)
         hosts = configured(settings)
         take_sinks = self.sinks.prepare(settings)
+        take_ring = next_ring(self.master_keys, settings.master_key_file)
         file = settings.access_log.file
         descriptor = self.access_log.prepared(file)  # last: from here on nothing can fail, and leave it open
 
         def take() -> None:
             take_routing()
             take_sinks()
+            take_ring()
             self.access_log.take(file, descriptor)
             self.plane.trust(settings.trusted_proxies)
             for context in self.contexts:

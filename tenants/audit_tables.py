@@ -2,7 +2,7 @@
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Text
 
-from tenants.schema import UtcDateTime, owned
+from tenants.schema import Sealed, UtcDateTime, owned
 
 # How far a log's tree has grown: the hashes of its right edge (policies/merkle.py), and its newest checkpoint. What is
 # before ``erased`` was erased because of its age.
@@ -29,7 +29,7 @@ audit_keys = owned(
     "audit_keys",
     Column("name", String(400), nullable=False),
     Column("public", LargeBinary(32), nullable=False),
-    Column("sealed_private", LargeBinary, nullable=False),
+    Column("sealed_private", Sealed, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     key=(),
 )

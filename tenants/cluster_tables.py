@@ -2,7 +2,7 @@
 limits, and how far sinks are. Tables for SQLite and PostgreSQL alike; queries stand in the module that owns the noun.
 """
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Uuid
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, Table, Text, Uuid
 
 from tenants.schema import UtcDateTime, metadata, owned
 
@@ -12,6 +12,7 @@ serving = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("seen_at", UtcDateTime, nullable=False),
+    Column("master_keys", Text),
 )
 
 turns = Table(

@@ -30,8 +30,9 @@ _OF_USER = _OF_TENANT, passwords.c.user_id == bindparam("p_user_id")
 _FIND = select(passwords.c.hash, passwords.c.version, passwords.c.stands_alone).where(*_OF_USER)
 _FIND_HELD = _FIND.with_for_update(key_share=True)
 _REHASH = update(passwords).where(*_OF_USER, passwords.c.version == bindparam("p_version"))
-# Any secret would do that all processes know and nobody else: this one is there since the first start.
-_SECRET = select(installation.c.master_key_check)
+# Any secret would do that all processes know and nobody else: the check's first envelope is there since the first
+# start. It stays what it was when the check is moved to another master key: else names would cost another time then.
+_SECRET = select(func.coalesce(installation.c.stand_in_secret, installation.c.master_key_check))
 _SCHEMES = (
     select(passwords.c.scheme, func.count())
     .where(_OF_TENANT)

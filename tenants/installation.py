@@ -43,7 +43,7 @@ async def _first(database: Database, master_keys: MasterKeys) -> bytes:
     sealed = master_keys.seal(_KNOWN, **_PLACE)
     try:
         async with database.system_step() as connection:
-            await connection.execute(insert(installation).values(id=1, master_key_check=sealed))
+            await connection.execute(insert(installation).values(id=1, master_key_check=sealed, stand_in_secret=sealed))
     except IntegrityError:
         async with database.system_snapshot() as connection:
             sealed = (await connection.execute(select(installation.c.master_key_check))).scalar_one()

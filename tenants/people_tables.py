@@ -2,14 +2,14 @@
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, String, UniqueConstraint, Uuid
 
-from tenants.schema import Json, UtcDateTime, belongs_to, owned
+from tenants.schema import Json, Sealed, UtcDateTime, belongs_to, owned
 
 totp_factors = owned(
     "totp_factors",
     Column("id", Uuid, nullable=False),
     Column("user_id", Uuid, nullable=False),
     Column("name", String(100), nullable=False),
-    Column("sealed_secret", LargeBinary, nullable=False),
+    Column("sealed_secret", Sealed, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("confirmed_at", UtcDateTime),
     Column("last_used_at", UtcDateTime),
@@ -119,7 +119,7 @@ mail_outbox = owned(
     "mail_outbox",
     Column("id", Uuid, nullable=False),
     Column("kind", String(32), nullable=False),
-    Column("sealed_fields", LargeBinary, nullable=False),
+    Column("sealed_fields", Sealed, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("next_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),

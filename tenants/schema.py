@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Table,
@@ -55,6 +56,12 @@ def _as_text(value: datetime | None) -> str | None:
 
 def _from_text(stored: str | None) -> datetime | None:
     return None if stored is None else datetime.fromisoformat(stored).replace(tzinfo=UTC)
+
+
+class Sealed(LargeBinary):
+    """An envelope of sealing.py, of which the row's own place is a part. Whatever column has this type is moved to
+    another master key by resealing.py; no other column holds an envelope.
+    """
 
 
 Json = JSON().with_variant(JSONB(), "postgresql")

@@ -12,7 +12,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -100,15 +100,26 @@ class MasterKey:
     id: str
     secret: bytes = field(repr=False)
 
+    @classmethod
+    def random(cls) -> Self:
+        """A new one."""
+        return cls(f"mk-{secrets.token_hex(4)}", secrets.token_bytes(KEY_BYTES))
+
     def line(self) -> str:
         """The key as its line in the file."""
         return f"{self.id} {base64.urlsafe_b64encode(self.secret).rstrip(b'=').decode()}\n"
 
 
-class MasterKeys:
-    """The ring. The first key seals, all of them open."""
+@dataclass(frozen=True, slots=True)
+class _Ring:
+    keys: tuple[MasterKey, ...]
+    ciphers: Mapping[str, AESGCM] = field(repr=False)
 
-    __slots__ = ("_active", "_ciphers", "_secrets")
+
+class MasterKeys:
+    """The ring. The first key seals, all of them open. A running process may be given another one (``take``)."""
+
+    __slots__ = ("_ring",)
 
     def __init__(self, keys: Sequence[MasterKey]) -> None:
         """Raises ValueError for an empty ring, an id that occurs twice, or a key that has not 32 bytes."""
@@ -117,17 +128,30 @@ class MasterKeys:
             raise ValueError("a ring has at least one key, each with an id of its own")
         if any(len(key.secret) != KEY_BYTES for key in keys):
             raise ValueError(f"a master key has {KEY_BYTES} bytes")
-        self._active = keys[0].id
-        self._ciphers = {key.id: AESGCM(key.secret) for key in keys}
-        self._secrets = tuple(key.secret for key in keys)
+        self._ring = _Ring(tuple(keys), {key.id: AESGCM(key.secret) for key in keys})
 
     def __repr__(self) -> str:
-        return f"MasterKeys(active={self._active!r}, ids={sorted(self._ciphers)!r})"
+        return f"MasterKeys(active={self.active_id!r}, ids={sorted(self.ids)!r})"
 
     @property
     def active_id(self) -> str:
         """The id of the key that seals."""
-        return self._active
+        return self._ring.keys[0].id
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of all keys, the one that seals first."""
+        return tuple(key.id for key in self._ring.keys)
+
+    def may_become(self, other: "MasterKeys") -> bool:
+        """Whether ``other`` opens what this one seals now. A ring without that key is another installation's, or was
+        made in one step of what takes several.
+        """
+        return self._ring.keys[0] in other._ring.keys
+
+    def take(self, other: "MasterKeys") -> None:
+        """Be that ring from here on, for everybody who has this one."""
+        self._ring = other._ring
 
     @classmethod
     def parse(cls, text: str, *, source: str = "master keys") -> Self:
@@ -177,7 +201,7 @@ class MasterKeys:
         """A new ring of one random key, written for its owner alone. Raises MasterKeyExists, and OSError where it
         cannot be written.
         """
-        key = MasterKey(f"mk-{secrets.token_hex(4)}", secrets.token_bytes(KEY_BYTES))
+        key = MasterKey.random()
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         except FileExistsError as error:
@@ -194,26 +218,29 @@ class MasterKeys:
         """A key for another purpose from each key of the ring (RFC 5869 section 2.3), the active one's first: every
         process that has the ring has them, and nobody learns anything of the ring from them.
         """
-        return tuple(HKDFExpand(SHA256(), KEY_BYTES, b"yett " + purpose.encode()).derive(key) for key in self._secrets)
+        info = b"yett " + purpose.encode()
+        return tuple(HKDFExpand(SHA256(), KEY_BYTES, info).derive(key.secret) for key in self._ring.keys)
 
     def seal(self, plaintext: bytes, *, tenant: UUID | str, table: str, row: str, column: str) -> bytes:
         """The envelope of a secret that lives in this place; ``tenant`` is empty for what is no tenant's."""
-        head = bytes((_VERSION, len(self._active))) + self._active.encode()
-        nonce = secrets.token_bytes(_NONCE_BYTES)
+        ring = self._ring
+        key_id = ring.keys[0].id
+        head, nonce = envelope_head(key_id), secrets.token_bytes(_NONCE_BYTES)
         place = _place(head, tenant, table, row, column)
-        return head + nonce + self._ciphers[self._active].encrypt(nonce, plaintext, place)
+        return head + nonce + ring.ciphers[key_id].encrypt(nonce, plaintext, place)
 
     def open(self, sealed: bytes, *, tenant: UUID | str, table: str, row: str, column: str) -> bytes:
         """The secret. Raises Unsealable: no envelope, a master key that is not in the ring, or another place, key or
         content.
         """
         key_id, size = _key_id(sealed)
-        cipher = self._ciphers.get(key_id)
+        ciphers = self._ring.ciphers
+        cipher = ciphers.get(key_id)
         if cipher is None:
             raise Unsealable(
                 "master_key_unknown",
                 f"{table}.{column} is sealed under the master key {key_id}, which is not in the key file "
-                f"(it has {', '.join(sorted(self._ciphers))}): add that key's line below the first one",
+                f"(it has {', '.join(sorted(ciphers))}): add that key's line below the first one",
             )
         nonce, body = sealed[size : size + _NONCE_BYTES], sealed[size + _NONCE_BYTES :]
         try:
@@ -224,6 +251,11 @@ class MasterKeys:
                 f"{table}.{column} cannot be opened with the master key {key_id}: the key file has another key under "
                 "this id, or the row was altered or moved; restore the key file that belongs to this database",
             ) from error
+
+
+def envelope_head(key_id: str) -> bytes:
+    """What every envelope of this key begins with, and no other's does."""
+    return bytes((_VERSION, len(key_id))) + key_id.encode()
 
 
 def _secret(encoded: str, source: str, number: int) -> bytes:

@@ -24,14 +24,15 @@ from tenants import audit_tables as audit_tables  # so that whoever reads the me
 from tenants import cluster_tables as cluster_tables
 from tenants import people_tables as people_tables
 from tenants import provider_tables as provider_tables
-from tenants.schema import Json, Sequence, UtcDateTime, belongs_to, owned
+from tenants.schema import Json, Sealed, Sequence, UtcDateTime, belongs_to, owned
 from tenants.schema import metadata as metadata
 
 installation = Table(
     "installation",
     metadata,
     Column("id", Integer, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
-    Column("master_key_check", LargeBinary, nullable=False),
+    Column("master_key_check", Sealed, nullable=False),
+    Column("stand_in_secret", LargeBinary),
 )
 
 schema_support = Table(
@@ -140,7 +141,7 @@ signing_keys = owned(
     Column("alg", String(16), nullable=False),
     Column("state", String(16), nullable=False),
     Column("public_jwk", Json, nullable=False),
-    Column("sealed_private", LargeBinary),
+    Column("sealed_private", Sealed),
     Column("created_at", UtcDateTime, nullable=False),
     Column("published_at", UtcDateTime, nullable=False),
     Column("promote_at", UtcDateTime),
@@ -208,7 +209,7 @@ refresh_tokens = owned(
     Column("expires_at", UtcDateTime, nullable=False),
     Column("consumed_at", UtcDateTime),
     Column("successor_digest", LargeBinary(32)),
-    Column("sealed_successor", LargeBinary),
+    Column("sealed_successor", Sealed),
     belongs_to("refresh_families", ("family_id",), ("id",)),
     key=("digest",),
 )

@@ -19,14 +19,16 @@ _BYTES = 16
 
 
 class DpopNonces:
-    """``keys`` are of the ring of master keys, the active one's first: a process that has not heard of a new master key
-    yet gives out nonces of the old one. ``clock`` gives seconds since the epoch.
+    """``keys`` answers those of the ring of master keys, the active one's first: a process that has not heard of a new
+    master key yet gives out nonces of the old one. They are asked for once in each span. ``clock`` gives seconds since
+    the epoch.
     """
 
-    def __init__(self, keys: Sequence[bytes], clock: Callable[[], float]) -> None:
-        if not keys:
+    def __init__(self, keys: Callable[[], Sequence[bytes]], clock: Callable[[], float]) -> None:
+        if not keys():
             raise ValueError("nonces need a key")
-        self._keys = tuple(keys)
+        self._keys = keys
+        self._of_span: Sequence[bytes] = ()
         self._clock = clock
         self._span = -1
         self._known: dict[UUID, tuple[str, frozenset[str]]] = {}
@@ -45,11 +47,12 @@ class DpopNonces:
         span = int(self._clock()) // SPAN
         if span != self._span:
             self._span = span
+            self._of_span = self._keys()
             self._known.clear()
         known = self._known.get(tenant_id)
         if known is None:
             spans = (span, span - 1, span + 1)
-            nonces = [_nonce(key, tenant_id, one) for key in self._keys for one in spans]
+            nonces = [_nonce(key, tenant_id, one) for key in self._of_span for one in spans]
             known = self._known[tenant_id] = (nonces[0], frozenset(nonces))
         return known
 

@@ -14,7 +14,7 @@ _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slu
 
 @click.group()
 def key() -> None:
-    """Create, list, show, rotate and revoke signing keys."""
+    """Create, list, show, rotate and revoke signing keys; reseal what lies under master keys."""
 
 
 def _fields(found: KeyRecord) -> dict[str, object]:

@@ -13,6 +13,7 @@ from gateway.cli.client import client
 from gateway.cli.demo import demo
 from gateway.cli.init import init
 from gateway.cli.key import key
+from gateway.cli.key_reseal import new_master, reseal
 from gateway.cli.migrate import migrate
 from gateway.cli.policy import policy
 from gateway.cli.policy_diff import diff
@@ -58,6 +59,8 @@ for _command in (explain, test, diff):
     policy.add_command(_command)
 for _command in (export, checkpoint, verifier_key, prove, consistency, verify):
     audit.add_command(_command)
+key.add_command(new_master)
+key.add_command(reseal)
 tenant.add_command(configure)
 tenant.add_command(change_issuer)
 tenant.add_command(delete_tenant)

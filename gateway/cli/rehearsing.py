@@ -15,6 +15,7 @@ from gateway.settings import Settings
 def rehearsal(settings: Settings) -> Rehearsal:
     """The gate of these settings. It shares nothing with a server: its proofs of possession are asked of nobody."""
     pools = Pools().prepared(upstreams_of(settings))
-    nonces = DpopNonces([secrets.token_bytes(32)], time.time)
+    key = secrets.token_bytes(32)
+    nonces = DpopNonces(lambda: [key], time.time)
     possession = Possession(ProofCheck(nonces, time.time), SeenProofs(), time.time)
     return Rehearsal(plane_config(settings, pools, None), settings.api_host_set(), possession)

@@ -5,10 +5,6 @@ between which others write. Owns the second reading, the way back, and what is s
 import_check.py's; what a line means, and the rows, are tenants/import_lines.py's and tenants/user_imports.py's.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -19,6 +15,7 @@ import click
 from gateway.cli.errors import Refused
 from gateway.cli.import_check import Checked, Source, check, progress
 from gateway.cli.options import Invocation, actor, command
+from gateway.cli.turns import WANTED_SECONDS, Turns
 from gateway.installation import Installation
 from tenants.audit_event import Event
 from tenants.errors import AlreadyExists
@@ -30,9 +27,6 @@ from tenants.tenant import Tenant
 from tenants.user_imports import Import
 
 _FEWEST, _FIRST, _MOST = 100, 1000, 5000
-_WANTED_SECONDS: Final = 0.15
-"""Of a transaction."""
-
 _FORMATS_BY_SUFFIX: Final[dict[str, Format]] = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 _EXISTING = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -136,14 +130,15 @@ async def _write(
             begun = await store.imports.begin(checked.digest, checked.users)
     if not call.output.as_json:
         click.echo(f"import {begun.id}: if it is interrupted, go on with --resume {begun.id}", err=True)
-    size, turns = _FIRST, _Turns(installation, tenant)
+    size, turns = _FIRST, Turns(polite=installation.database.is_sqlite)
     with source.path.open("rb") as file, progress("importing", checked.users) as bar:
         found = islice(source.users(ImportFile(file, source.form)), begun.written, None)
         bar.update(begun.written)
         while batch := [_good(each) for each in islice(found, size)]:
             source.refuse_if_changed()
-            begun = await _write_batch(turns, begun, batch)
-            size = int(min(_MOST, max(_FEWEST, size * _WANTED_SECONDS / turns.took)))
+            async with turns.next():
+                begun = await _write_batch(installation, tenant, begun, batch)
+            size = int(min(_MOST, max(_FEWEST, size * WANTED_SECONDS / turns.took)))
             bar.update(len(batch))
     if begun.written != begun.lines:
         raise Refused(
@@ -160,9 +155,9 @@ def _good(found: NewUser | Faulty) -> NewUser:
     return found
 
 
-async def _write_batch(turns: "_Turns", begun: Import, batch: list[NewUser]) -> Import:
+async def _write_batch(installation: Installation, tenant: Tenant, begun: Import, batch: list[NewUser]) -> Import:
     try:
-        async with turns.next() as store:
+        async with installation.store.for_tenant(tenant.id) as store:
             done = await store.imports.write(begun, batch)
             await store.audit.add(
                 Event(
@@ -189,10 +184,10 @@ async def _undo(call: Invocation, slug: str, import_id: UUID) -> None:
             found = await store.imports.get(import_id)
             if found is None or not await store.imports.begin_undo(import_id):
                 raise Refused(f"there is no import {import_id} in {slug}")
-        after, more, turns = None, True, _Turns(installation, tenant)
+        after, more, turns = None, True, Turns(polite=installation.database.is_sqlite)
         with progress("removing", found.written) as bar:
             while more:
-                async with turns.next() as store:
+                async with turns.next(), installation.store.for_tenant(tenant.id) as store:
                     step = await store.imports.undo(import_id, after=after)
                     if step.removed:
                         await store.audit.add(
@@ -213,30 +208,3 @@ async def _undo(call: Invocation, slug: str, import_id: UUID) -> None:
         removed=removed,
         kept=kept,
     )
-
-
-class _Turns:
-    """One transaction after the other, with room for other writers between them; ``took`` is how long the last one was.
-
-    SQLite's writers do not stand in line: they look again every 50 ms at most, and every 100 ms once they have waited
-    for a quarter of a second. So the place stays empty that long, and who waited gets in before the next transaction.
-    What is done meanwhile counts. PostgreSQL's writers do not wait for each other.
-    """
-
-    def __init__(self, installation: Installation, tenant: Tenant) -> None:
-        self._store, self._tenant_id = installation.store, tenant.id
-        self._polite = installation.database.is_sqlite
-        self._until = 0.0
-        self.took = _WANTED_SECONDS
-
-    @asynccontextmanager
-    async def next(self) -> AsyncIterator[TenantStore]:
-        """The next transaction, when it is its turn."""
-        if self._polite:
-            await asyncio.sleep(max(0.0, self._until - time.monotonic()))
-        began = time.monotonic()
-        async with self._store.for_tenant(self._tenant_id) as store:
-            yield store
-        ended = time.monotonic()
-        self.took = ended - began
-        self._until = ended + (0.06 if self.took < 0.17 else 0.11)

@@ -28,7 +28,7 @@ class World:
 
     def __init__(self, *keys: bytes) -> None:
         self.now = NOW
-        self.nonces = DpopNonces(keys or [bytes(32)], lambda: self.now)
+        self.nonces = DpopNonces(lambda: keys or [bytes(32)], lambda: self.now)
         self.check = ProofCheck(self.nonces, lambda: self.now)
         self.seen = SeenProofs(most=3)
         self.possession = Possession(self.check, self.seen, lambda: self.now)
@@ -100,9 +100,9 @@ def test_a_nonce_lives_through_its_span_and_the_next(world: World) -> None:
 
 
 def test_a_process_whose_clock_is_ahead_gives_out_nonces_that_count(world: World) -> None:
-    ahead = DpopNonces([bytes(32)], lambda: world.now + SPAN)
+    ahead = DpopNonces(lambda: [bytes(32)], lambda: world.now + SPAN)
     assert ahead.current(ACME) in world.nonces.accepted(ACME)
-    far = DpopNonces([bytes(32)], lambda: world.now + 2 * SPAN)
+    far = DpopNonces(lambda: [bytes(32)], lambda: world.now + 2 * SPAN)
     assert far.current(ACME) not in world.nonces.accepted(ACME)
 
 
@@ -121,7 +121,7 @@ def test_a_nonce_is_of_one_tenant_and_of_one_installation(world: World) -> None:
 
 def test_nonces_need_a_key() -> None:
     with pytest.raises(ValueError):
-        DpopNonces([], lambda: 0.0)
+        DpopNonces(list, lambda: 0.0)
 
 
 # --- with an access token

@@ -20,7 +20,7 @@ from gateway.own_hosts import collisions
 from gateway.server.tls import NAMES
 from gateway.settings import ConfigError, Settings, change, from_mapping
 from tenants import migrate
-from tenants.sealing import MasterKeys
+from tenants.sealing import MasterKey, MasterKeys
 from tenants.snapshot import TenantFacts
 from tests.gateway.proxy.harness import (
     Client,
@@ -254,6 +254,29 @@ async def test_an_access_log_that_cannot_be_opened_is_a_problem_and_the_one_in_u
         house.take(access_log={"file": str(tmp_path / "log")}, routes=[])
     assert [line["event"] for line in told] == ["access_log_not_reopened"]
     assert (await house.ask()).status == 404
+
+
+async def test_another_ring_of_master_keys_is_taken_if_it_opens_what_was_sealed(
+    house: Reloadable, tmp_path: Path
+) -> None:
+    file, ring = tmp_path / "master.key", house.service.live.master_keys
+    old, new = ring.active_id, MasterKey.random()
+    before = file.read_text(encoding="ascii")
+    file.write_text(before + new.line(), encoding="ascii")
+    with capture_logs() as told:
+        house.take()
+    assert [line["ids"] for line in told if line["event"] == "master_keys_changed"] == [[old, new.id]]
+    for text in (new.line(), "", f"{old} {'A' * 43}\n"):
+        file.write_text(text, encoding="ascii")
+        with pytest.raises(ConfigError) as raised:
+            house.take(routes=[])
+        assert [problem.field for problem in raised.value.problems] == ["master_key_file"]
+    assert ring.ids == (old, new.id)
+    assert (await house.ask()).status == 200
+    for text, ids in ((new.line() + before, (new.id, old)), (new.line(), (new.id,))):
+        file.write_text(text, encoding="ascii")
+        house.take()
+        assert ring.ids == ids
 
 
 async def test_an_access_log_that_cannot_be_opened_stops_start_up(tmp_path: Path, upstream: ScriptedUpstream) -> None:

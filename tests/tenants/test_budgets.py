@@ -12,7 +12,7 @@ from tenants.budgets import Budgets, Charge
 from tenants.cluster_tables import budgets as rows
 from tenants.cluster_tables import serving as serving_rows
 from tenants.database import Database
-from tenants.serving import Serving
+from tenants.serving import Serving, rings
 
 pytestmark = pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)
 
@@ -82,10 +82,27 @@ async def test_what_says_nothing_any_more_is_pruned_by_the_clock_that_it_was_wri
 
 
 async def test_each_process_that_serves_is_counted_until_it_leaves_or_is_silent(database: Database) -> None:
-    first, second, third = Serving(database), Serving(database), Serving(database)
+    first, second, third = (Serving(database, lambda: ("mk",)) for _ in range(3))
     assert [await one.count() for one in (first, second, third, first)] == [1, 2, 3, 3]
     await third.leave()
     assert await first.count() == 2
     async with database.system_step() as connection:
         await connection.execute(update(serving_rows).values(seen_at=text("now() - interval '11 seconds'")))
     assert await first.count() == 1
+
+
+async def test_each_process_that_serves_says_which_master_keys_it_has(database: Database) -> None:
+    ring = ["old"]
+    one, other = Serving(database, lambda: ring), Serving(database, lambda: ("old", "new"))
+    await one.count()
+    await other.count()
+    assert sorted(await rings(database)) == [["old"], ["old", "new"]]
+    ring.insert(0, "new")
+    await one.count()
+    assert sorted(await rings(database)) == [["new", "old"], ["old", "new"]]
+    async with database.system_step() as connection:  # as a release of before says it
+        await connection.execute(update(serving_rows).values(master_keys=None))
+    assert await rings(database) == [[], []]
+    async with database.system_step() as connection:
+        await connection.execute(update(serving_rows).values(seen_at=text("now() - interval '11 seconds'")))
+    assert await rings(database) == []

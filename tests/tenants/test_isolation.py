@@ -73,6 +73,7 @@ class Inhabitants:
     secret: str
     kids: tuple[str, str]
     session: Session
+    first_refresh_token: str
     refresh_token: str
     found: RefreshToken
     spent: RefreshToken
@@ -209,6 +210,7 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         secret,
         (kids[0], kids[1]),
         session,
+        first,
         second,
         found,
         spent,

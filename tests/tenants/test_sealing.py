@@ -218,3 +218,30 @@ def test_no_complaint_shows_what_stands_in_the_file(tmp_path: Path) -> None:
             MasterKeys.load(path)
         assert "SECRET" not in str(error.value)
         assert error.value.__cause__ is None
+
+
+# --- another ring, while everything runs
+
+
+def test_a_ring_becomes_another_for_everybody_who_has_it() -> None:
+    ring = MasterKeys([OLD])
+    before = ring.seal(SECRET, **PLACE)
+    ring.take(MasterKeys([NEW, OLD]))
+    assert (ring.active_id, ring.ids) == (NEW.id, (NEW.id, OLD.id))
+    assert ring.open(before, **PLACE) == SECRET
+    assert MasterKeys([NEW]).open(ring.seal(SECRET, **PLACE), **PLACE) == SECRET
+    assert ring.derived("x") == MasterKeys([NEW, OLD]).derived("x")
+
+
+@pytest.mark.parametrize(
+    ("keys", "may"),
+    [
+        ([OLD, NEW], True),
+        ([NEW, OLD], True),
+        ([OLD], True),
+        ([NEW], False),
+        ([NEW, MasterKey(OLD.id, b"x" * 32)], False),
+    ],
+)
+def test_a_ring_may_become_one_that_opens_what_it_has_sealed(keys: list[MasterKey], may: bool) -> None:
+    assert MasterKeys([OLD]).may_become(MasterKeys(keys)) is may

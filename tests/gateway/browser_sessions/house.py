@@ -196,7 +196,7 @@ def _plane(world: World, pools: Any, observed: list[Observation]) -> DataPlane:
 
     issuers = Issuers(installation.store, snapshot)
     clients = ClientAuth(issuers, installation.store, ClientJwks.of(settings, world.clock), world.clock)
-    proofs = ProofCheck(DpopNonces([bytes(32)], now), now)
+    proofs = ProofCheck(DpopNonces(lambda: [bytes(32)], now), now)
     return DataPlane(
         plane_config(settings, pools.current, snapshot),
         authenticate=Bearer(snapshot, TokenTable(), now).authenticate,

@@ -43,7 +43,7 @@ def data_plane(world: World, port: int, seen: list[Any]) -> tuple[DataPlane, Ups
     def seconds() -> float:
         return world.clock.now.timestamp()
 
-    nonces = DpopNonces(world.installation.master_keys.derived("dpop nonce"), seconds)
+    nonces = DpopNonces(lambda: world.installation.master_keys.derived("dpop nonce"), seconds)
     pool = UpstreamPool(Upstream("orders", (f"http://127.0.0.1:{port}",), ORDERS))
     route = Route("orders", (HOST,), "/orders/**", READ, "orders")
     plane = DataPlane(

@@ -330,7 +330,7 @@ class World:
         self.keys: dict[UUID, SigningKey] = {}  # at hand
         self.keys_to_read: dict[UUID, SigningKey] = {}
         self.standings = FakeStandings()
-        self.nonces = DpopNonces([bytes(32)], self.time)
+        self.nonces = DpopNonces(lambda: [bytes(32)], self.time)
         self.proofs = SeenProofs()
         options.setdefault("targets", tuple(f"http://127.0.0.1:{port}" for port in ports))
         upstream = Upstream("orders", audience=AUDIENCE, **options)

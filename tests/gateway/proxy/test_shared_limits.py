@@ -31,7 +31,7 @@ class Process:
     def __init__(self, database: Database) -> None:
         self.now = 10**12
         self.limits = RouteLimits(1000, lambda: self.now)
-        self.serving = Serving(database)
+        self.serving = Serving(database, lambda: ("mk",))
         self.shared = SharedLimits(self.limits, Budgets(database), self.serving)
 
     def ask(self, times: int = 1, *, who: str = "alice", scope: Scope = ACME, quota: Quota = LIMIT) -> int:
