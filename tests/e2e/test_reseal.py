@@ -25,7 +25,7 @@ async def _enrolled(of: Installation, name: str) -> str:
     database = Database.open(url, of.settings.get("YETT_DATABASE_SYSTEM_URL"))
 
     def an_age_ago() -> datetime:
-        return datetime.fromtimestamp(0, UTC)
+        return datetime(2020, 1, 1, tzinfo=UTC)
 
     try:
         store = Store(database, MasterKeys.load(of.data / "master.key"), an_age_ago)
