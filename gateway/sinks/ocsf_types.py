@@ -97,6 +97,7 @@ TYPES: Final[dict[str, Line]] = {
     "tenant.suspended": Line(ENTITY_MANAGEMENT, SUSPENDED, MEDIUM),
     "tenant.deletion_scheduled": Line(ENTITY_MANAGEMENT, SUSPENDED, HIGH),
     "tenant.deleted": Line(ENTITY_MANAGEMENT, REMOVED, HIGH),
+    "master_key.resealed": Line(ENTITY_MANAGEMENT, UPDATED, MEDIUM),
     "audit.erased": Line(ENTITY_MANAGEMENT, REMOVED, MEDIUM),
     "tenant.resumed": Line(ENTITY_MANAGEMENT, RESUMED),
     # requests
