@@ -49,8 +49,8 @@ class Database:
         self.system = system
         self.is_sqlite = app.dialect.name == "sqlite"
         # A SQLite read transaction is a snapshot already.
-        at_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        self._reading_all = {**_LONG, **_READING, **at_one_moment}
+        self._at_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._reading_all = {**_LONG, **_READING, **self._at_one_moment}
         self._line = WriteLine(app) if self.is_sqlite else None
 
     @classmethod
@@ -85,10 +85,14 @@ class Database:
         if self.system is not self.app:
             await self.system.dispose()
 
-    def app_step(self, *, read_only: bool) -> AbstractAsyncContextManager[AsyncConnection]:
+    def app_step(self, *, read_only: bool, at_one_moment: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
         """One transaction under row-level security; who it is for is the store's to say. On SQLite those that write may
         share one, in which each has what it wrote for itself (write_line.py).
+
+        ``at_one_moment`` is for reading: all statements see what the first one saw.
         """
+        if at_one_moment:
+            return transaction(self.app, {**self._at_one_moment, **_READING})
         if read_only:
             return transaction(self.app, _READING)
         return transaction(self.app, {}) if self._line is None else self._line.step()

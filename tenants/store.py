@@ -43,6 +43,7 @@ from tenants.seen_ids import SeenIds
 from tenants.sessions import Sessions
 from tenants.stand_ins import StandIns
 from tenants.tenant import Settings
+from tenants.tenant_archive import TenantArchive
 from tenants.throttles import Throttles
 from tenants.totp import Factors
 from tenants.user_imports import UserImports
@@ -152,6 +153,10 @@ class TenantStore:
         return MailOutbox(self._connection, self._tenant_id, self._master_keys, self._now)
 
     @cached_property
+    def archive(self) -> TenantArchive:
+        return TenantArchive(self._connection, self._tenant_id, self._changes, self._master_keys)
+
+    @cached_property
     def imports(self) -> UserImports:
         return UserImports(self._connection, self._tenant_id, self._now)
 
@@ -206,12 +211,15 @@ class Store:
         self._stand_ins = StandIns()
 
     @asynccontextmanager
-    async def for_tenant(self, tenant_id: UUID, *, read_only: bool = False) -> AsyncIterator[TenantStore]:
+    async def for_tenant(
+        self, tenant_id: UUID, *, read_only: bool = False, at_one_moment: bool = False
+    ) -> AsyncIterator[TenantStore]:
         """One transaction as ``yett_app``: committed at the end of the block, rolled back by any exception.
 
-        ``read_only`` takes no write lock; a write inside it fails.
+        ``read_only`` takes no write lock; a write inside it fails. ``at_one_moment`` reads only, what was there at its
+        first statement.
         """
-        async with self._database.app_step(read_only=read_only) as connection:
+        async with self._database.app_step(read_only=read_only, at_one_moment=at_one_moment) as connection:
             await self._enter(connection, tenant_id)
             changes = ChangeWriter(connection, tenant_id, locked=not self._database.is_sqlite)
             yield TenantStore(connection, tenant_id, changes, self._master_keys, self._stand_ins, self._clock())

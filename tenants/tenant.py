@@ -205,6 +205,15 @@ class Settings:
         elif not await self._set(tenants.c.delete_at.is_(None), active=True):
             raise InvalidValue("its deletion was ordered: that has to be taken back")
 
+    async def settle(self, at: datetime, *, active: bool) -> None:
+        """Let it live, after an order to delete it then, which was to take effect if this is never said.
+
+        Raises:
+            InvalidValue: that order is no more: somebody else has given another, or has taken it back.
+        """
+        if not await self._set(tenants.c.delete_at == at, active=active, delete_at=None):
+            raise InvalidValue("somebody else has resumed it meanwhile, or has ordered its deletion")
+
     async def set_default_client(self, client_id: str | None) -> None:
         """Name the client that stands in where a password form names none.
 

@@ -25,6 +25,8 @@ from gateway.cli.serve import serve
 from gateway.cli.sink import sink
 from gateway.cli.tenant import tenant
 from gateway.cli.tenant_delete import delete as delete_tenant
+from gateway.cli.tenant_export import export as export_tenant
+from gateway.cli.tenant_import import import_tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
@@ -64,6 +66,8 @@ key.add_command(reseal)
 tenant.add_command(configure)
 tenant.add_command(change_issuer)
 tenant.add_command(delete_tenant)
+tenant.add_command(export_tenant)
+tenant.add_command(import_tenant)
 client.add_command(registration_token)
 for _command in (import_users, erase, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
     user.add_command(_command)

@@ -26,7 +26,7 @@ _UNITS = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("m", timedelta(m
 
 @click.group()
 def tenant() -> None:
-    """Create, configure, list, show, suspend, resume and delete tenants."""
+    """Create, configure, list, show, suspend, resume, delete, export and import tenants."""
 
 
 def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> dict[str, object]:
