@@ -1,11 +1,15 @@
 """What judging one line of an exported tenant needs to know of the lines before it."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from tenants.api_keys import MOST
 from tenants.archive_seal import ArchiveSeal
 from tenants.errors import InvalidValue
 from tenants.seen_keys import SeenKeys
+
+_MOST_NAMES: Final = 100_000
+_MOST_KEYS: Final = 100
 
 Row = tuple[str, dict[str, Any]]
 """A table's name, and a row of it without its tenant."""
@@ -26,7 +30,17 @@ class Known:
     seen: SeenKeys
     roles: set[str] = field(default_factory=set)
     clients: set[str] = field(default_factory=set)
+    api_keys: int = 0
     states: list[str] = field(default_factory=list)
+
+    def check_number(self) -> None:
+        """Of what stays in memory, here or in every process that serves. Raises InvalidValue."""
+        if (
+            max(len(self.roles), len(self.clients)) > _MOST_NAMES
+            or self.api_keys > MOST
+            or len(self.states) > _MOST_KEYS
+        ):
+            raise InvalidValue("there are more of this kind than a tenant has")
 
     def once(self, what: str, value: str, line: int) -> None:
         """Raises InvalidValue where an earlier line said it."""

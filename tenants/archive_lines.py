@@ -35,6 +35,7 @@ def read(kind: str, body: Mapping[str, Any], line: int, known: Known) -> list[Ro
     with told_in_words():
         rows = list(_READERS[kind](fields, line, known))
         fields.done()
+    known.check_number()
     return rows
 
 
@@ -95,6 +96,7 @@ def _client(fields: Fields, line: int, known: Known) -> Iterator[Row]:
 def _api_key(fields: Fields, line: int, known: Known) -> Iterator[Row]:
     key_id, digest = fields.uuid("id"), fields.digest("digest")
     known.once("API key", str(key_id), line)
+    known.api_keys += 1
     known.once("digest of an API key", digest.hex(), line)
     scopes = checked_scopes(fields.texts("scopes", most=MOST_SCOPES))
     audiences = [checked_audience(one) for one in fields.texts("audiences", most=MOST_AUDIENCES)]

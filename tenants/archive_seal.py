@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 import unicodedata
-from typing import Final
+from typing import Final, Self
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -39,7 +39,14 @@ class ArchiveSeal:
 
     __slots__ = ("_archive", "_cipher", "_proof")
 
-    def __init__(self, passphrase: str, *, archive: UUID, salt: bytes) -> None:
+    def __init__(self, keys: bytes, *, archive: UUID) -> None:
+        """``keys`` are 64 bytes that nobody knows."""
+        self._archive = archive
+        self._cipher = AESGCM(keys[:32])
+        self._proof = keys[32:64]
+
+    @classmethod
+    def under(cls, passphrase: str, *, archive: UUID, salt: bytes) -> Self:
         """Takes half a second and 128 MiB.
 
         Raises:
@@ -49,9 +56,7 @@ class ArchiveSeal:
             raise InvalidValue(f"a passphrase has {SHORTEST_PASSPHRASE} to {_LONGEST_PASSPHRASE:,} characters")
         text = unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogatepass")
         keys = hashlib.scrypt(text, salt=salt, n=_COST, r=_BLOCK, p=_LANES, maxmem=_MEMORY, dklen=64)
-        self._archive = archive
-        self._cipher = AESGCM(keys[:32])
-        self._proof = keys[32:]
+        return cls(keys, archive=archive)
 
     def seal(self, secret: bytes, *, whose: str) -> str:
         """Base64 of nonce and ciphertext. ``whose`` names the one row and field that it belongs to."""

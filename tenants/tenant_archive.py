@@ -77,7 +77,7 @@ class TenantArchive:
         """Rows that ``archive_lines.read`` made, of one kind or of several in their order.
 
         Raises:
-            InvalidValue: one of them is there already.
+            InvalidValue: one of them is there already, or what it belongs to is not. None of them is written.
         """
         if self._connection.dialect.name == "postgresql":
             await self._connection.exec_driver_sql("DISCARD PLANS")  # as in user_imports.py, and for its reason
@@ -85,11 +85,13 @@ class TenantArchive:
         for name, row in rows:
             by_table[name].append(self._in_place(metadata.tables[name], row))
         try:
-            for name, listed in by_table.items():
-                await self._connection.execute(insert(metadata.tables[name]), listed)
+            async with self._connection.begin_nested():
+                for name, listed in by_table.items():
+                    await self._connection.execute(insert(metadata.tables[name]), listed)
         except IntegrityError as error:
-            raise InvalidValue("somebody has written into the tenant while it was being imported") from error
-        self._changes.note("tenant")
+            raise InvalidValue("a row is there already, or belongs to one that is not") from error
+        for row in by_table[api_keys.name]:  # the rest is heard of with the tenant, when it begins to live
+            self._changes.note("api_key", str(row["id"]))
 
     def _in_place(self, table: Table, row: Body) -> Body:
         """With its tenant, and what is secret in it sealed for its place."""

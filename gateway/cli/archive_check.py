@@ -50,9 +50,8 @@ class Archive:
             tenant = NewTenant.read(ArchiveReader(file).header, version=FORMAT)
         seal = None
         if tenant.salt is not None and tenant.check is not None:
-            seal = ArchiveSeal(
-                read_passphrase(from_stdin=from_stdin, anew=False), archive=tenant.archive, salt=tenant.salt
-            )
+            passphrase = read_passphrase(from_stdin=from_stdin, anew=False)
+            seal = ArchiveSeal.under(passphrase, archive=tenant.archive, salt=tenant.salt)
             seal.confirm(tenant.check)
         return cls(path, tenant, seal, looks)
 

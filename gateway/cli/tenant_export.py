@@ -69,7 +69,7 @@ class _Sealed:
     @classmethod
     def under(cls, passphrase: str, archive: UUID) -> "_Sealed":
         salt = os.urandom(SALT_BYTES)
-        return cls(ArchiveSeal(passphrase, archive=archive, salt=salt), salt)
+        return cls(ArchiveSeal.under(passphrase, archive=archive, salt=salt), salt)
 
 
 async def _tell(installation: Installation, found: Tenant, archive: UUID, *, keys: bool, secrets: bool) -> None:

@@ -32,20 +32,26 @@ from tenants.audit_event import Details, Event
 from tenants.errors import InvalidValue
 from tenants.seen_keys import SeenKeys
 
+_STAYS: Final = frozenset({"api_key", "key"})
+"""With the tenant that has them: an API key names it, and each tenant signs with its own."""
+
 _FEWEST, _FIRST, _MOST = 50, 200, 2000
-_UNTIL_GONE: Final = timedelta(days=1)
+UNTIL_GONE: Final = timedelta(days=1)
 """After which what a killed import has left is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Begun:
-    """The tenant as it is made. ``gone_at`` is when it is deleted, unless the import comes to its end."""
+class Begun:
+    """The tenant as it is made. ``gone_at`` is when it is deleted, unless the import comes to its end. It ``moves``
+    where no tenant here has its id: then that stays, and signing keys and API keys come along.
+    """
 
     import_id: UUID
     id: UUID
     slug: str
     issuer: str
     gone_at: datetime
+    moves: bool
 
 
 @command(None, "import")
@@ -72,10 +78,10 @@ async def import_tenant(
         wanted = await _refuse_if_taken(installation, name, issuer or DEFAULT)
         checked = check(archive)
         tenant_id, keeps_id = await _free_id(installation, archive.tenant.id)
-        if not keeps_id and checked.counts["api_key"]:
+        if not keeps_id:
             click.echo(
-                f"yett: warning: another tenant has this one's id, so {checked.counts['api_key']} API keys, which name "
-                "it, are left out",
+                "yett: warning: the tenant that was exported is here still, so this one gets an id of its own, and its "
+                f"{checked.counts['api_key']} API keys and {checked.counts['key']} signing keys stay with that one",
                 err=True,
             )
         if archive.tenant.issuer != wanted:
@@ -88,15 +94,10 @@ async def import_tenant(
             said = f"{name} can be imported: {_summed(checked)}"
             call.output.say(said, slug=name, issuer=wanted, counts=checked.counts, dry_run=True)
             return
-        begun = _Begun(uuid4(), tenant_id, name, wanted, installation.clock() + _UNTIL_GONE)
+        begun = Begun(uuid4(), tenant_id, name, wanted, installation.clock() + UNTIL_GONE, moves=keeps_id)
         if not call.output.as_json:
             click.echo(f"import {begun.import_id} of {file}", err=True)
-        await _create(installation, archive, begun)
-        try:
-            await _write(installation, archive, checked, begun, api_keys=keeps_id)
-        except BaseException:
-            await _undo(installation, begun)
-            raise
+        await bring_in(installation, archive, checked, begun)
     call.output.say(
         f"imported {name}, issuer {wanted}: {_summed(checked)}",
         slug=name,
@@ -125,7 +126,22 @@ async def _free_id(installation: Installation, wanted: UUID) -> tuple[UUID, bool
     return (uuid4(), False) if taken else (wanted, True)
 
 
-async def _create(installation: Installation, archive: Archive, begun: _Begun) -> None:
+async def bring_in(installation: Installation, archive: Archive, checked: Checked, begun: Begun) -> None:
+    """All of it, or nothing: what fails on the way is undone.
+
+    Raises:
+        Refused: the file is not what it was when it was checked.
+        StoreError: somebody was faster, or has meddled with the tenant.
+    """
+    await create(installation, archive, begun)
+    try:
+        await _write(installation, archive, checked, begun)
+    except BaseException:
+        await _undo(installation, begun)
+        raise
+
+
+async def create(installation: Installation, archive: Archive, begun: Begun) -> None:
     tenant = archive.tenant
     async with installation.store.for_tenant(begun.id) as store:
         await store.settings.create(
@@ -141,9 +157,7 @@ async def _create(installation: Installation, archive: Archive, begun: _Begun) -
         await store.audit.add(Event(type="tenant.created", outcome="success", actor=actor(), details=details))
 
 
-async def _write(
-    installation: Installation, archive: Archive, checked: Checked, begun: _Begun, *, api_keys: bool
-) -> None:
+async def _write(installation: Installation, archive: Archive, checked: Checked, begun: Begun) -> None:
     size, turns = _FIRST, Turns(polite=installation.database.is_sqlite)
     last: list[Row] = []  # signing keys come with the end, so that nobody gets a token before
     with archive.path.open("rb") as file, SeenKeys() as seen, progress("importing", checked.lines) as bar:
@@ -151,14 +165,13 @@ async def _write(
         found = _good(rows_of(archive, Known(archive.seal, seen), reader))
         while batch := list(islice(found, size)):
             archive.refuse_if_changed()
-            rows = [
-                row for line, its in batch for row in its if line.kind != "key" and (api_keys or line.kind != "api_key")
-            ]
-            last += [row for line, its in batch for row in its if line.kind == "key"]
-            async with turns.next(), installation.store.for_tenant(begun.id) as store:
-                await store.archive.write(rows)
-            size = int(min(_MOST, max(_FEWEST, size * WANTED_SECONDS / turns.took)))
             bar.update(len(batch))
+            if not begun.moves:
+                batch = [(line, rows) for line, rows in batch if line.kind not in _STAYS]
+            last += [row for line, rows in batch if line.kind == "key" for row in rows]
+            async with turns.next(), installation.store.for_tenant(begun.id) as store:
+                await store.archive.write(row for line, rows in batch if line.kind != "key" for row in rows)
+            size = int(min(_MOST, max(_FEWEST, size * WANTED_SECONDS / turns.took)))
         if reader.digest != checked.digest:
             raise Refused(f"{archive.path} has changed since it was checked")
     await _finish(installation, archive, checked, begun, last)
@@ -173,7 +186,7 @@ def _good(found: Iterator[tuple[Line, list[Row]]]) -> Iterator[tuple[Line, list[
 
 
 async def _finish(
-    installation: Installation, archive: Archive, checked: Checked, begun: _Begun, keys: list[Row]
+    installation: Installation, archive: Archive, checked: Checked, begun: Begun, keys: list[Row]
 ) -> None:
     tenant = archive.tenant
     told = Event(
@@ -201,7 +214,7 @@ async def _finish(
         await store.audit.add(told)
 
 
-async def _undo(installation: Installation, begun: _Begun) -> None:
+async def _undo(installation: Installation, begun: Begun) -> None:
     """Nothing of it stays but the event of its deletion."""
     now = installation.clock()
     async with installation.store.for_tenant(begun.id) as store:

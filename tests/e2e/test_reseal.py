@@ -1,44 +1,14 @@
 """The move to another master key as an operator makes it, while people log in, show codes and refresh."""
 
-import asyncio
 import signal
-from datetime import UTC, datetime
 
-import pyotp
 import pytest
 
-from tenants.database import Database
-from tenants.directory import Directory
-from tenants.sealing import MasterKeys
-from tenants.store import Store
 from tests.e2e.administering import last_event
-from tests.e2e.authenticator import Authenticator
 from tests.e2e.conftest import DATABASES, Copy
+from tests.e2e.enrolled import enrolled
 from tests.e2e.eventually import eventually
 from tests.e2e.gateway import Gateway
-from tests.e2e.installation import Installation
-
-
-async def _enrolled(of: Installation, name: str) -> str:
-    """The address of a new authenticator of this user's, whose code of two steps ago is used up."""
-    url = of.settings.get("YETT_DATABASE_URL", f"sqlite:///{of.data / 'yett.db'}")
-    database = Database.open(url, of.settings.get("YETT_DATABASE_SYSTEM_URL"))
-
-    def an_age_ago() -> datetime:
-        return datetime(2020, 1, 1, tzinfo=UTC)
-
-    try:
-        store = Store(database, MasterKeys.load(of.data / "master.key"), an_age_ago)
-        tenant = await Directory(database, store).find("acme")
-        assert tenant is not None
-        async with store.for_tenant(tenant.id) as mine:
-            user = await mine.users.by_name(name)
-            assert user is not None
-            made = await mine.factors.enrol(user.id, name="Phone", issuer_name="Acme", account=name)
-            assert await mine.factors.confirm(user.id, made.factor_id, pyotp.TOTP(made.secret).at(an_age_ago()))
-    finally:
-        await database.close()
-    return made.uri
 
 
 class Walk:
@@ -47,7 +17,7 @@ class Walk:
     def __init__(self, gateway: Gateway) -> None:
         self.gateway, self.here = gateway, gateway.installation
         self.file = self.here.data / "master.key"
-        self.phone = Authenticator(asyncio.run(_enrolled(self.here, "alice")), 0)
+        self.phone = enrolled(self.here, "acme", "alice")
         self.asked = self.gateway.login("bob")
         self.reloads = 0
 

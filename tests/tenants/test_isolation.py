@@ -19,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tenants.api_keys import ApiKey
+from tenants.archive_seal import ArchiveSeal
 from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
 from tenants.authorization_codes import AuthorizationCode
@@ -56,6 +57,8 @@ from tests.tenants.provider_rows import add_rows
 
 HOUR = timedelta(hours=1)
 SOURCE = b"s" * 32
+SEAL = ArchiveSeal(bytes(64), archive=UUID(int=7))
+SOON = datetime(2040, 1, 1, tzinfo=UTC)
 HOME = Visitor.of(ip_address("192.0.2.1"), "Firefox")
 NEWCOMER = NewUser(1, "newcomer", "newcomer", None, None, False, True, (), None)
 
@@ -250,6 +253,11 @@ async def nothing(answer: Awaitable[Any]) -> Any:
     return found
 
 
+async def archived(my: TenantStore) -> list[tuple[str, dict[str, Any]]]:
+    """Everything that would be exported."""
+    return [line async for line in my.archive.lines(SEAL, keys=True)]
+
+
 async def new_to_me(answer: Awaitable[Any]) -> Any:
     """What another tenant has seen is not seen here."""
     assert await answer is True
@@ -289,6 +297,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
         refused(NotFound),
     ),
     "settings.set_active": (lambda my, _: my.settings.set_active(True), unaware),
+    "settings.settle": (lambda my, _: my.settings.settle(SOON, active=True), refused(InvalidValue)),
     "settings.set_default_client": (lambda my, _: my.settings.set_default_client("only-theirs"), refused(NotFound)),
     "settings.set_lifetimes": (lambda my, _: my.settings.set_lifetimes({"access_token": 60}), unaware),
     "users.create": (lambda my, _: my.users.create("alice"), refused(AlreadyExists)),
@@ -457,6 +466,11 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "mail_outbox.remove": (lambda my, their: my.mail_outbox.remove(their.letter), nothing),
     "activity.of": (lambda my, their: my.activity.of(their.user_id, types=["login.succeeded"], limit=9), nothing),
     "credentials.stand_in": (lambda my, _: my.credentials.stand_in("alice"), unaware),
+    "archive.lines": (lambda my, _: archived(my), unaware),
+    "archive.write": (
+        lambda my, their: my.archive.write([("user_roles", {"user_id": their.user_id, "role": "reader"})]),
+        refused(InvalidValue),
+    ),
     "imports.begin": (lambda my, _: my.imports.begin(SOURCE, 1), unaware),
     "imports.get": (lambda my, their: my.imports.get(their.imported.id), nothing),
     "imports.unfinished": (lambda my, _: my.imports.unfinished(b"t" * 32), nothing),
