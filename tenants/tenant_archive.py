@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Table, insert, select
+from sqlalchemy import Row, Table, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -47,6 +47,16 @@ class TenantArchive:
         self._tenant_id = tenant_id
         self._changes = changes
         self._master_keys = master_keys
+
+    async def size(self) -> int:
+        """How many users and clients there are: about as many lines as there will be."""
+        counted = [
+            (
+                await self._connection.execute(select(func.count()).where(table.c.tenant_id == self._tenant_id))
+            ).scalar_one()
+            for table in (users, clients)
+        ]
+        return sum(counted)
 
     async def lines(self, seal: ArchiveSeal | None, *, keys: bool) -> AsyncIterator[tuple[str, Body]]:
         """Kind and body of each line. Without ``seal`` there is no authenticator in it, with ``keys`` (which need it)

@@ -90,13 +90,13 @@ async def _write(
     installation: Installation, found: Tenant, file: BinaryIO, archive: UUID, sealed: _Sealed | None, *, keys: bool
 ) -> Mapping[str, int]:
     seal = None if sealed is None else sealed.seal
-    with progress("exporting", 0) as bar:
-        async with installation.store.for_tenant(found.id, at_one_moment=True) as store:
-            tenant = await store.settings.get()
-            if tenant is None:
-                raise Refused(f"{found.slug} has been deleted meanwhile")
-            salt = None if sealed is None else sealed.salt
-            writer = ArchiveWriter(file, header_of(tenant, archive, installation.clock(), salt, seal), seal)
+    async with installation.store.for_tenant(found.id, at_one_moment=True) as store:
+        tenant = await store.settings.get()
+        if tenant is None:
+            raise Refused(f"{found.slug} has been deleted meanwhile")
+        salt = None if sealed is None else sealed.salt
+        writer = ArchiveWriter(file, header_of(tenant, archive, installation.clock(), salt, seal), seal)
+        with progress("exporting", await store.archive.size()) as bar:
             async for kind, body in store.archive.lines(seal, keys=keys):
                 writer.add(kind, body)
                 bar.update(1)

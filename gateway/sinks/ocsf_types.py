@@ -33,7 +33,8 @@ METHODS: Final = {"GET": 2, "HEAD": 2, "POST": 1, "PUT": 3, "PATCH": 3, "DELETE"
 LOGON, LOGOFF, TICKET, PREAUTH, SERVICE_TICKET, RENEW = 1, 2, 3, 6, 4, 5  # Authentication
 CREATE, ENABLE, PASSWORD_CHANGE, PASSWORD_RESET, DISABLE, DELETE = 1, 2, 3, 4, 5, 6  # Account Change
 FACTOR_ENABLE, FACTOR_DISABLE, UNLOCK = 10, 11, 12
-MADE, UPDATED, REMOVED, ENROLLED, ENABLED, DISABLED, SUSPENDED, RESUMED = 1, 3, 4, 6, 8, 9, 12, 13  # Entity Management
+MADE, READ, UPDATED, REMOVED = 1, 2, 3, 4  # Entity Management
+ENROLLED, ENABLED, DISABLED, SUSPENDED, RESUMED = 6, 8, 9, 12, 13
 ASSIGN, REVOKE = 1, 2  # User Access Management
 
 UNKNOWN, INFORMATIONAL, LOW, MEDIUM, HIGH = 0, 1, 2, 3, 4
@@ -83,7 +84,14 @@ TYPES: Final[dict[str, Line]] = {
     **_each(Line(USER_ACCESS, REVOKE), "user.role_withdrawn", "consent.withdrawn"),
     "user.role_missing": Line(USER_ACCESS, OTHER),
     # what administrators keep
-    **_each(Line(ENTITY_MANAGEMENT, MADE), "tenant.created", "role.created", "client.created", "api_key.created"),
+    **_each(
+        Line(ENTITY_MANAGEMENT, MADE),
+        "tenant.created",
+        "tenant.imported",
+        "role.created",
+        "client.created",
+        "api_key.created",
+    ),
     **_each(Line(ENTITY_MANAGEMENT, MADE), "client.registration_token_created", "key.created"),
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "tenant.configured", "tenant.issuer_changed", "tenant.overlap_changed"),
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "client.changed", "client.secret_added"),
@@ -96,6 +104,7 @@ TYPES: Final[dict[str, Line]] = {
     "client.disabled": Line(ENTITY_MANAGEMENT, DISABLED),
     "tenant.suspended": Line(ENTITY_MANAGEMENT, SUSPENDED, MEDIUM),
     "tenant.deletion_scheduled": Line(ENTITY_MANAGEMENT, SUSPENDED, HIGH),
+    "tenant.exported": Line(ENTITY_MANAGEMENT, READ, HIGH),
     "tenant.deleted": Line(ENTITY_MANAGEMENT, REMOVED, HIGH),
     "master_key.resealed": Line(ENTITY_MANAGEMENT, UPDATED, MEDIUM),
     "audit.erased": Line(ENTITY_MANAGEMENT, REMOVED, MEDIUM),

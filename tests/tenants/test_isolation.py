@@ -466,6 +466,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "mail_outbox.remove": (lambda my, their: my.mail_outbox.remove(their.letter), nothing),
     "activity.of": (lambda my, their: my.activity.of(their.user_id, types=["login.succeeded"], limit=9), nothing),
     "credentials.stand_in": (lambda my, _: my.credentials.stand_in("alice"), unaware),
+    "archive.size": (lambda my, _: my.archive.size(), unaware),
     "archive.lines": (lambda my, _: archived(my), unaware),
     "archive.write": (
         lambda my, their: my.archive.write([("user_roles", {"user_id": their.user_id, "role": "reader"})]),
