@@ -165,7 +165,8 @@ class Resealing:
 
     def _resealed(self, sealed: SealedColumn, rows: Sequence[Row[Any]]) -> tuple[list[dict[str, Any]], list[str]]:
         changes, unopened = [], []
-        for *key, before in rows:
+        for row in rows:
+            *key, before = tuple(row)
             place = sealed.place(key)
             try:
                 secret = self._master_keys.open(bytes(before), **place)

@@ -225,3 +225,16 @@ def _forged(world: World, case: dict[str, Any]) -> str:
         "hmac": hmac.digest(secret, signing_input.encode(), hashlib.sha256),
     }
     return good if how == "own" else f"{signing_input}.{b64(signatures[how])}"
+
+
+def test_another_ring_counts_from_the_next_span_on() -> None:
+    keys, now = [bytes(32)], [NOW]
+    nonces = DpopNonces(lambda: list(keys), lambda: now[0])
+    others = DpopNonces(lambda: [b"n" * 32, bytes(32)], lambda: now[0])
+    before = nonces.current(ACME)
+    keys.insert(0, b"n" * 32)
+    assert nonces.current(ACME) == before
+    assert before in others.accepted(ACME)
+    now[0] += SPAN
+    assert nonces.current(ACME) == others.current(ACME) != before
+    assert before in nonces.accepted(ACME)

@@ -98,7 +98,7 @@ def test_whatever_is_sealed_for_a_table_has_its_column_in_the_walk() -> None:
     for path in Path(resealing.__file__).parent.glob("*.py"):
         code = path.read_text(encoding="utf-8")
         found = set(re.findall(r'"table": "(\w+)", "row": [^,]+, "column": "(\w+)"', code))
-        assert found or ".seal(" not in code or path.name == "resealing.py", f"{path.name} seals without a place"
+        assert found or "_keys.seal(" not in code or "SealedColumn" in code, f"{path.name} seals without a place"
         places |= found
     assert {f"{table}.{column}" for table, column in places} == set(COLUMNS)
 

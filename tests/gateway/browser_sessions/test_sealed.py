@@ -63,6 +63,17 @@ def test_a_cookie_outlives_a_new_master_key_and_not_the_removal_of_its_own() -> 
     assert Seals(MasterKeys([NEW])).opened_session(value, tenant_id=ACME, host=HOST) is None
 
 
+def test_a_running_process_goes_on_with_its_cookies_under_another_ring() -> None:
+    ring = MasterKeys([OLD])
+    seals = Seals(ring)
+    before = seals.session(SESSION, tenant_id=ACME, host=HOST)
+    ring.take(MasterKeys([NEW, OLD]))
+    after = seals.session(SESSION, tenant_id=ACME, host=HOST)
+    assert [seals.opened_session(one, tenant_id=ACME, host=HOST) for one in (before, after)] == [SESSION, SESSION]
+    ring.take(MasterKeys([NEW]))
+    assert [seals.opened_session(one, tenant_id=ACME, host=HOST) for one in (before, after)] == [None, SESSION]
+
+
 @pytest.mark.parametrize(
     ("headers", "found"),
     [
