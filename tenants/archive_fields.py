@@ -137,11 +137,13 @@ class Fields:
 
 @contextmanager
 def told_in_words() -> Iterator[None]:
-    """What a value of another shape makes the parsers of stored settings raise, as InvalidValue."""
+    """What a value of another shape makes the parsers of stored settings raise, as InvalidValue. Whatever a stranger
+    put into it does not drive the operator's terminal.
+    """
     try:
         yield
-    except (Unreadable, UnusableKey) as error:
-        raise InvalidValue(str(error)) from error
+    except (InvalidValue, Unreadable, UnusableKey) as error:
+        raise InvalidValue(_shown(str(error))) from error
     except (AttributeError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidValue("a value has another shape than it should") from error
 
@@ -152,6 +154,10 @@ def check_truths(*settings: Any) -> None:
         for entry in fields(one):
             if isinstance(entry.default, bool) and not isinstance(getattr(one, entry.name), bool):
                 raise InvalidValue(f"{entry.name} is true or false")
+
+
+def _shown(text: str) -> str:
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 def _storable(text: str) -> bool:

@@ -97,7 +97,7 @@ class ArchiveReader:
         raw, self.header = found
         if self.header[FORMAT] != VERSION or isinstance(self.header[FORMAT], bool):
             raise InvalidValue(
-                f"this file is of version {str(self.header[FORMAT])[:20]}, and this release reads version {VERSION}"
+                f"this file is of version {str(self.header[FORMAT])[:20]!r}, and this release reads version {VERSION}"
             )
         self._written.digest.update(raw)
 

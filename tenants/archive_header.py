@@ -57,6 +57,8 @@ class NewTenant:
             provider = ProviderPolicy.from_stored(its.object_("provider"))
             check_truths(people, provider)
             lifetimes = its.object_("lifetimes")
+            if not all(isinstance(seconds, int) for seconds in lifetimes.values()):
+                raise InvalidValue("a lifetime is in whole seconds")
             Lifetimes.from_seconds(lifetimes)
             found = cls(
                 archive,
@@ -76,6 +78,8 @@ class NewTenant:
                 check,
             )
             its.done()
+            if not found.issuer.isprintable():
+                raise InvalidValue("an issuer is printable")
         if (salt is None) is not (check is None):
             raise InvalidValue("a header has both salt and check, or none")
         return found

@@ -12,7 +12,7 @@ from tenants.archive_known import Known, Row, Secret
 from tenants.argon2_hash import Cost
 from tenants.errors import InvalidValue
 from tenants.names import checked_audience, checked_scopes, checked_title
-from tenants.totp import MAX_FACTORS
+from tenants.totp import LONGEST_NAME, MAX_FACTORS
 from tenants.user_names import LONGEST, address_key, is_address_key, look_up_key
 
 _MOST: Final = 10_000
@@ -104,7 +104,7 @@ def _factor(fields: Fields, line: int, known: Known) -> dict[str, Any]:
         raise InvalidValue("a factor's secret is base32") from error
     return {
         "id": factor_id,
-        "name": checked_title("factor", fields.text("name", longest=200)),
+        "name": checked_title("factor", fields.text("name", longest=LONGEST_NAME)),
         "sealed_secret": Secret(secret),
         "created_at": fields.time("created_at"),
         "confirmed_at": fields.time("confirmed_at"),

@@ -30,7 +30,7 @@ MAX_FACTORS = 10
 _WINDOW = (-1, 0, 1)  # steps around now: clocks drift, and people type (RFC 6238 section 6)
 _DIGITS = 6
 _LONGEST_TYPED = 32
-_LONGEST_NAME = 100
+LONGEST_NAME = 100
 _LONGEST_LABEL = 300  # bytes of the issuer's name and of the account's, escaped: a longer URI fits in no QR code
 
 _OF_USER = totp_factors.c.tenant_id == bindparam("p_tenant_id"), totp_factors.c.user_id == bindparam("p_user_id")
@@ -260,8 +260,8 @@ def _label(text: str) -> str:
 
 def _checked_name(name: str) -> str:
     name = name.strip()
-    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
-        raise InvalidValue(f"an authenticator's name has 1 to {_LONGEST_NAME} printable characters")
+    if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise InvalidValue(f"an authenticator's name has 1 to {LONGEST_NAME} printable characters")
     return name
 
 

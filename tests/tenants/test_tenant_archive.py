@@ -324,6 +324,8 @@ FAULTY: list[tuple[str, dict[str, Any], str]] = [
     ("logo", {"image": "PHN2Zz4=", "changed_at": AT}, "one whole PNG, JPEG or WebP"),
     ("logo", {"image": "!", "changed_at": AT}, "base64"),
     ("api_key", {"id": str(uuid4()), "digest": "00" * 32, "name": "k", "created_at": AT}, "has scopes and audiences"),
+    ("user", factor(name="P" * 101), "user.factors.name is text of 1 to 100"),
+    ("client", {**CLIENT, "options": {"a\x1b[2J": True}}, r"unexpected keyword argument 'a\\x1b\[2J'"),
     ("key", {"kid": "k", "alg": "none", "state": "active"}, "key.alg is one of"),
     ("key", {"kid": "k", "alg": "ES256", "state": "revoked"}, "key.state is one of"),
     (
@@ -388,7 +390,9 @@ HEADER: dict[str, Any] = {
     [
         ({"signing_alg": "none"}, "signs with one of"),
         ({"lifetimes": {"access_token": 10**9}}, "a lifetime is at|an access token lives"),
-        ({"lifetimes": {"access_token": "5"}}, "another shape"),
+        ({"lifetimes": {"access_token": "5"}}, "in whole seconds"),
+        ({"lifetimes": {"access\x1b[2J": 5}}, r"unknown lifetimes: access\\x1b\[2J"),
+        ({"issuer": "https://a\x1b[2J"}, "printable"),
         ({"lifetimes": {"forever": 5}}, "unknown lifetimes"),
         ({"people": {"otp": "never"}}, "otp is one of"),
         ({"people": {"is_admin": True}}, "another shape"),
