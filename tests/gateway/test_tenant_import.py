@@ -1,6 +1,5 @@
 """An import that fails leaves nothing, and one that is killed leaves a tenant in which nobody can do anything."""
 
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +7,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.cli.archive_check import Archive, check
 from gateway.cli.errors import Refused
@@ -17,23 +17,36 @@ from gateway.settings import from_mapping
 from tenants import deletion
 from tenants.archive_file import ArchiveWriter
 from tenants.archive_header import header_of
+from tenants.database import postgresql_engine
 from tenants.errors import AlreadyExists, InvalidValue
 from tenants.keys import NoActiveKey
 from tenants.sealing import MasterKeys
-from tests.conftest import Clock
+from tests.conftest import Clock, DatabaseUrls
 from tests.tenants.conftest import an_app, dump
 
 UNTIL_GONE = timedelta(days=1)
 
 
 @pytest.fixture
-async def here(tmp_path: Path, sqlite_template: Path, clock: Clock) -> AsyncIterator[Installation]:
+async def here(tmp_path: Path, database_urls: DatabaseUrls, clock: Clock) -> AsyncIterator[Installation]:
     MasterKeys.create(tmp_path / "master.key")
-    shutil.copy(sqlite_template, tmp_path / "yett.db")
-    settings = from_mapping({"public_url": "http://localhost:8080", "data_dir": str(tmp_path)}, source="test")
-    async with open_installation(settings, clock=clock) as installation:
+    values = {"public_url": "http://localhost:8080", "data_dir": str(tmp_path), "database_url": database_urls.app}
+    if database_urls.system is not None:
+        values["database_system_url"] = database_urls.system
+    async with open_installation(from_mapping(values, source="test"), clock=clock) as installation:
         await installation.platform()
         yield installation
+
+
+@pytest.fixture
+async def superuser(here: Installation, database_urls: DatabaseUrls) -> AsyncIterator[AsyncEngine]:
+    """An engine that no row hides from."""
+    if database_urls.admin is None:
+        yield here.database.app
+        return
+    engine = postgresql_engine(database_urls.admin, pool_size=1)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture
@@ -79,11 +92,11 @@ async def test_a_suspended_tenant_stays_suspended(here: Installation, archive: A
     assert (found.active, found.delete_at) == (False, None)
 
 
-async def test_one_that_fails_leaves_nothing(here: Installation, archive: Archive) -> None:
-    checked, before = check(archive), await dump(here.database.system)
+async def test_one_that_fails_leaves_nothing(here: Installation, archive: Archive, superuser: AsyncEngine) -> None:
+    checked, before = check(archive), await dump(superuser)
     with pytest.raises(Refused, match="has changed since it was checked"):
         await bring_in(here, archive, replace(checked, digest=b"another"), begun(here))
-    after = await dump(here.database.system)
+    after = await dump(superuser)
     assert {name for name in after if after[name] != before[name]} == {"changes", "audit_outbox"}
     (event,) = [row for row in after["audit_outbox"] if row not in before["audit_outbox"]]
     assert b'"type":"tenant.deleted"' in event[-1]
