@@ -140,15 +140,28 @@ class Settings:
         self._changes = changes
         self._now = now
 
-    async def create(self, *, slug: str, name: str, issuer: str, signing_alg: Algorithm = DEFAULT_ALGORITHM) -> Tenant:
+    async def create(
+        self,
+        *,
+        slug: str,
+        name: str,
+        issuer: str,
+        signing_alg: Algorithm = DEFAULT_ALGORITHM,
+        gone_at: datetime | None = None,
+        audit_events: timedelta | None = None,
+    ) -> Tenant:
         """Make this store's tenant. The slug's form is the caller's to have checked (``gateway.urls``).
+
+        ``gone_at``: it is suspended, and deleted then, unless that is taken back (``tenants.deletion``): whoever makes
+        it may be broken off. ``audit_events`` is how long its log keeps what happened.
 
         Raises:
             AlreadyExists: another tenant has this slug or issuer.
             InvalidValue: the name cannot be one.
         """
+        active = gone_at is None
         tenant = Tenant(
-            self._tenant_id, slug, checked_title("tenant", name), issuer, True, signing_alg, None, self._now
+            self._tenant_id, slug, checked_title("tenant", name), issuer, active, signing_alg, None, self._now
         )
         try:
             async with self._connection.begin_nested():
@@ -158,7 +171,9 @@ class Settings:
                         slug=slug,
                         name=name,
                         issuer=issuer,
-                        active=True,
+                        active=active,
+                        delete_at=gone_at,
+                        audit_retention=None if audit_events is None else int(audit_events.total_seconds()),
                         signing_alg=signing_alg,
                         lifetimes={},
                         people={},
@@ -204,15 +219,6 @@ class Settings:
             await self._set(active=False)
         elif not await self._set(tenants.c.delete_at.is_(None), active=True):
             raise InvalidValue("its deletion was ordered: that has to be taken back")
-
-    async def settle(self, at: datetime, *, active: bool) -> None:
-        """Let it live, after an order to delete it then, which was to take effect if this is never said.
-
-        Raises:
-            InvalidValue: that order is no more: somebody else has given another, or has taken it back.
-        """
-        if not await self._set(tenants.c.delete_at == at, active=active, delete_at=None):
-            raise InvalidValue("somebody else has resumed it meanwhile, or has ordered its deletion")
 
     async def set_default_client(self, client_id: str | None) -> None:
         """Name the client that stands in where a password form names none.

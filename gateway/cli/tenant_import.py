@@ -31,6 +31,7 @@ from tenants.archive_known import Known, Row
 from tenants.audit_event import Details, Event
 from tenants.errors import InvalidValue
 from tenants.seen_keys import SeenKeys
+from tenants.tenant import Lifetimes
 
 _STAYS: Final = frozenset({"api_key", "key"})
 """With the tenant that has them: an API key names it, and each tenant signs with its own."""
@@ -145,10 +146,15 @@ async def create(installation: Installation, archive: Archive, begun: Begun) -> 
     tenant = archive.tenant
     async with installation.store.for_tenant(begun.id) as store:
         await store.settings.create(
-            slug=begun.slug, name=tenant.name, issuer=begun.issuer, signing_alg=tenant.signing_alg
+            slug=begun.slug,
+            name=tenant.name,
+            issuer=begun.issuer,
+            signing_alg=tenant.signing_alg,
+            gone_at=begun.gone_at,
+            audit_events=Lifetimes.from_seconds(tenant.lifetimes).audit_events,
         )
-        await store.settings.schedule_deletion(begun.gone_at)
-        await store.settings.set_lifetimes(tenant.lifetimes)
+        its_own = {name: seconds for name, seconds in tenant.lifetimes.items() if name != "audit_events"}
+        await store.settings.set_lifetimes(its_own)
         await store.settings.set_people(tenant.people)
         await store.settings.set_branding(tenant.branding)
         await store.settings.set_provider(tenant.provider)
@@ -208,25 +214,23 @@ async def _finish(
     async with installation.store.for_tenant(begun.id) as store:
         await (store.archive.write(keys) if keys else store.keys.create_first(tenant.signing_alg))
         await store.settings.set_default_client(tenant.default_client)
-        await store.settings.settle(begun.gone_at, active=tenant.active)
-        await store.audit.add(told)
-    async with installation.store.for_tenant((await installation.platform()).id) as store:
-        await store.audit.add(told)
+    platform = (await installation.platform()).id
+    await deletion.take_back(
+        installation.database,
+        begun.id,
+        begun.gone_at,
+        active=tenant.active,
+        told={begun.id: told, platform: told},
+        now=installation.clock(),
+    )
 
 
 async def _undo(installation: Installation, begun: Begun) -> None:
     """Nothing of it stays but the event of its deletion."""
-    now = installation.clock()
-    async with installation.store.for_tenant(begun.id) as store:
-        await store.settings.schedule_deletion(now)
-    await deletion.carry_out(
-        installation.database,
-        installation.store,
-        deletion.Doomed(begun.id, begun.slug, begun.issuer),
-        platform=(await installation.platform()).id,
-        now=now,
-        actor=actor(),
-    )
+    now, platform = installation.clock(), (await installation.platform()).id
+    doomed = deletion.Doomed(begun.id, begun.slug, begun.issuer)
+    await deletion.order(installation.database, doomed, now, platform=platform, now=now, actor=actor())
+    await deletion.carry_out(installation.database, doomed, platform=platform, now=now, actor=actor())
 
 
 def _summed(checked: Checked) -> str:

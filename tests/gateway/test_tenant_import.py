@@ -1,5 +1,6 @@
 """An import that fails leaves nothing, and one that is killed leaves a tenant in which nobody can do anything."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -98,8 +99,8 @@ async def test_one_that_fails_leaves_nothing(here: Installation, archive: Archiv
         await bring_in(here, archive, replace(checked, digest=b"another"), begun(here))
     after = await dump(superuser)
     assert {name for name in after if after[name] != before[name]} == {"changes", "audit_outbox"}
-    (event,) = [row for row in after["audit_outbox"] if row not in before["audit_outbox"]]
-    assert b'"type":"tenant.deleted"' in event[-1]
+    told = [row[-1] for row in after["audit_outbox"] if row not in before["audit_outbox"]]
+    assert [json.loads(event)["type"] for event in told] == ["tenant.deletion_scheduled", "tenant.deleted"]
 
 
 async def test_a_file_that_changes_meanwhile_is_not_taken(here: Installation, archive: Archive) -> None:
@@ -135,9 +136,8 @@ async def test_what_a_killed_import_leaves_can_do_nothing_and_is_deleted(
 
 
 async def test_who_resumes_it_meanwhile_ends_the_import(here: Installation, archive: Archive) -> None:
-    left = begun(here)
+    left, now = begun(here), here.clock()
     await create(here, archive, left)
-    async with here.store.for_tenant(left.id) as store:
-        await store.settings.set_active(True)
-        with pytest.raises(InvalidValue, match="resumed it meanwhile"):
-            await store.settings.settle(left.gone_at, active=True)
+    await deletion.take_back(here.database, left.id, left.gone_at, active=True, told={}, now=now)
+    with pytest.raises(InvalidValue, match="has changed: it cannot be resumed"):
+        await deletion.take_back(here.database, left.id, left.gone_at, active=True, told={}, now=now)

@@ -297,7 +297,6 @@ ATTEMPTS: Mapping[str, Attempt] = {
         refused(NotFound),
     ),
     "settings.set_active": (lambda my, _: my.settings.set_active(True), unaware),
-    "settings.settle": (lambda my, _: my.settings.settle(SOON, active=True), refused(InvalidValue)),
     "settings.set_default_client": (lambda my, _: my.settings.set_default_client("only-theirs"), refused(NotFound)),
     "settings.set_lifetimes": (lambda my, _: my.settings.set_lifetimes({"access_token": 60}), unaware),
     "users.create": (lambda my, _: my.users.create("alice"), refused(AlreadyExists)),

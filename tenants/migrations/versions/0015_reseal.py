@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0011"
+down_revision = "0013"
 
 _SYSTEM_GRANTS = {
     "installation": "UPDATE (master_key_check, stand_in_secret)",
