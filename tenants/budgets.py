@@ -11,12 +11,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, cast, func, text
+from sqlalchemy import BigInteger, cast, delete, func, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.cluster_tables import budgets
 from tenants.database import Database
-from tenants.pruning import delete_oldest
+from tenants.pruning import AT_ONCE as PRUNED_AT_ONCE
 
 AT_ONCE: Final = 500
 """Charges in one statement."""
@@ -43,6 +43,12 @@ ON CONFLICT (tenant_id, digest) DO UPDATE SET
 RETURNING tenant_id, digest, until - (SELECT now FROM at) AS ahead
 """
 )
+
+# A charge locks rows by their keys, this by their age. So it waits for none: what somebody charges is not over.
+_KEY = budgets.c.tenant_id, budgets.c.digest
+_SOME = select(*_KEY).where(budgets.c.until < _NOW).order_by(budgets.c.until).limit(PRUNED_AT_ONCE)
+_OVER = _SOME.with_for_update(skip_locked=True).cte("over")  # read once, whatever the planner makes of it
+_PRUNE = delete(budgets).where(tuple_(*_KEY).in_(select(_OVER.c.tenant_id, _OVER.c.digest)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +92,4 @@ async def prune(connection: AsyncConnection, _now: datetime) -> bool:
     """
     if connection.dialect.name == "sqlite":
         return False
-    return await delete_oldest(connection, budgets.c.until, budgets.c.until < _NOW)
+    return (await connection.execute(_PRUNE)).rowcount == PRUNED_AT_ONCE

@@ -81,6 +81,20 @@ async def test_what_says_nothing_any_more_is_pruned_by_the_clock_that_it_was_wri
         assert (await connection.execute(select(rows.c.tenant_id))).scalars().all() == [ACME]
 
 
+async def test_pruning_never_waits_for_a_charge(database: Database) -> None:
+    """It meets rows in another order than a charge does: whoever waited there could wait in a circle."""
+    await Budgets(database).charge([charge(1, digest=digest, age=MINUTE) for digest in (b"a" * 32, b"b" * 32)])
+    over = select(rows.c.digest).order_by(rows.c.digest)
+    async with database.system_step() as charging:
+        await charging.execute(update(rows).where(rows.c.digest == b"a" * 32).values(cost=2))
+        async with asyncio.timeout(5), database.system_step() as pruning:
+            assert not await budgets.prune(pruning, datetime(1970, 1, 1, tzinfo=UTC))
+        assert (await charging.execute(over)).scalars().all() == [b"a" * 32]
+    async with database.system_step() as connection:
+        await budgets.prune(connection, datetime(1970, 1, 1, tzinfo=UTC))
+        assert (await connection.execute(over)).scalars().all() == []
+
+
 async def test_each_process_that_serves_is_counted_until_it_leaves_or_is_silent(database: Database) -> None:
     first, second, third = (Serving(database, lambda: ("mk",)) for _ in range(3))
     assert [await one.count() for one in (first, second, third, first)] == [1, 2, 3, 3]

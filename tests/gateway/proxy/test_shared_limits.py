@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
+from sqlalchemy import delete
 
 from gateway.proxy.quota_scope import OPERATOR, Scope
 from gateway.proxy.quota_table import Refused
@@ -16,6 +17,7 @@ from gateway.proxy.route_limits import RouteLimits
 from gateway.proxy.shared_limits import SharedLimits, address
 from policies.quota import Quota
 from tenants.budgets import Budgets, Charge
+from tenants.cluster_tables import serving
 from tenants.database import Database
 from tenants.serving import Serving
 
@@ -169,19 +171,55 @@ async def test_a_process_that_leaves_has_told_everything(database: Database) -> 
     first, second = await processes(database, 2)
     assert first.ask(25) == 25
     await first.shared.leave()
-    second.now += 2_000_000_000
     second.ask()
-    await settle([second])
+    await look_again(second)
+    assert second.ask(100) == 17  # half of what is left
+    second.now += 10_000_000_000
+    await look_again(second)
     assert second.limits.ledger.alike == 1
-    assert second.ask(100) == 34
+    assert second.ask(100) == 17
+
+
+async def look_again(process: Process) -> None:
+    """Its time has come to count who serves."""
+    process.now += 2_000_000_000
+    await process.shared.settle()
+
+
+async def test_who_is_back_first_after_an_outage_does_not_take_itself_for_alone(database: Database) -> None:
+    """The rows of the others are too old by then, or gone with a crash."""
+    first, *others = await processes(database, 3)
+    async with database.system_step() as connection:
+        await connection.execute(delete(serving))
+    first.now += 60_000_000_000
+    await first.shared.settle()
+    assert first.limits.ledger.alike == 3
+    assert first.ask(60) == 20
+    await others[0].shared.settle()
+    for _ in range(4):
+        await look_again(first)
+        assert first.limits.ledger.alike == 3
+    await look_again(first)
+    assert first.limits.ledger.alike == 1  # nobody came back
+
+
+async def test_processes_with_other_numbers_have_other_counts(database: Database) -> None:
+    """A configuration reaches one after the other: what counts by one rate would count wrongly by another."""
+    first, second = await processes(database, 2)
+    assert first.ask(60) == 30
+    await settle([first])
+    loose = Quota("subject", 600, "day", 60)
+    assert second.ask(quota=loose) == 1
+    await settle([second])
+    assert second.ask(60, quota=loose) == 30  # half of 59
 
 
 def test_a_limits_count_stands_with_the_tenant_that_it_belongs_to(database_urls: object) -> None:
     tenant = UUID(int=7)
-    assert address(((tenant, "orders", "subject-day"), "alice"))[0] == tenant
-    assert address(((OPERATOR, "orders", "tenant-day"), tenant))[0] == tenant
-    assert address(((OPERATOR, "orders", "route-day"), ""))[0] == UUID(int=0)
-    assert address(((None, "orders", "address-day"), b"\x01\x02\x03\x04"))[0] == UUID(int=0)
+    assert address(((tenant, "orders", "subject-day"), "alice"), LIMIT)[0] == tenant
+    assert address(((OPERATOR, "orders", "tenant-day"), tenant), LIMIT)[0] == tenant
+    assert address(((OPERATOR, "orders", "route-day"), ""), LIMIT)[0] == UUID(int=0)
+    assert address(((None, "orders", "address-day"), b"\x01\x02\x03\x04"), LIMIT)[0] == UUID(int=0)
     keys = [
         ((None, "a", "bc"), ""),
         ((None, "ab", "c"), ""),
@@ -189,7 +227,8 @@ def test_a_limits_count_stands_with_the_tenant_that_it_belongs_to(database_urls:
         ((None, "ab", "c"), b"x"),
         ((OPERATOR, "ab", "c"), ""),
     ]
-    assert len({address(key)[1] for key in keys}) == len(keys)
+    limits = LIMIT, Quota("subject", 61, "day", 60), Quota("subject", 60, "day", 61)
+    assert len({address(key, limit)[1] for key in keys for limit in limits}) == len(keys) * len(limits)
 
 
 async def test_what_cannot_be_told_is_kept_no_longer_than_it_counts(
