@@ -84,7 +84,7 @@ def jobs_of(
             await housekeeping.delete_tenants(installation.platform)
 
     async def prune() -> None:
-        snapshot.forget_expired()
+        await snapshot.forget_expired()
         if await turns.take("pruning", _TURN):
             await housekeeping.prune()
 

@@ -10,8 +10,9 @@ import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
+from weakref import WeakSet
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, OperationalError
 from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 
@@ -33,25 +34,43 @@ class BoundedConnection(AsyncConnection[TupleRow]):
         timeout: float | None = None,  # noqa: ASYNC109 - psycopg's own signature
     ) -> RV:
         """Every exchange with the server goes through here."""
-        hang_up = asyncio.get_running_loop().call_later(self.bound.total_seconds(), self._hang_up)
+        hang_up = asyncio.get_running_loop().call_later(self.bound.total_seconds(), self.hang_up)
         try:
             return await super().wait(gen, interval, timeout)
         finally:
             hang_up.cancel()
 
-    def _hang_up(self) -> None:
+    def hang_up(self) -> None:
         """The driver finds the end of what it reads, on its own way."""
         if not self.closed:
             with socket.socket(fileno=os.dup(self.pgconn.socket)) as ours:
                 ours.shutdown(socket.SHUT_RDWR)
 
 
-def connecting(bound: timedelta) -> Callable[..., Awaitable[BoundedConnection]]:
-    """Makes connections of this bound, for SQLAlchemy's ``async_creator_fn``."""
+class Connections:
+    """Those of one process, so that they can be broken off together."""
 
-    async def connect(*arguments: Any, **options: Any) -> BoundedConnection:
-        connection = await BoundedConnection.connect(*arguments, **options)
-        connection.bound = bound
-        return connection
+    def __init__(self) -> None:
+        self._open: WeakSet[BoundedConnection] = WeakSet()
+        self._given_up = False
 
-    return connect
+    def connecting(self, bound: timedelta) -> Callable[..., Awaitable[BoundedConnection]]:
+        """Makes connections of this bound, for SQLAlchemy's ``async_creator_fn``."""
+
+        async def connect(*arguments: Any, **options: Any) -> BoundedConnection:
+            if self._given_up:
+                raise OperationalError("the database was given up")
+            connection = await BoundedConnection.connect(*arguments, **options)
+            connection.bound = bound
+            self._open.add(connection)
+            if self._given_up:
+                connection.hang_up()
+            return connection
+
+        return connect
+
+    def give_up(self) -> None:
+        """Wait for no answer any more, and connect no more: each is an OperationalError from here on."""
+        self._given_up = True
+        for connection in tuple(self._open):
+            connection.hang_up()

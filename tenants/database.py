@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from tenants.bounded_connection import connecting
+from tenants.bounded_connection import Connections
 from tenants.sqlite import BUSY_TIMEOUT_MS, DRIVER, SqliteConnection
 from tenants.transaction import transaction
 from tenants.write_line import WriteLine
@@ -27,6 +27,7 @@ CONNECTIONS = 8
 PATIENCE = timedelta(seconds=10)
 """How long a tenant's statement may take on PostgreSQL, unless it is configured."""
 _LONG_PATIENCE = timedelta(seconds=30)  # for what is done for all tenants, and by hand
+_FEED_PATIENCE = timedelta(seconds=5)  # each of its statements reads a few hundred rows
 _OVERDUE = timedelta(seconds=2)  # a server that runs says by then that a statement took too long
 _CONNECT_SECONDS = 5
 _IDLE_TIMEOUT_MS = 4_000
@@ -42,11 +43,18 @@ class UnsafeRole(Exception):
 
 
 class Database:
-    """Two engines: ``app`` for tenants' steps and ``system`` for the cluster's; on SQLite they are one."""
+    """Three engines: ``app`` for tenants' steps, ``system`` for the cluster's, and ``feed``, which has one connection as
+    ``yett_system`` and nothing else to do, so that revocations are heard whatever keeps the others. On SQLite they are
+    one.
+    """
 
-    def __init__(self, app: AsyncEngine, system: AsyncEngine) -> None:
+    def __init__(
+        self, app: AsyncEngine, system: AsyncEngine, feed: AsyncEngine, connections: Connections | None = None
+    ) -> None:
         self.app = app
         self.system = system
+        self.feed = feed
+        self._connections = connections
         self.is_sqlite = app.dialect.name == "sqlite"
         # A SQLite read transaction is a snapshot already.
         self._at_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
@@ -66,13 +74,16 @@ class Database:
         match make_url(url).get_backend_name():
             case "sqlite":
                 engine = sqlite_engine(url, pool_size=pool_size)
-                return cls(engine, engine)
+                return cls(engine, engine, engine)
             case "postgresql":
                 if system_url is None:
                     raise ValueError("PostgreSQL needs database_system_url beside database_url (role yett_system)")
+                ours = Connections()
                 return cls(
-                    postgresql_engine(url, pool_size=pool_size, patience=patience),
-                    postgresql_engine(system_url, pool_size=max(2, pool_size // 2)),
+                    postgresql_engine(url, pool_size=pool_size, patience=patience, connections=ours),
+                    postgresql_engine(system_url, pool_size=max(2, pool_size // 2), connections=ours),
+                    postgresql_engine(system_url, pool_size=1, patience=_FEED_PATIENCE, connections=ours),
+                    ours,
                 )
             case other:
                 raise ValueError(f"database_url must name sqlite or postgresql, not {other}")
@@ -82,8 +93,14 @@ class Database:
         if self._line is not None:
             await self._line.settled()
         await self.app.dispose()
-        if self.system is not self.app:
+        if not self.is_sqlite:
             await self.system.dispose()
+            await self.feed.dispose()
+
+    def give_up(self) -> None:
+        """Wait for the server no more: whatever is asked of it, or was, fails at once from here on. Not on SQLite."""
+        if self._connections is not None:
+            self._connections.give_up()
 
     def app_step(self, *, read_only: bool, at_one_moment: bool = False) -> AbstractAsyncContextManager[AsyncConnection]:
         """One transaction under row-level security; who it is for is the store's to say. On SQLite those that write may
@@ -109,8 +126,14 @@ class Database:
 
     @asynccontextmanager
     async def system_snapshot(self) -> AsyncIterator[AsyncConnection]:
-        """One read of all tenants at a single moment (rule 5: state and feed position belong together)."""
+        """One read of all tenants at a single moment."""
         async with transaction(self.system, self._reading_all) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def feed_snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """The same for the feed alone (rule 5: state and feed position belong together)."""
+        async with transaction(self.feed, self._reading_all) as connection:
             yield connection
 
     async def check_roles(self) -> None:
@@ -192,9 +215,16 @@ def sqlite_engine(url: str, *, pool_size: int) -> AsyncEngine:
     return engine
 
 
-def postgresql_engine(url: str, *, pool_size: int, patience: timedelta | None = _LONG_PATIENCE) -> AsyncEngine:
+def postgresql_engine(
+    url: str,
+    *,
+    pool_size: int,
+    patience: timedelta | None = _LONG_PATIENCE,
+    connections: Connections | None = None,
+) -> AsyncEngine:
     """A psycopg engine. A statement that takes longer than ``patience`` is given up, by the server and, a little later,
-    without it; a connection that died in the pool is replaced. None is for ever: migrations take what they take.
+    without it; a connection that died in the pool is replaced. None is for ever: migrations take what they take. Its
+    connections are among ``connections``.
 
     A process that stops in the middle of a transaction (the kernel froze it, its machine is off the network) holds that
     transaction's locks until the server ends it, which is soon: others wait for the feed's, and for the sequencer's.
@@ -207,7 +237,7 @@ def postgresql_engine(url: str, *, pool_size: int, patience: timedelta | None = 
         session["statement_timeout"] = patience // timedelta(milliseconds=1)
         session["idle_in_transaction_session_timeout"] = _IDLE_TIMEOUT_MS
         session["tcp_user_timeout"] = _IDLE_TIMEOUT_MS  # an answer that nobody takes: no other timeout ends that
-        bounds["async_creator_fn"] = connecting(patience + _OVERDUE)
+        bounds["async_creator_fn"] = (connections or Connections()).connecting(patience + _OVERDUE)
     options = " ".join(f"-c {name}={value}" for name, value in session.items())
     return create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),

@@ -43,7 +43,7 @@ async def recording(database: Database) -> AsyncIterator[list[Transaction]]:
     found: list[Transaction] = []
     listeners = [
         listener
-        for engine, role in ((database.app, "app"), (database.system, "system"))
+        for engine, role in ((database.app, "app"), (database.system, "system"), (database.feed, "system"))
         for listener in _listeners(engine, role, found)
     ]
     for listener in listeners:

@@ -74,7 +74,7 @@ async def test_another_process_goes_on_with_it(
 
 
 async def test_the_server_waits_for_no_transaction_longer_than_that(database: Database) -> None:
-    for engine in (database.app, database.system):
+    for engine in (database.app, database.system, database.feed):
         async with engine.connect() as connection:
             found = await connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout")
             assert found.scalar_one() == "4s"

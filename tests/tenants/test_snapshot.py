@@ -1,6 +1,7 @@
 """The snapshot: what a process knows, and that it hears of every change."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,9 +13,9 @@ from structlog.testing import capture_logs
 from policies.principal import Principal
 from tenants import changes, key_schedule, revocations
 from tenants import snapshot as module
-from tenants.database import Database
+from tenants.database import CONNECTIONS, Database
 from tenants.directory import Directory
-from tenants.revocations import LONGEST_ACCESS_TOKEN, RevocationKind
+from tenants.revocations import LONGEST_ACCESS_TOKEN, Revocation, RevocationKind
 from tenants.snapshot import FEED_RETENTION, Snapshot, TenantFacts
 from tenants.store import Store
 from tenants.tables import changes as feed
@@ -441,7 +442,7 @@ async def test_a_revocation_is_kept_until_the_last_token_that_it_stops_has_expir
     async def sweep() -> bool:
         async with database.system_step() as connection:
             await revocations.prune(connection, clock())
-        snapshot.forget_expired()
+        await snapshot.forget_expired()
         await snapshot.load()
         return snapshot.revoked(token)
 
@@ -462,6 +463,67 @@ async def test_two_hundred_revocations_are_heard_in_one_poll(
             await mine.revocations.forbid("token", f"jti-{number}")
     assert await snapshot.poll() == 200
     assert all(snapshot.revoked(a_principal(acme.id, clock, token_id=f"jti-{number}")) for number in range(200))
+
+
+async def test_revocations_are_read_in_portions_that_leave_none_out_and_others_their_turn(
+    store: Store, snapshot: Snapshot, acme: Tenant, globex: Tenant, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = 0
+    in_one_go = [0]
+
+    def revocation(*fields: Any) -> Revocation:
+        nonlocal read
+        read += 1
+        return Revocation(*fields)
+
+    async def others() -> None:
+        nonlocal read
+        while True:
+            in_one_go.append(read)
+            read = 0
+            await asyncio.sleep(0)
+
+    async def revoke() -> None:
+        for tenant in (acme, globex):
+            async with store.for_tenant(tenant.id) as mine:
+                await mine.revocations.forbid_all("token", ["a", "b", "c"])
+                await mine.revocations.revoke("subject", "alice")
+
+    monkeypatch.setattr(revocations, "Revocation", revocation)
+    monkeypatch.setattr(revocations, "AT_ONCE", 2)
+    await snapshot.load()
+    beside = asyncio.create_task(others())
+    await revoke()
+    await snapshot.poll()
+    await asyncio.sleep(0)
+    assert (max(in_one_go), sum(in_one_go)) == (2, 8)
+    in_one_go.clear()
+    clock.advance(seconds=1)
+    await revoke()
+    await snapshot.load()
+    await asyncio.sleep(0)
+    beside.cancel()
+    assert (max(in_one_go), sum(in_one_go)) == (2, 8)
+    assert all(
+        snapshot.revoked(a_principal(tenant.id, clock, token_id=jti)) for tenant in (acme, globex) for jti in "abc"
+    )
+
+
+@pytest.mark.parametrize("database_urls", ["postgresql"], indirect=True)
+async def test_it_hears_of_changes_whatever_all_other_connections_wait_for(
+    database: Database, store: Store, snapshot: Snapshot, acme: Tenant, clock: Clock
+) -> None:
+    await snapshot.load()
+    async with AsyncExitStack() as busy:
+        for _ in range(CONNECTIONS // 2):
+            await busy.enter_async_context(database.system_snapshot())
+        async with store.for_tenant(acme.id) as mine:
+            await mine.revocations.revoke("subject", "alice")
+        async with asyncio.timeout(5):
+            await snapshot.poll()
+        assert snapshot.revoked(a_principal(acme.id, clock))
+        async with asyncio.timeout(5):
+            await snapshot.load()
 
 
 async def test_a_change_is_a_new_version_of_its_tenant_and_of_no_other(
