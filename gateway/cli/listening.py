@@ -4,8 +4,8 @@ certificates are shown, and which proxies are not counted.
 Not on which addresses they listen, nor whether by TLS: that waits for a restart.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 import structlog
 from starlette.types import ASGIApp
@@ -115,6 +115,21 @@ class Listening:
                 log.warning("tls_name_not_covered", host=name)
 
 
+def check_certificates(running: Settings, wanted: Settings) -> None:
+    """For a process that does not listen.
+
+    Raises:
+        ConfigError: one that is named anew cannot be used.
+    """
+    for section, before, now in (
+        ("tls", running.tls.certificates, wanted.tls.certificates),
+        ("management_tls", running.management_tls.certificates, wanted.management_tls.certificates),
+    ):
+        if before != now:
+            with _refused(section):
+                _certificates(now)
+
+
 def listen_addresses(settings: Settings) -> dict[str, HostPort]:
     """Where each listener is, by its name, in their order."""
     asked = settings.forward_auth.listen
@@ -151,7 +166,13 @@ def _changed(
     """What shows another list, where it is another one."""
     if shown is None or before == wanted:
         return []
-    try:
+    with _refused(section):
         return [shown.prepared(_pairs(wanted))]
+
+
+@contextmanager
+def _refused(section: str) -> Iterator[None]:
+    try:
+        yield
     except CertificateProblem as problem:
         raise ConfigError([Problem("configuration", None, f"{section}.certificates", str(problem))]) from problem

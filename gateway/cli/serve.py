@@ -1,13 +1,15 @@
 """``yett serve``: the listeners of a configured installation, until SIGTERM, in one process or in several."""
 
+import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from socket import socket
-from typing import Any
+from typing import Any, Final
 
 import click
 import structlog
@@ -16,7 +18,7 @@ import uvloop
 from gateway import settings as configuration
 from gateway import telemetry
 from gateway.app import running
-from gateway.cli import descriptors, garbage
+from gateway.cli import acceptance, descriptors, garbage
 from gateway.cli.listening import Listening
 from gateway.cli.options import Invocation, command
 from gateway.cli.reloading import reloading
@@ -24,7 +26,7 @@ from gateway.cli.supervisor import HURRY
 from gateway.cli.workers import supervise, telling
 from gateway.installation import Installation, open_installation
 from gateway.live import Service
-from gateway.reload.fingerprint import fingerprint
+from gateway.reload.fingerprint import Fingerprint, fingerprint
 from gateway.reload.reloader import Reloader
 from gateway.reload.watch import Watch
 from gateway.server.run import SIGNALS, Listener
@@ -33,6 +35,8 @@ from gateway.settings import Settings
 from gateway.worker import ALONE, Worker
 from tenants import cpu_quota
 
+LAST_WRITES: Final = timedelta(seconds=10)
+"""After the drain: what is left to write is given up then, if the database has not taken it."""
 _STOPS = (signal.SIGTERM, signal.SIGINT)
 
 log = structlog.get_logger("yett.serve")
@@ -76,13 +80,19 @@ def serve(call: Invocation, watch: bool, processes: str | None) -> Awaitable[Non
         click.echo(_ready(settings), err=True)
 
     def serving(
-        mine: Settings, worker: Worker, sockets: Mapping[str, socket], on_ready: Callable[[], None]
+        mine: Settings,
+        worker: Worker,
+        sockets: Mapping[str, socket],
+        on_ready: Callable[[], None],
+        handed_over: Callable[[], Settings] | None = None,
     ) -> Coroutine[Any, Any, None]:
         def beside(service: Service, listening: Listening) -> AbstractAsyncContextManager[None]:
-            reloader = Reloader(path, load, service.live.settings, _prepare(listening, service))
-            watched = None
-            if watch and worker is ALONE and path is not None:
-                watched = Watch(path, seen, lambda: reloader.reload("file"))
+            prepare, watched = _prepare(listening, service), None
+            if handed_over is not None:
+                reloader = Reloader(None, lambda _: handed_over(), service.live.settings, prepare)
+            else:
+                reloader = Reloader(path, load, service.live.settings, prepare)
+                watched = _watch(path, seen, reloader) if watch else None
             reopen = service.live.access_log.reopen
             return reloading(reloader, watched, reopen=reopen, stop=lambda: signal.raise_signal(signal.SIGTERM))
 
@@ -91,10 +101,14 @@ def serve(call: Invocation, watch: bool, processes: str | None) -> Awaitable[Non
     wanted = _processes(settings)
     if wanted == 1:
         return serving(settings, ALONE, _NO_SOCKETS, tell_ready)
-    reloader = Reloader(path, load, settings, lambda _: lambda: None)
-    watched = Watch(path, seen, lambda: reloader.reload("file")) if watch and path is not None else None
+    reloader = Reloader(path, load, settings, lambda new: acceptance.prepared(reloader.running, new))
+    watched = _watch(path, seen, reloader) if watch else None
     code = supervise(wanted, serving, reloader, watched, on_ready=tell_ready, as_json=call.output.as_json)
     sys.exit(code)
+
+
+def _watch(path: Path | None, seen: Fingerprint | None, reloader: Reloader) -> Watch | None:
+    return None if path is None else Watch(path, seen, lambda: reloader.reload("file"))
 
 
 def _processes(settings: Settings) -> int:
@@ -152,6 +166,12 @@ async def run(
         TooFewDescriptors: more connections are configured than files may be open.
     """
     settings, worker = installation.settings, installation.worker
+    loop = asyncio.get_running_loop()
+
+    def give_up_later() -> None:
+        """A database that does not answer keeps no process for longer than that."""
+        loop.call_later((settings.drain + LAST_WRITES).total_seconds(), installation.database.give_up)
+
     asked = settings.listen_limits.connections
     listening = Listening(settings, descriptors.for_clients(descriptors.claim(asked), asked))
     async with (
@@ -171,4 +191,5 @@ async def run(
             on_ready=lambda _: on_ready(),
             stop_at=SIGNALS if beside is None else _STOPS if worker is ALONE else (signal.SIGTERM,),
             hurry_at=() if worker is ALONE else (HURRY,),
+            on_stop=give_up_later,
         )

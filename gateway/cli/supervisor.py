@@ -4,9 +4,11 @@ It serves nothing, has no thread, no event loop and no connection to anything, s
 any time. What a worker does is not its business: that is a function, which is called in the new process.
 
 The first worker starts alone: what keeps it from starting is told once, and ends the service. The others follow when it
-is ready. Once all have been, the service is up, and goes on for as long as it takes: who dies is started anew.
+is ready. Once all have been, the service is up, and goes on for as long as it takes: who dies is started anew, who
+hangs is killed, and what a killed one leaves behind is buried.
 """
 
+import ctypes
 import gc
 import os
 import select
@@ -22,7 +24,9 @@ from typing import Final, NoReturn
 import click
 import structlog
 
+from gateway.cli.attention import PATIENCE, Attention
 from gateway.cli.errors import BUG, REFUSED
+from gateway.cli.lines import Line, Lines
 from gateway.metrics import Sheets
 from gateway.worker import Board, Worker
 
@@ -31,19 +35,12 @@ log = structlog.get_logger("yett.supervisor")
 HURRY: Final = signal.SIGQUIT
 """What a worker is sent at the second signal to stop: the first one may reach it twice, from whoever stops a group."""
 _STOPS = (signal.SIGTERM, signal.SIGINT)
-_HEARD = (*_STOPS, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+_HEARD = (*_STOPS, HURRY, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
 _EVERY = 1.0  # seconds between two looks at what nobody tells of
 _LAST_WORK = 30.0  # seconds after the drain: jobs end, observations and the access log are written
 _LIVED = 10.0  # seconds; who dies younger waits before it is started again
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """A worker's two to its supervisor: ``ready`` takes its number, ``alive`` ends when the supervisor does."""
-
-    ready: int
-    alive: int
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @dataclass(slots=True)
@@ -59,19 +56,20 @@ class Supervisor:
     time, ``on_stop`` when the end begins: whatever the supervisor itself holds open has to be closed then.
 
     ``reads_anew(by_signal)`` says whether the workers should read the configuration: at SIGHUP, and every second.
-    ``terminal_gone`` whether SIGHUP means the end.
+    ``terminal_gone`` whether SIGHUP means the end. Who says nothing for ``patience`` hangs.
     """
 
     def __init__(
         self,
         processes: int,
-        work: Callable[[Worker, Lines], int],
+        work: Callable[[Worker, Line], int],
         *,
         drain: timedelta,
         on_ready: Callable[[], None],
         on_stop: Callable[[], None],
         reads_anew: Callable[[bool], bool],
         terminal_gone: Callable[[], bool],
+        patience: timedelta = PATIENCE,
     ) -> None:
         self._processes = processes
         self._work = work
@@ -80,12 +78,14 @@ class Supervisor:
         self._reads_anew, self._terminal_gone = reads_anew, terminal_gone
         self._board = Board(processes)
         self._sheets = Sheets(processes)
+        self._attention = Attention(patience)
         self._children: dict[int, _Child] = {}
         self._due: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._signals: list[int] = []
         self._read = 0  # how often the configuration was read anew
         self._looked_at = 0.0
+        self._all_started = processes == 1
         self._served = False
         self._stopped_at: float | None = None
         self._code = 0
@@ -95,17 +95,17 @@ class Supervisor:
         sys.stdout.flush()
         gc.collect()
         gc.freeze()  # so that the workers go on sharing the memory of what is loaded
-        self._ready, self._tell_ready = os.pipe()
-        self._alive, self._live = os.pipe()
+        self._lines = Lines()
         self._woken, self._wake = os.pipe()
-        for descriptor in (self._ready, self._woken, self._wake):
+        for descriptor in (self._woken, self._wake):
             os.set_blocking(descriptor, False)
+        _adopt_orphans()
         with self._hearing():
             self._start(0)
             while self._children or (self._due and self._stopped_at is None):
                 self._wait()
                 self._reap()
-                self._greet()
+                self._listen()
                 self._obey()
                 self._look_after()
         return self._code
@@ -126,7 +126,7 @@ class Supervisor:
 
     def _wait(self) -> None:
         soonest = min((at - time.monotonic() for at in self._due.values()), default=_EVERY)
-        readable, _, _ = select.select([self._woken, self._ready], [], [], max(0.0, min(soonest, _EVERY)))
+        readable, _, _ = select.select([self._woken, self._lines.heard], [], [], max(0.0, min(soonest, _EVERY)))
         if self._woken in readable:
             os.read(self._woken, 4096)
 
@@ -136,9 +136,22 @@ class Supervisor:
             pid = os.fork()
             if pid == 0:
                 self._become(number)
+        except OSError as error:  # too many processes, no memory: what runs goes on
+            pause = self._again(number, max(2, self._failures.get(number, 0) + 1))
+            log.error("worker_not_started", worker=number, error=os.strerror(error.errno or 0), again_in=pause)
+            return
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
-        self._children[pid] = _Child(number, time.monotonic(), self._read)
+        now = time.monotonic()
+        self._children[pid] = _Child(number, now, self._read)
+        self._attention.hear(pid, now)
+
+    def _again(self, number: int, failures: int) -> float:
+        """Start it after a while, the longer the more failures there were in a row; how many seconds that is."""
+        self._failures[number] = failures
+        pause = min(_FIRST_PAUSE * 2.0 ** min(failures - 2, 16), _LONGEST_PAUSE) if failures > 1 else 0.0
+        self._due[number] = time.monotonic() + pause
+        return pause
 
     def _become(self, number: int) -> NoReturn:
         code = BUG
@@ -146,43 +159,55 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for each in (signal.SIGTERM, signal.SIGCHLD):
                 signal.signal(each, signal.SIG_DFL)
-            for each in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):  # Ctrl-C is the supervisor's to pass on
+            for each in (signal.SIGINT, HURRY, signal.SIGHUP, signal.SIGUSR1):  # Ctrl-C is the supervisor's to pass on
                 signal.signal(each, signal.SIG_IGN)
-            for descriptor in (self._ready, self._live, self._woken, self._wake):
+            for descriptor in (self._woken, self._wake):
                 os.close(descriptor)
+            line = self._lines.become(number)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
-            worker = Worker(number, self._processes, self._board, self._sheets)
-            code = self._work(worker, Lines(self._tell_ready, self._alive))
+            code = self._work(Worker(number, self._processes, self._board, self._sheets), line)
         finally:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
             os._exit(code)
 
-    def _greet(self) -> None:
-        try:
-            numbers = os.read(self._ready, 4096)
-        except BlockingIOError:
-            return
-        for pid, child in self._children.items():
-            if child.number in numbers and not child.ready:
+    def _listen(self) -> None:
+        now = time.monotonic()
+        by_number = {child.number: pid for pid, child in self._children.items()}
+        for number, ready in self._lines.hear():
+            pid = by_number.get(number)
+            if pid is None:
+                continue  # the last word of one that has ended
+            self._attention.hear(pid, now)
+            child = self._children[pid]
+            if ready and not child.ready:
                 child.ready = True
                 if child.read != self._read:  # it was told while it could not hear
                     os.kill(pid, signal.SIGHUP)
         if self._served or self._stopped_at is not None:
             return
-        ready = sum(child.ready for child in self._children.values())
-        if ready == len(self._children) == 1 < self._processes:
-            for number in range(1, self._processes):
-                self._start(number)
-        elif ready == self._processes:
+        ready_now = sum(child.ready for child in self._children.values())
+        if ready_now == self._processes:
             self._served = True
             self._on_ready()
+        elif ready_now and not self._all_started:
+            self._all_started = True
+            for number in range(1, self._processes):
+                self._start(number)
 
     def _reap(self) -> None:
-        for pid in tuple(self._children):
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                self._buried(pid, self._children.pop(pid), os.waitstatus_to_exitcode(status))
+        """All that have ended: workers, and helpers of workers that could not do it for them any more."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._attention.forget(pid)
+                self._buried(pid, child, os.waitstatus_to_exitcode(status))
 
     def _buried(self, pid: int, child: _Child, code: int) -> None:
         self._board.clear(child.number)
@@ -199,9 +224,7 @@ class Supervisor:
             self._stop()
             return
         old = child.ready and time.monotonic() - child.started >= _LIVED
-        failures = self._failures[child.number] = 0 if old else self._failures.get(child.number, 0) + 1
-        pause = min(_FIRST_PAUSE * 2.0 ** min(failures - 2, 16), _LONGEST_PAUSE) if failures > 1 else 0.0
-        self._due[child.number] = time.monotonic() + pause
+        pause = self._again(child.number, 0 if old else self._failures.get(child.number, 0) + 1)
         log.error("worker_died", worker=child.number, pid=pid, ended_by=how, again_in=pause)
 
     def _obey(self) -> None:
@@ -209,6 +232,9 @@ class Supervisor:
             match self._signals.pop(0):
                 case signal.SIGTERM | signal.SIGINT:
                     self._stop() if self._stopped_at is None else self._tell(HURRY)
+                case signal.SIGQUIT:
+                    self._stop()
+                    self._tell(HURRY)
                 case signal.SIGHUP if self._terminal_gone():
                     self._stop()
                 case signal.SIGHUP if self._stopped_at is None:
@@ -229,7 +255,17 @@ class Supervisor:
             self._start(number)
         if now - self._looked_at >= _EVERY:
             self._looked_at = now
+            self._end_those_that_hang(now)
             self._read_anew(by_signal=False)
+
+    def _end_those_that_hang(self, now: float) -> None:
+        for pid, finding, silent in self._attention.look(now):
+            told = {"worker": self._children[pid].number, "pid": pid, "seconds": round(silent)}
+            if finding == "silent":
+                log.warning("worker_silent", **told)
+            else:
+                log.error("worker_hangs", **told)
+                os.kill(pid, signal.SIGKILL)  # it may be stopped, and would hear nothing else
 
     def _read_anew(self, *, by_signal: bool) -> None:
         if self._reads_anew(by_signal):
@@ -246,3 +282,11 @@ class Supervisor:
     def _tell(self, number: signal.Signals) -> None:
         for pid in self._children:
             os.kill(pid, number)  # none is gone: whoever ended is a zombie until it is reaped
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what a killed worker leaves behind. As PID 1 this process is that anyhow; in a container
+    whose PID 1 is somebody else, a shell say, nobody would bury them.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)

@@ -69,6 +69,7 @@ async def serve(
     lifespan: Callable[[], AbstractAsyncContextManager[object]],
     drain: timedelta,
     on_ready: Callable[[Sequence[Bound]], None] = lambda _: None,
+    on_stop: Callable[[], None] = lambda: None,
     stop_at: Sequence[signal.Signals] = SIGNALS,
     hurry_at: Sequence[signal.Signals] = (),
 ) -> None:
@@ -77,9 +78,10 @@ async def serve(
 
     The sockets are opened first, so that a port in use is told before anything has started (``CannotListen``). Then the
     lifespan is entered, and only then are requests taken; ``on_ready`` gets the bound addresses, in the order of the
-    listeners. At the signal no connection is accepted any more, open requests may finish within ``drain`` (a second
+    listeners. At the signal ``on_stop`` is called and no connection is accepted any more, open requests may finish within ``drain`` (a second
     signal cuts that short, or one of ``hurry_at`` where there are such: a supervisor and whoever stops a whole group
-    send the first one twice), the lifespan is left, and the coroutine returns.
+    send the first one twice), the lifespan is left, and the coroutine returns. From then on these signals are ignored:
+    what they ask for is under way, and must not be cut off at its last writes.
     """
     with _sockets(listeners) as opened, _stop_at_signals(stop_at, hurry_at) as stop, server_name.not_printed():
         async with lifespan():
@@ -94,6 +96,7 @@ async def serve(
                 await _until_ready(servers, tasks)
                 on_ready([bound(listener, listening) for listener, listening in zip(listeners, opened, strict=True)])
                 await _first(tasks, stop.asked)
+                on_stop()
                 log.info("server_stopping", connections=sum(len(s.server_state.connections) for s in servers))
             finally:
                 await _stop(servers, tasks, stop.hurry, drain)
@@ -131,7 +134,11 @@ def _stop_at_signals(numbers: Sequence[signal.Signals], hurry_at: Sequence[signa
         yield stop
     finally:
         for number in (*numbers, *hurry_at):
-            loop.remove_signal_handler(number)
+            loop.add_signal_handler(number, _ignored)  # removing it would let the next one end the process
+
+
+def _ignored() -> None:
+    """Nothing is to be done."""
 
 
 @contextlib.contextmanager
