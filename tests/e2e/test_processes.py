@@ -6,6 +6,7 @@ The tests of this module share a gateway, in this order: the last one kills its 
 import asyncio
 import functools
 import os
+import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -198,6 +199,33 @@ def test_a_worker_that_is_killed_is_started_anew_and_no_other_notices(several: S
         assert status(client, token) == 200
     died = [event for event in several.events() if event["event"] == "worker_died"]
     assert [(event["pid"], event["ended_by"]) for event in died] == [(second.pid, "signal 9")]
+
+
+def test_who_is_started_anew_has_the_configuration_that_was_accepted_last(several: Several) -> None:
+    """Also where only a process that serves would have found out, and with its log."""
+    of = several.installation
+    accepted, token = of.config.read_text(encoding="utf-8"), several.token("alice")
+
+    def reload(more: str, said: str) -> None:
+        of.config.write_text(accepted + more, encoding="utf-8")
+        os.kill(several.pid, signal.SIGHUP)
+        eventually(lambda: said in several.log, within=30, what=said)
+
+    def replaced() -> int:
+        before = {worker.pid for worker in several.workers()}
+        several.workers()[-1].kill()
+        eventually(lambda: {worker.pid for worker in several.workers()} - before, within=30, what="another one")
+        several.wait_until_all_are_ready()
+        assert all(status(several.api, token) == 200 for _ in range(10))
+        return sum(event["event"] == "config_loaded" for event in several.events())
+
+    reload("access_log: {file: /nonexistent/access.log}\n", "config_refused")
+    loaded = replaced()
+    assert len([event for event in several.events() if event["event"] == "worker_died"]) == 2  # and not at its start
+    reload("log: {level: warning}\ndrain: 9s\n", "config_needs_restart")
+    assert replaced() == loaded
+    refused = [event for event in several.events() if event["event"] == "config_refused"]
+    assert [event["cause"] for event in refused if event["cause"] == "SIGHUP"] == ["SIGHUP"]  # by the supervisor alone
 
 
 def test_nobody_goes_on_serving_without_the_supervisor(several: Several) -> None:
