@@ -18,7 +18,7 @@ PING_AFTER = 30.0  # seconds of silence, after which a side is asked whether it 
 GONE_AFTER = 60.0  # seconds of silence, or of taking nothing, after which it is not
 CLOSE_TIME = 5.0  # seconds for the closing handshake
 
-GOING_AWAY, PROTOCOL_ERROR, INTERNAL_ERROR = 1001, 1002, 1011
+GOING_AWAY, PROTOCOL_ERROR, INTERNAL_ERROR, SERVICE_RESTART = 1001, 1002, 1011, 1012
 
 
 class End(Protocol):
@@ -80,7 +80,7 @@ class Side:
 
     def leave(self) -> None:
         """The server stops."""
-        self._relay.end(GOING_AWAY, "the server stops")
+        self._relay.end(SERVICE_RESTART, "the server stops: connect again")
 
     def heard_at(self, now: float) -> None:
         """It is there; or its time begins anew."""

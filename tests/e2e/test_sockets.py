@@ -173,7 +173,7 @@ def test_what_breaks_the_rules_ends_with_1002(demo: Demo) -> None:
         socket.read_to_end()
 
 
-def test_sigterm_closes_websockets_with_1001_and_does_not_wait_for_them(tmp_path: Path) -> None:
+def test_sigterm_closes_websockets_with_1012_and_does_not_wait_for_them(tmp_path: Path) -> None:
     demo = Demo(free_port(), free_port(), tmp_path)
     try:
         demo.wait_until_ready()
@@ -183,8 +183,8 @@ def test_sigterm_closes_websockets_with_1001_and_does_not_wait_for_them(tmp_path
                 client.send(written(TEXT, b"hello"))
                 assert len(client.receives(1)) == 1
             demo.terminate()
-            assert polite.receives(2)[1].code == silent.receives(2)[1].code == 1001
-            polite.send(closing(1001))
+            assert polite.receives(2)[1].code == silent.receives(2)[1].code == 1012
+            polite.send(closing(1012))
             first.read_to_end()
             demo.ended()  # the second never answered
     finally:

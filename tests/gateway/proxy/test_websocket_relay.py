@@ -151,7 +151,7 @@ async def test_an_upstream_in_the_middle_of_a_frame_is_cut_off_without_a_close()
         assert seen[0].frames == []
 
 
-async def test_a_server_that_stops_says_1001_to_both() -> None:
+async def test_a_server_that_stops_says_1012_to_both() -> None:
     told: list[int] = []
 
     async def script(side: Answering) -> None:
@@ -162,9 +162,9 @@ async def test_a_server_that_stops_says_1001_to_both() -> None:
         client = await Socket(made).open()
         [connection] = client.wire.state.connections
         connection.shutdown()  # as uvicorn does
-        assert (await client.receives(1))[0].code == 1001
-        await client.send(closing(1001))
-        await eventually(lambda: told == [1001])
+        assert (await client.receives(1))[0].code == 1012
+        await client.send(closing(1012))
+        await eventually(lambda: told == [1012])
         await client.ended()
         await eventually(lambda: not client.wire.state.connections)
 
@@ -184,7 +184,7 @@ async def test_a_server_that_stops_during_the_handshake_says_so_after_it() -> No
         await eventually(lambda: head)
         client.wire.protocol.shutdown()
         gate.set()
-        assert (await client.receives(1))[0].code == 1001
+        assert (await client.receives(1))[0].code == 1012
         client.leave()
 
 
