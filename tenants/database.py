@@ -43,8 +43,8 @@ class UnsafeRole(Exception):
 
 
 class Database:
-    """Three engines: ``app`` for tenants' steps, ``system`` for the cluster's, and ``feed``, which has one connection as
-    ``yett_system`` and nothing else to do, so that revocations are heard whatever keeps the others. On SQLite they are
+    """Three engines: ``app`` for tenants' steps, ``system`` for the cluster's, and ``feed``, one connection as
+    ``yett_system`` with nothing else to do, so that revocations are heard whatever keeps the others. On SQLite they are
     one.
     """
 

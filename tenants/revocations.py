@@ -46,7 +46,7 @@ _KEY = tuple_(revocations.c.tenant_id, revocations.c.kind, revocations.c.value)
 _NEXT = (
     select(revocations)
     .where(
-        _KEY > tuple_(bindparam("p_tenant_id", type_=Uuid()), bindparam("p_kind"), bindparam("p_value")),
+        tuple_(bindparam("p_tenant_id", type_=Uuid()), bindparam("p_kind"), bindparam("p_value")) < _KEY,
         revocations.c.expires_at > bindparam("p_now"),
     )
     .order_by(revocations.c.tenant_id, revocations.c.kind, revocations.c.value)

@@ -76,7 +76,9 @@ class SharedLimits:
         await self._serving.leave()
 
     def _charge(self, key: Key, entry: Entry) -> Charge:
-        return Charge(*address(key, entry.quota), ahead=entry.until - self._now(), cost=entry.count * entry.quota.interval)
+        return Charge(
+            *address(key, entry.quota), ahead=entry.until - self._now(), cost=entry.count * entry.quota.interval
+        )
 
 
 def address(key: Key, quota: Quota) -> tuple[UUID, bytes]:

@@ -78,10 +78,10 @@ async def serve(
 
     The sockets are opened first, so that a port in use is told before anything has started (``CannotListen``). Then the
     lifespan is entered, and only then are requests taken; ``on_ready`` gets the bound addresses, in the order of the
-    listeners. At the signal ``on_stop`` is called and no connection is accepted any more, open requests may finish within ``drain`` (a second
-    signal cuts that short, or one of ``hurry_at`` where there are such: a supervisor and whoever stops a whole group
-    send the first one twice), the lifespan is left, and the coroutine returns. From then on these signals are ignored:
-    what they ask for is under way, and must not be cut off at its last writes.
+    listeners. At the signal ``on_stop`` is called, and no connection is accepted any more; open requests may finish
+    within ``drain`` (a second signal cuts that short, or one of ``hurry_at`` where there are such: a supervisor and
+    whoever stops a whole group send the first one twice), the lifespan is left, and the coroutine returns. From then on
+    these signals are ignored: what they ask for is under way, and must not be cut off at its last writes.
     """
     with _sockets(listeners) as opened, _stop_at_signals(stop_at, hurry_at) as stop, server_name.not_printed():
         async with lifespan():

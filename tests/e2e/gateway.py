@@ -16,8 +16,16 @@ from tests.e2e.server_process import PASSWORD, ServerProcess
 class Gateway(ServerProcess):
     """TLS ends in front of it, as far as its configuration knows: clients say the public names in ``Host``."""
 
-    def __init__(self, installation: Installation, folder: Path, *, installed: bool = False, **settings: str) -> None:
-        ports = free_port(), free_port()
+    def __init__(
+        self,
+        installation: Installation,
+        folder: Path,
+        *,
+        installed: bool = False,
+        ports: tuple[int, int] | None = None,
+        **settings: str,
+    ) -> None:
+        ports = ports or (free_port(), free_port())
         super().__init__(
             "serve",
             "--config",

@@ -17,6 +17,7 @@ class RawSocket:
         self._to_head = to_head
         self._socket = socket.create_connection(("127.0.0.1", port), timeout=_SECONDS)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.local_port: int = self._socket.getsockname()[1]
         self.received = b""
         self.closed = False
 

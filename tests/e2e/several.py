@@ -18,8 +18,10 @@ WORKERS = 2
 class Several(Gateway):
     """The gateway's own process is the supervisor."""
 
-    def __init__(self, installation: Installation, folder: Path, **settings: str) -> None:
-        super().__init__(installation, folder, **{"YETT_PROCESSES": str(WORKERS), **settings})
+    def __init__(
+        self, installation: Installation, folder: Path, *, ports: tuple[int, int] | None = None, **settings: str
+    ) -> None:
+        super().__init__(installation, folder, ports=ports, **{"YETT_PROCESSES": str(WORKERS), **settings})
 
     def workers(self) -> list[psutil.Process]:
         """Those that live, the oldest first, which has management."""
