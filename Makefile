@@ -46,7 +46,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit lock install e2e-tools clean
+.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -111,6 +111,9 @@ bench-tenants: $(DEV) ## Start, memory and logins of 10 to 10,000 tenants with 1
 
 bench-audit: $(DEV) ## A million events into the audit log and its tree, proofs, an export and its verification
 	$(PY) loadtests/bench/audit.py $(ARGS)
+
+bench-everywhere: $(DEV) ## How soon changes are acted on in 8 processes of 2 pods, and what limits let through (needs nginx)
+	$(PY) loadtests/bench/everywhere.py $(ARGS)
 
 lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upgrade"; UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (set UV=/path/to/uv); CONTRIBUTING.md says how to get it." >&2; exit 1; }

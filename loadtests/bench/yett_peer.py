@@ -144,30 +144,31 @@ def yett(
     prepare(command, audience)
     with running(
         "yett",
-        [_executable(), "serve", "--data", str(data)],
+        [executable(), "serve", "--data", str(data)],
         cpu=cpu,
         port=port,
         log=folder / "yett.log",
         ready=(management, "/readyz"),
-        environ=_environ(),
+        environ=environ(),
     ) as process:
         yield Yett(process, made["secret"], data)
 
 
 def _command(data: Path, *arguments: str) -> dict[str, Any]:
-    called = [_executable(), *arguments, "--data", str(data), "--json"]
-    done = subprocess.run(called, env=_environ(), capture_output=True, text=True, check=False)
+    called = [executable(), *arguments, "--data", str(data), "--json"]
+    done = subprocess.run(called, env=environ(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"yett {' '.join(arguments)} failed: {done.stderr.strip()}")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 
-def _executable() -> str:
+def executable() -> str:
+    """The installed program."""
     return str(Path(sys.executable).with_name("yett"))
 
 
-def _environ() -> dict[str, str]:
+def environ() -> dict[str, str]:
     """Ours, without settings for another installation."""
     return {name: value for name, value in os.environ.items() if not name.startswith("YETT_")}
 
