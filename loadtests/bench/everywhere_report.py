@@ -43,8 +43,8 @@ class Through:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Wrong passwords that were sent at once, their answers by status (400 says that it was wrong), and what the counters
-    of accounts and of networks have of them.
+    """Wrong passwords that were sent at once, their answers by status (400 says that it was wrong), and how many the
+    counters of accounts and of networks have.
     """
 
     sent: int

