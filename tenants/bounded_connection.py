@@ -9,6 +9,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from threading import Event
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -52,18 +53,18 @@ class Connections:
 
     def __init__(self) -> None:
         self._open: WeakSet[BoundedConnection] = WeakSet()
-        self._given_up = False
+        self._over = Event()
 
     def connecting(self, bound: timedelta) -> Callable[..., Awaitable[BoundedConnection]]:
         """Makes connections of this bound, for SQLAlchemy's ``async_creator_fn``."""
 
         async def connect(*arguments: Any, **options: Any) -> BoundedConnection:
-            if self._given_up:
+            if self._over.is_set():
                 raise OperationalError("the database was given up")
             connection = await BoundedConnection.connect(*arguments, **options)
             connection.bound = bound
             self._open.add(connection)
-            if self._given_up:
+            if self._over.is_set():
                 connection.hang_up()
             return connection
 
@@ -71,6 +72,6 @@ class Connections:
 
     def give_up(self) -> None:
         """Wait for no answer any more, and connect no more: each is an OperationalError from here on."""
-        self._given_up = True
+        self._over.set()
         for connection in tuple(self._open):
             connection.hang_up()
