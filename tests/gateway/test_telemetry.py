@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gateway import telemetry
-from gateway.settings import Log
+from gateway.cli.acceptance import prepared
+from gateway.settings import Log, from_mapping
 
 Entries = Callable[[], list[dict[str, Any]]]
 B64 = string.ascii_letters + string.digits + "-_"
@@ -270,6 +271,19 @@ def test_the_console_form_lets_no_value_forge_a_line_or_drive_the_terminal(strea
     assert "\x9b" not in line
     assert "hunter2" not in line
     assert "field=" in line
+
+
+def test_a_supervisor_takes_another_level_for_the_workers_that_it_starts(
+    stream: io.StringIO, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, after = (
+        from_mapping({"public_url": "http://localhost:8080", "log": {"level": level}}, source="test")
+        for level in ("info", "error")
+    )
+    prepared(before, after)()
+    structlog.get_logger("test").warning("unheard")
+    structlog.get_logger("test").error("heard")
+    assert [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()] == ["heard"]
 
 
 def test_the_default_stream_is_standard_error(stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
