@@ -28,7 +28,7 @@ database_system_url: "{system}"
 api_hosts: ["{api}"]
 trusted_proxies: [127.0.0.0/8]
 limits: {{token: 1000000/second, pages: 1000000/second}}
-listen_limits: {{connections_per_address: 1000000}}
+listen_limits: {{connections_per_address: 1000000, idle_time: 1h}}
 hashing: {{queue: 1000}}
 log: {{level: warning}}
 upstreams:
