@@ -25,8 +25,7 @@ class Several(Gateway):
 
     def workers(self) -> list[psutil.Process]:
         """Those that live, the oldest first, which has management."""
-        children = psutil.Process(self.pid).children()
-        living = [child for child in children if child.status() != psutil.STATUS_ZOMBIE]
+        living = [child for child in psutil.Process(self.pid).children() if _lives(child)]
         return sorted(living, key=lambda worker: worker.create_time())
 
     @contextmanager
@@ -48,6 +47,13 @@ class Several(Gateway):
         """Until as many workers as there should be are, and are well."""
         eventually(lambda: len(self.workers()) == WORKERS, within=60, what=f"all workers: {self.log}")
         self.wait_until_ready()
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager
