@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
+from policies.severity import Severity
 from tenants.compact_json import compact_sorted
 
 Outcome = Literal["success", "refused", "notice"]
@@ -26,7 +27,7 @@ class Event(NamedTuple):  # of many fields, and made for each request: a frozen 
 
     ``type`` is dotted (``login.succeeded``); ``reason`` a snake_case code; ``count`` how many alike are told by this
     one event; ``actor`` who administered, where it is not the subject; ``config`` the digest of the configuration that
-    decided.
+    decided. ``severity`` follows from the others, and is the outbox's to say (``policies.severity``).
     """
 
     type: str
@@ -46,6 +47,7 @@ class Event(NamedTuple):  # of many fields, and made for each request: a frozen 
     count: int | None = None  # type: ignore[assignment]  # in place of a tuple's own, which nobody asks an event for
     config: str | None = None
     details: Mapping[str, Detail] = NO_DETAILS
+    severity: Severity | None = None
 
 
 _SAID: Final = Event._fields

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from policies.severity import severity_of
 from tenants.audit_event import Event, encode
 from tenants.tables import audit_outbox
 
@@ -28,7 +29,12 @@ class AuditOutbox:
 
 
 def row(event: Event, tenant_id: UUID, at: datetime) -> dict[str, object]:
-    """An outbox row: the final bytes, and the 16 random bytes that let them be erased later without being guessed."""
+    """An outbox row: the final bytes, and the 16 random bytes that let them be erased later without being guessed. Here
+    each event gets its severity.
+    """
+    severity = severity_of(event.type, event.reason, event.details)
+    if severity is not None:
+        event = event._replace(severity=severity)
     return {
         "tenant_id": tenant_id,
         "salt": secrets.token_bytes(16),
