@@ -8,7 +8,9 @@ from datetime import timedelta
 
 import structlog
 
+from gateway import detecting
 from gateway.audit import Recorder
+from gateway.detecting import Detecting
 from gateway.health import Fitness
 from gateway.housekeeping import Housekeeping
 from gateway.installation import Installation
@@ -58,6 +60,7 @@ def jobs_of(
         place_of=places.of,
     )
     notices = BackChannel.of(installation.settings, installation.database, installation.store, installation.clock)
+    watch = Detecting(installation.database, installation.store, turns, places, installation.clock)
     letters = [] if mailer is None else [Job("letters", _LETTERS_INTERVAL, mailer.deliver)]
     limits = [] if shared is None else [Job("limits", shared_limits.INTERVAL, shared.settle)]
 
@@ -93,6 +96,7 @@ def jobs_of(
         Job("observations", _AUDIT_INTERVAL, observed),
         Job("sequencer", _AUDIT_INTERVAL, sequence),
         Job("audit_trees", _CHECKPOINT_INTERVAL, installation.audit_tree.grow),
+        Job("detections", detecting.INTERVAL, watch.run),
         Job("keys", _HOUSEKEEPING_INTERVAL, keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, prune),
         Job("audit_erasure", _ERASURE_INTERVAL, erase),

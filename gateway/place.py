@@ -1,9 +1,10 @@
 """Where an address is, in words: looked up in a MaxMind database file (the mmdb format, City or Country schema).
 
 The file is the operator's, and nothing is asked over the network. A place is a hint for somebody who looks at their own
-sessions; no decision is made by it.
+sessions, or at what an account did; nobody is let in or refused by it.
 """
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from gateway.settings import ConfigError, Problem
 _log = structlog.get_logger("yett.place")
 _LANGUAGE = "en"
 _LONGEST_NAME = 100
+_CODE = re.compile("[A-Z]{2}")
 
 
 class Places:
@@ -32,21 +34,29 @@ class Places:
 
     def of(self, address: str) -> str:
         """``Berlin, Germany``, ``Germany``, or nothing for an address that the file does not know, as private ones."""
+        record = self._record(address)
+        names = (_name(record, "city"), _name(record, "country") or _name(record, "registered_country"))
+        return ", ".join(name for name in names if name)
+
+    def country(self, address: str) -> str | None:
+        """``DE``: the code of ISO 3166-1. None for an address that the file does not know."""
+        record = self._record(address)
+        return _code(record, "country") or _code(record, "registered_country")
+
+    def _record(self, address: str) -> object:
         if self._reader is None:
-            return ""
+            return None
         try:
             parsed = ip_address(address)
         except ValueError:  # a session from before addresses were kept has none
-            return ""
+            return None
         if parsed.version > self._reader.metadata().ip_version:
-            return ""
+            return None
         try:
-            record = self._reader.get(parsed)
+            return self._reader.get(parsed)
         except (maxminddb.InvalidDatabaseError, ValueError) as error:  # a damaged file costs a place, not a page
             _log.warning("geoip_database_damaged", error=str(error))
-            return ""
-        names = (_name(record, "city"), _name(record, "country") or _name(record, "registered_country"))
-        return ", ".join(name for name in names if name)
+            return None
 
 
 def _opened(path: Path) -> maxminddb.Reader:
@@ -63,3 +73,10 @@ def _name(record: Any, kind: str) -> str:
     names = part.get("names") if isinstance(part, dict) else None
     name = names.get(_LANGUAGE) if isinstance(names, dict) else None
     return name[:_LONGEST_NAME] if isinstance(name, str) else ""
+
+
+def _code(record: Any, kind: str) -> str | None:
+    """The code of what the record says of this kind."""
+    part = record.get(kind) if isinstance(record, dict) else None
+    code = part.get("iso_code") if isinstance(part, dict) else None
+    return code if isinstance(code, str) and _CODE.fullmatch(code) else None

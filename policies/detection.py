@@ -63,7 +63,7 @@ _STRANGERS_IPV6 = 48
 
 class Fact(NamedTuple):
     """One event, or ``times`` alike. ``account`` tells names apart that are nobody's; ``network`` is where it came from
-    (``network_of``); ``new_device`` and ``new_country``: its user had others before, and never this one.
+    (``network_of``); ``new_device`` and ``new_country`` (its code): the user had others before, and never this one.
     """
 
     at: datetime
@@ -76,7 +76,7 @@ class Fact(NamedTuple):
     network: str | None = None
     times: int = 1
     new_device: bool = False
-    new_country: bool = False
+    new_country: str | None = None
 
 
 class Detection(NamedTuple):
@@ -172,5 +172,5 @@ def _sightings(fact: Fact) -> Iterator[_Sighting]:
     if fact.type == _LOGIN_SUCCEEDED and fact.subject is not None:
         if fact.new_device:
             yield _Sighting("new_device", fact.subject, fact.id)
-        if fact.new_country:
+        if fact.new_country is not None:
             yield _Sighting("new_country", fact.subject, fact.id)

@@ -17,6 +17,7 @@ from sqlalchemy import BindParameter, Row, Select, bindparam, delete, exists, in
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.merkle import entry_hash, leaf_hash
+from policies.severity import LEVELS
 from tenants import audit_outbox
 from tenants.audit_event import Event
 from tenants.audit_selection import EVERYTHING, Selection
@@ -28,6 +29,7 @@ _LOCK = 0x79657474_61756474  # "yettaudt"
 BATCH = 1000
 """Events that are moved at once."""
 _LONGEST_SUBJECT = 254
+_SEVERITIES = {severity: place for place, severity in enumerate(LEVELS)}  # None for a later release's
 _QUICK = 128  # rows that the event loop may wait for: less than a millisecond
 
 # As many rows as are given, of tenants that are there and stay. inline: without RETURNING.
@@ -206,4 +208,5 @@ def _entry_row(row: Row[Any], event: Mapping[str, Any], tenant_id: UUID, positio
         "leaf": leaf_hash(entry_hash(row.salt, row.event)),
         "salt": row.salt,
         "event": row.event,
+        "severity": _SEVERITIES.get(event.get("severity")),
     }

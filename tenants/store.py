@@ -25,6 +25,7 @@ from tenants.clients import Clients
 from tenants.consents import Consents
 from tenants.credentials import Credentials
 from tenants.database import Database
+from tenants.detections import Detections
 from tenants.device_codes import DeviceCodes
 from tenants.devices import Devices
 from tenants.former_issuers import FormerIssuers
@@ -119,6 +120,10 @@ class TenantStore:
     @cached_property
     def activity(self) -> Activity:
         return Activity(self._connection, self._tenant_id, self._now)
+
+    @cached_property
+    def detections(self) -> Detections:
+        return Detections(self._connection, self._tenant_id, self._now)
 
     @cached_property
     def logos(self) -> Logos:

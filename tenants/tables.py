@@ -14,14 +14,17 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    SmallInteger,
     String,
     Table,
     UniqueConstraint,
     Uuid,
+    text,
 )
 
 from tenants import audit_tables as audit_tables  # so that whoever reads the metadata finds all of it
 from tenants import cluster_tables as cluster_tables
+from tenants import detection_tables as detection_tables
 from tenants import people_tables as people_tables
 from tenants import provider_tables as provider_tables
 from tenants.schema import Json, Sealed, Sequence, UtcDateTime, belongs_to, owned
@@ -56,6 +59,7 @@ tenants = Table(
     Column("people", Json, nullable=False),
     Column("branding", Json, nullable=False),
     Column("provider", Json, nullable=False),
+    Column("detections", Json, nullable=False, server_default=text("'{}'")),
     Column("created_at", UtcDateTime, nullable=False),
     Column("delete_at", UtcDateTime),
     Column("deletion_began_at", UtcDateTime),
@@ -267,10 +271,19 @@ audit_events = owned(
     Column("leaf", LargeBinary(32), nullable=False),
     Column("salt", LargeBinary(16)),
     Column("event", LargeBinary),
+    Column("severity", SmallInteger),  # its place in policies.severity.LEVELS
     UniqueConstraint("tenant_id", "id"),
     key=("position",),
 )
 Index("ix_audit_events_at", audit_events.c.tenant_id, audit_events.c.at)
+_SEVERE = audit_events.c.severity.is_not(None)
+Index(
+    "ix_audit_events_severity",
+    audit_events.c.tenant_id,
+    audit_events.c.at,
+    postgresql_where=_SEVERE,
+    sqlite_where=_SEVERE,
+)
 Index("ix_audit_events_subject", audit_events.c.tenant_id, audit_events.c.subject, audit_events.c.position)
 
 NOBODYS_TABLES = frozenset({"installation", "schema_support", "serving", "turns"})

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.branding import Branding
 from tenants.changes import ChangeWriter
+from tenants.detection_policy import DetectionPolicy
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM, Algorithm
 from tenants.names import checked_title, is_name
@@ -129,6 +130,7 @@ class Tenant:
     branding: Branding = field(default=Branding())
     provider: ProviderPolicy = field(default=ProviderPolicy())
     delete_at: datetime | None = None
+    detections: DetectionPolicy = field(default=DetectionPolicy())
 
 
 class Settings:
@@ -179,6 +181,7 @@ class Settings:
                         people={},
                         branding={},
                         provider={},
+                        detections={},
                         created_at=self._now,
                     )
                 )
@@ -258,6 +261,10 @@ class Settings:
         """Replace what is set of this tenant's OAuth server (made by ``ProviderPolicy.changed``)."""
         await self._set(provider=policy.stored())
 
+    async def set_detections(self, policy: DetectionPolicy) -> None:
+        """Replace what is told of this tenant's log (made by ``DetectionPolicy.changed``)."""
+        await self._set(detections=policy.stored())
+
     async def _set(self, *where: ColumnElement[bool], **values: Any) -> bool:
         changed = await self._connection.execute(
             update(tenants).where(tenants.c.id == self._tenant_id, *where).values(**values)
@@ -282,6 +289,7 @@ def tenant_of(row: Row[Any]) -> Tenant:
         branding=Branding.from_stored(row.branding),
         provider=ProviderPolicy.from_stored(row.provider),
         delete_at=row.delete_at,
+        detections=DetectionPolicy.from_stored(row.detections),
     )
 
 

@@ -20,7 +20,9 @@ def facts(events: list[Any]) -> Iterator[Fact]:
     for number, (seconds, fields, *repeated) in enumerate(events):
         times, between = repeated or (1, 0)
         for n in range(times):
-            said = {name: value.format(n=n) if isinstance(value, str) else value for name, value in fields.items()}
+            said: dict[str, Any] = {
+                name: value.format(n=n) if isinstance(value, str) else value for name, value in fields.items()
+            }
             yield Fact(BEGIN + timedelta(seconds=seconds + n * between), f"{number}-{n}", **said)
 
 
