@@ -117,13 +117,23 @@ class Credentials:
         name at any time. ``name`` may be anything. To be asked for every attempt, so that the asking does not tell
         either.
         """
-        shares = self._stand_ins.find(self._tenant_id, self._now)
-        if shares is None:
-            shares = await self._shares()
-            self._stand_ins.remember(self._tenant_id, shares, self._now)
+        shares = await self._shares()
         return foreign_hash.unmatchable(shares.drawn(look_up_key(name) or name))
 
+    async def tag(self, name: str) -> str:
+        """Sixteen digits that tell this name from others in the log, the same for all its spellings (``Shares.tag``).
+        To be asked for every attempt, as well.
+        """
+        return (await self._shares()).tag(look_up_key(name) or name)
+
     async def _shares(self) -> Shares:
+        shares = self._stand_ins.find(self._tenant_id, self._now)
+        if shares is None:
+            shares = await self._counted()
+            self._stand_ins.remember(self._tenant_id, shares, self._now)
+        return shares
+
+    async def _counted(self) -> Shares:
         secret = (await self._connection.execute(_SECRET)).scalar_one_or_none()
         counted = await self._connection.execute(_SCHEMES, {"p_tenant_id": self._tenant_id})
         key = hmac.digest(secret or b"", b"stand-ins of " + self._tenant_id.bytes, "sha256")

@@ -16,11 +16,14 @@ from tenants.visitor import Visitor
 
 @dataclass(frozen=True, slots=True)
 class BrowserLogin:
-    """A session in a browser, and the secrets of its cookies, which are shown this once."""
+    """A session in a browser, and the secrets of its cookies, which are shown this once. ``new_device``: its user had
+    others, and never this one.
+    """
 
     session: Session
     session_secret: str = field(repr=False)
     device_secret: str = field(repr=False)
+    new_device: bool = False
 
 
 async def factor_facts(
@@ -134,7 +137,8 @@ async def start_in_browser(
         trusted_for=lifetimes.trusted_device if trusts else None,
     )
     # The first one of all is the one that the account was made on.
-    if is_new and len(await store.devices.of_user(user.id)) > 1:
+    is_another = is_new and len(await store.devices.of_user(user.id)) > 1
+    if is_another:
         await store.mail_outbox.add(
             "new_device",
             {
@@ -148,7 +152,7 @@ async def start_in_browser(
     if running is not None and running.user_id == user.id and not waived:  # else it would fall to what was proved now
         renewed = await store.sessions.renew(running, acr=acr, amr=amr)
         if renewed is not None:
-            return BrowserLogin(renewed[0], renewed[1], secret)
+            return BrowserLogin(renewed[0], renewed[1], secret, is_another)
         if step_up:
             return None
     elif step_up:
@@ -164,4 +168,4 @@ async def start_in_browser(
         device_id=device.id,
         factor_waived=waived,
     )
-    return BrowserLogin(session, session_secret, secret)
+    return BrowserLogin(session, session_secret, secret, is_another)

@@ -41,7 +41,7 @@ class PasswordAttempt:
 
     ``source`` is what is known of where the attempt comes from (``device:…``, ``network:…``), empty where nothing is:
     a known source has a budget of its own, so that nobody else can use the owner's up. ``unverified_password`` is as it
-    was typed: other systems hashed it so.
+    was typed: other systems hashed it so. ``tag`` stands for the name in the log where it is nobody's.
     """
 
     user: User | None
@@ -52,6 +52,7 @@ class PasswordAttempt:
     device: Device | None
     source: str
     counters: tuple[Counter, ...]
+    tag: str
     outcome: Verified | Mismatch | None = None
 
 
@@ -65,10 +66,13 @@ class ProvedPassword:
 
 @dataclass(frozen=True, slots=True)
 class WrongPassword:
-    """``reason`` goes to the audit log; whoever tried sees one answer for all of them."""
+    """``reason`` goes to the audit log, and where the name is nobody's the tag that tells it from others, ``account``.
+    Whoever tried sees one answer for all of them.
+    """
 
     reason: str
     user: User | None
+    account: str | None = None
 
 
 class PasswordCheck:
@@ -111,7 +115,7 @@ class PasswordCheck:
         user = await store.users.by_login(name)
         user_id = NOBODY if user is None else user.id
         stored = await store.credentials.password(user_id)
-        stand_in = await store.credentials.stand_in(name)
+        stand_in, tag = await store.credentials.stand_in(name), await store.credentials.tag(name)
         device = await store.devices.find(user_id, device_secret)
         source = "" if device is None else f"device:{device.id}"
         if trust_network and await store.devices.knows_network(
@@ -130,7 +134,7 @@ class PasswordCheck:
             case Allow():
                 pass
         compared_with = stand_in if stored is None else stored.hash
-        return PasswordAttempt(user, stored, compared_with, password, visitor, device, source, counters)
+        return PasswordAttempt(user, stored, compared_with, password, visitor, device, source, counters, tag)
 
     async def prove(self, attempt: PasswordAttempt, step: Step) -> PasswordAttempt:
         """Hash and compare, at one price for every kind of user. ``step`` opens a transaction to give an attempt back
@@ -168,7 +172,7 @@ class PasswordCheck:
             case Deny(reason):
                 if await store.throttles.alarm():
                     await store.audit.add(Event(type="login.alarm", outcome="notice", reason="many_failures"))
-                return WrongPassword(reason, user)
+                return WrongPassword(reason, user, attempt.tag if user is None else None)
             case Allow():
                 pass
         if user is None or current is None or attempt.stored is None:

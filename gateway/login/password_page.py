@@ -76,9 +76,10 @@ class PasswordPage:
             wish = await Wish.read(store, visit.form, base=visit.base)
             proved = await self.check.conclude(store, tenant, attempt)
             if isinstance(proved, WrongPassword):
-                await store.audit.add(
-                    visit.event("login.refused", "refused", reason=proved.reason, user=proved.user, way="page")
-                )
+                told = visit.event("login.refused", "refused", reason=proved.reason, user=proved.user, way="page")
+                if proved.account is not None:
+                    told = told._replace(details={**told.details, "account": proved.account})
+                await store.audit.add(told)
                 return self._form(tenant, visit, wish, name=name, error=WRONG, status=400)
             return await go_on(
                 store,

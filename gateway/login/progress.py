@@ -108,9 +108,16 @@ async def go_on(
             )
             if begun is None:
                 return Go(visit.base + PATHS[login.PASSWORD_STEP], {"login": None})
-            methods = sorted(begun.session.amr)
             await store.audit.add(
-                visit.event("login.succeeded", "success", user=user, session=begun.session, way="page", amr=methods)
+                visit.event(
+                    "login.succeeded",
+                    "success",
+                    user=user,
+                    session=begun.session,
+                    way="page",
+                    amr=sorted(begun.session.amr),
+                    new_device=begun.new_device,
+                )
             )
             cookies: dict[CookieKind, str | None] = {
                 "session": begun.session_secret,

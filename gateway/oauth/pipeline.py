@@ -143,6 +143,8 @@ def _event(result: Issued | Refused, call: Call, request: GrantRequest, grant_ty
     request_id, address = call.context.request_id, call.visitor.address
     match result:
         case Refused(error, event):
+            if result.account is not None:
+                details["account"] = result.account
             return Event(
                 type=event,
                 outcome="refused",

@@ -471,6 +471,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
         lambda my, their: my.archive.write([("user_roles", {"user_id": their.user_id, "role": "reader"})]),
         refused(InvalidValue),
     ),
+    "credentials.tag": (lambda my, _: my.credentials.tag("alice"), unaware),
     "imports.begin": (lambda my, _: my.imports.begin(SOURCE, 1), unaware),
     "imports.get": (lambda my, their: my.imports.get(their.imported.id), nothing),
     "imports.unfinished": (lambda my, _: my.imports.unfinished(b"t" * 32), nothing),

@@ -75,7 +75,7 @@ class Issued(NamedTuple):
 
 class Refused(NamedTuple):
     """What the grant refuses. The pipeline tells of it and answers ``error``; what the grant wrote before (the end of
-    a replayed family) is committed together with the event.
+    a replayed family) is committed together with the event. ``account`` tells names apart that are nobody's.
     """
 
     error: OAuthError
@@ -83,6 +83,7 @@ class Refused(NamedTuple):
     subject: str | None = None
     user_name: str | None = None
     session_id: str | None = None
+    account: str | None = None
 
 
 class Grant(Protocol[Attempt]):

@@ -56,7 +56,7 @@ class PasswordGrant:
         """Decide, then start the session or ask for the second factor."""
         proved = await self.check.conclude(store, request.tenant, attempt)
         if isinstance(proved, WrongPassword):
-            return _refused(BadCredentials(reason=proved.reason), proved.user)
+            return _refused(BadCredentials(reason=proved.reason), proved.user)._replace(account=proved.account)
         user = proved.user
         asked = Asked.of(request.form)
         found = await wanted(store, request, user, asked)
