@@ -161,9 +161,10 @@ class AuditLog:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else _entry(row)
 
-    async def newest(self, tenant_id: UUID | None, *, limit: int) -> Sequence[Entry]:
-        """The last entries of one tenant or of all, oldest first."""
-        query = _entries().order_by(audit_events.c.at.desc(), audit_events.c.tenant_id, audit_events.c.position.desc())
+    async def newest(self, tenant_id: UUID | None, *, limit: int, selection: Selection = EVERYTHING) -> Sequence[Entry]:
+        """The last entries of one tenant or of all that ``selection`` takes, oldest first."""
+        query = _entries().where(*selection.conditions())
+        query = query.order_by(audit_events.c.at.desc(), audit_events.c.tenant_id, audit_events.c.position.desc())
         if tenant_id is not None:
             query = query.where(audit_events.c.tenant_id == tenant_id)
         async with self._database.system_snapshot() as connection:

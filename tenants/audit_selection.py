@@ -1,4 +1,4 @@
-"""Which events of a log are wanted: by time, type and subject. What was erased has no subject any more."""
+"""Which events of a log are wanted: by time, type, subject and severity. What was erased has no subject any more."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, or_
 
+from policies.severity import LEVELS, Severity
 from tenants.errors import InvalidValue
 from tenants.tables import audit_events
 
@@ -16,12 +17,15 @@ _TYPE = re.compile(r"[a-z_]+(\.[a-z_]+)*(\.\*)?")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """``since`` is the first moment, ``until`` the first one after. ``types`` are whole, or end with ``.*``."""
+    """``since`` is the first moment, ``until`` the first one after. ``types`` are whole, or end with ``.*``.
+    ``severity`` is the least.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     types: tuple[str, ...] = ()
     subject: str | None = None
+    severity: Severity | None = None
 
     def __post_init__(self) -> None:
         for type_ in self.types:
@@ -39,6 +43,9 @@ class Selection:
             found.append(or_(*(_of_type(type_) for type_ in self.types)))
         if self.subject is not None:
             found.append(audit_events.c.subject == self.subject)
+        if self.severity is not None:
+            # Said apart, since an index has those rows alone that have one.
+            found += [audit_events.c.severity.is_not(None), audit_events.c.severity >= LEVELS.index(self.severity)]
         return found
 
     def told(self) -> Mapping[str, Any]:
@@ -52,6 +59,8 @@ class Selection:
             fields["types"] = list(self.types)
         if self.subject is not None:
             fields["subject"] = self.subject
+        if self.severity is not None:
+            fields["severity"] = self.severity
         return fields
 
 

@@ -8,13 +8,16 @@ import click
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
 from gateway.installation import Installation
+from policies.severity import LEVELS, Severity
 from tenants.audit_log import BATCH, Entry
+from tenants.audit_selection import Selection
 from tenants.tenant import Tenant
 
 _COLUMNS = [
     "time",
     "tenant",
     "type",
+    "severity",
     "reason",
     "subject",
     "user_name",
@@ -24,6 +27,18 @@ _COLUMNS = [
     "count",
     "request_id",
 ]
+
+
+types_option = click.option(
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    help="Events of this type, or of all below it with login.* for example; may be repeated.",
+)
+severity_option = click.option(
+    "--severity", type=click.Choice(LEVELS), help="Events of this severity or a higher one. Most have none."
+)
 
 
 @click.group()
@@ -59,10 +74,15 @@ def fields_of(entry: Entry) -> dict[str, Any]:
 @command(audit, "list")
 @click.option("--tenant", "slug", help="One tenant's. Default: all, the platform's too.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="The newest so many.")
-async def list_(call: Invocation, slug: str | None, limit: int) -> None:
+@types_option
+@severity_option
+async def list_(
+    call: Invocation, slug: str | None, limit: int, types: tuple[str, ...], severity: Severity | None
+) -> None:
     """List the newest events, oldest first."""
+    selection = Selection(types=types, severity=severity)
     async with call.installation() as installation:
         await sequence(installation)
         tenant_id = None if slug is None else (await tenant_of(installation, slug)).id
-        entries = await installation.audit_log.newest(tenant_id, limit=limit)
+        entries = await installation.audit_log.newest(tenant_id, limit=limit, selection=selection)
     call.output.table([fields_of(entry) for entry in entries], _COLUMNS)

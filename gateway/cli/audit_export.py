@@ -12,13 +12,14 @@ from typing import TextIO
 
 import click
 
-from gateway.cli.audit import fields_of, sequence, tenant_of
+from gateway.cli.audit import fields_of, sequence, severity_option, tenant_of, types_option
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
 from gateway.cli.written_file import STDOUT, written_file
 from gateway.installation import Installation
 from policies.audit_file import Block, End, FiledEvent, Header, Kind, written
 from policies.merkle import TILE
+from policies.severity import Severity
 from tenants.audit_log import Entry
 from tenants.audit_proofs import AuditProofs
 from tenants.audit_selection import Selection
@@ -29,7 +30,7 @@ from tenants.tenant import Tenant
 _PROGRESS_EVERY = 10_000
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = [
-    "position", "id", "time", "type", "outcome", "reason", "subject", "user_name", "client_id", "session_id", "actor",
+    "position", "id", "time", "type", "severity", "outcome", "reason", "subject", "user_name", "client_id", "session_id", "actor",
     "request_id", "address", "route", "method", "path", "status", "count", "config", "details",
 ]  # fmt: skip
 
@@ -61,14 +62,9 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 )
 @click.option("--since", metavar="TIME", callback=_moment, help="Events from this time on, as 2026-11-30T08:00:00Z.")
 @click.option("--until", metavar="TIME", callback=_moment, help="Events before this time.")
-@click.option(
-    "--type",
-    "types",
-    metavar="TYPE",
-    multiple=True,
-    help="Events of this type, or of all below it with login.* for example; may be repeated.",
-)
+@types_option
 @click.option("--subject", metavar="ID", help="Events of this user (id), client or API key.")
+@severity_option
 async def export(
     call: Invocation,
     slug: str,
@@ -78,13 +74,14 @@ async def export(
     until: datetime | None,
     types: tuple[str, ...],
     subject: str | None,
+    severity: Severity | None,
 ) -> None:
     """Write a tenant's log, with the newest checkpoint and what proves it: `yett audit verify` checks the file.
 
-    With --since, --until, --type or --subject each event bears a proof of its own, and that none is left out is not
-    proved.
+    With --since, --until, --type, --subject or --severity each event bears a proof of its own, and that none is left
+    out is not proved.
     """
-    selection = Selection(since, until, types, subject)
+    selection = Selection(since, until, types, subject, severity)
     async with call.installation() as installation:
         await sequence(installation)
         tenant = await tenant_of(installation, slug)

@@ -17,13 +17,12 @@ from gateway.sinks.ocsf_types import (
     DETECTION_FINDING,
     ENTITY_MANAGEMENT,
     EVENT_LOG,
-    HIGH,
     INFORMATIONAL,
     LOW,
     METHODS,
     NAMES,
     OTHER,
-    STOLEN,
+    SEVERITIES,
     TYPES,
     UNFORESEEN,
     UNKNOWN,
@@ -32,9 +31,10 @@ from gateway.sinks.ocsf_types import (
     Line,
 )
 from gateway.sinks.record import Body
+from policies.severity import severity_of
 
 _PRODUCT: Final = {"name": "Yett", "vendor_name": "Yett", "version": version("yett")}
-_SEVERITIES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High"}
+_SEVERITIES: Final = {1: "Informational", 2: "Low", 3: "Medium", 4: "High", 5: "Critical"}
 _STATUSES: Final = {"success": (1, "Success"), "refused": (2, "Failure")}
 _OAUTH: Final = 6
 _SERVICE, _USER = 4, 1  # of a user's type_id
@@ -42,7 +42,7 @@ _ORGANIZATION, _OTHER_ENTITY = 4, 99
 _NOBODY: Final = "unknown"
 # What is always in an attribute of its own; of the rest some have one in some classes only.
 _MAPPED: Final = frozenset(
-    ("v", "id", "tenant_id", "time", "type", "outcome", "reason", "status", "count", "request_id")
+    ("v", "id", "tenant_id", "time", "type", "outcome", "reason", "status", "count", "request_id", "severity")
 )
 
 
@@ -51,7 +51,7 @@ def ocsf(event: Body, tenant: str, position: int | None) -> Body:
     a checkpoint has none."""
     line = TYPES.get(event["type"], UNFORESEEN)
     activity = _activity(line, event)
-    severity = _severity(line, event)
+    severity = _severity(event)
     reason = event.get("reason")
     found: Body = {
         "metadata": _metadata(event, position),
@@ -86,11 +86,11 @@ def _activity(line: Line, event: Body) -> int:
     return METHODS.get(event.get("method", ""), OTHER if "method" in event else UNKNOWN)
 
 
-def _severity(line: Line, event: Body) -> int:
-    if event.get("reason") in STOLEN:
-        return HIGH
-    if line.severity is not None:
-        return line.severity
+def _severity(event: Body) -> int:
+    """The event's own; events of before they had one get it here."""
+    own = event.get("severity") or severity_of(event["type"], event.get("reason"), event.get("details", {}))
+    if own in SEVERITIES:
+        return SEVERITIES[own]
     return LOW if event.get("outcome") == "refused" else INFORMATIONAL
 
 
@@ -168,7 +168,12 @@ def _api_activity(event: Body, tenant: str) -> Body:
 
 
 def _detection_finding(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the same for each class
-    return {"finding_info": {"uid": event["id"], "title": event["type"]}}
+    """It is new to whoever gets it, whatever the outcome of ours."""
+    info: Body = {"uid": event["id"], "title": event["type"], "types": [event["type"]]}
+    info["created_time"] = _milliseconds(event["time"])
+    if "count" in event:
+        info["related_events_count"] = event["count"]
+    return {"finding_info": info, "status_id": 1, "status": "New"}
 
 
 def _event_log(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the same for each class

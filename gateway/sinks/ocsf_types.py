@@ -37,16 +37,16 @@ MADE, READ, UPDATED, REMOVED = 1, 2, 3, 4  # Entity Management
 ENROLLED, ENABLED, DISABLED, SUSPENDED, RESUMED = 6, 8, 9, 12, 13
 ASSIGN, REVOKE = 1, 2  # User Access Management
 
-UNKNOWN, INFORMATIONAL, LOW, MEDIUM, HIGH = 0, 1, 2, 3, 4
+UNKNOWN, INFORMATIONAL, LOW = 0, 1, 2
+SEVERITIES: Final = {"low": LOW, "medium": 3, "high": 4, "critical": 5}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """``severity`` None: informational, and low for what was refused."""
+    """What a type is."""
 
     class_uid: int
     activity: int
-    severity: int | None = None
 
 
 def _each(line: Line, *types: str) -> dict[str, Line]:
@@ -58,7 +58,7 @@ TYPES: Final[dict[str, Line]] = {
     "login.succeeded": Line(AUTHENTICATION, LOGON),
     "login.refused": Line(AUTHENTICATION, LOGON),
     "login.challenged": Line(AUTHENTICATION, PREAUTH),
-    "login.alarm": Line(DETECTION_FINDING, CREATE, HIGH),
+    "login.alarm": Line(DETECTION_FINDING, CREATE),
     **_each(Line(AUTHENTICATION, LOGOFF), "logout", "session.ended", "user.sessions_ended"),
     **_each(Line(AUTHENTICATION, TICKET), "authorization.granted", "authorization.refused"),
     **_each(Line(AUTHENTICATION, SERVICE_TICKET), "token.issued", "token.exchanged", "token.refused"),
@@ -69,14 +69,14 @@ TYPES: Final[dict[str, Line]] = {
     "users.imported": Line(ACCOUNT_CHANGE, CREATE),
     "users.import_undone": Line(ACCOUNT_CHANGE, DELETE),
     "user.enabled": Line(ACCOUNT_CHANGE, ENABLE),
-    "user.erased": Line(ACCOUNT_CHANGE, DELETE, MEDIUM),
+    "user.erased": Line(ACCOUNT_CHANGE, DELETE),
     "user.disabled": Line(ACCOUNT_CHANGE, DISABLE),
     "user.unlocked": Line(ACCOUNT_CHANGE, UNLOCK),
     "user.password_set": Line(ACCOUNT_CHANGE, PASSWORD_CHANGE),
     "user.reset_sent": Line(ACCOUNT_CHANGE, PASSWORD_RESET),
     "factor.added": Line(ACCOUNT_CHANGE, FACTOR_ENABLE),
     "factor.removed": Line(ACCOUNT_CHANGE, FACTOR_DISABLE),
-    "user.factors_reset": Line(ACCOUNT_CHANGE, FACTOR_DISABLE, MEDIUM),
+    "user.factors_reset": Line(ACCOUNT_CHANGE, FACTOR_DISABLE),
     **_each(Line(ACCOUNT_CHANGE, OTHER), "factor.renamed", "recovery_codes.made", "device.revoked"),
     **_each(Line(ACCOUNT_CHANGE, OTHER), "user.invited", "user.uninvited", "user.email_asked", "user.email_set"),
     # what they may do
@@ -98,16 +98,16 @@ TYPES: Final[dict[str, Line]] = {
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "key.scheduled", "key.rotated", "key.advanced"),
     **_each(Line(ENTITY_MANAGEMENT, REMOVED), "client.deleted", "client.registration_token_deleted"),
     "api_key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
-    "key.revoked": Line(ENTITY_MANAGEMENT, REMOVED, MEDIUM),
+    "key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
     "client.registered": Line(ENTITY_MANAGEMENT, ENROLLED),
     "client.enabled": Line(ENTITY_MANAGEMENT, ENABLED),
     "client.disabled": Line(ENTITY_MANAGEMENT, DISABLED),
-    "tenant.suspended": Line(ENTITY_MANAGEMENT, SUSPENDED, MEDIUM),
-    "tenant.deletion_scheduled": Line(ENTITY_MANAGEMENT, SUSPENDED, HIGH),
-    "tenant.exported": Line(ENTITY_MANAGEMENT, READ, HIGH),
-    "tenant.deleted": Line(ENTITY_MANAGEMENT, REMOVED, HIGH),
-    "master_key.resealed": Line(ENTITY_MANAGEMENT, UPDATED, MEDIUM),
-    "audit.erased": Line(ENTITY_MANAGEMENT, REMOVED, MEDIUM),
+    "tenant.suspended": Line(ENTITY_MANAGEMENT, SUSPENDED),
+    "tenant.deletion_scheduled": Line(ENTITY_MANAGEMENT, SUSPENDED),
+    "tenant.exported": Line(ENTITY_MANAGEMENT, READ),
+    "tenant.deleted": Line(ENTITY_MANAGEMENT, REMOVED),
+    "master_key.resealed": Line(ENTITY_MANAGEMENT, UPDATED),
+    "audit.erased": Line(ENTITY_MANAGEMENT, REMOVED),
     "tenant.resumed": Line(ENTITY_MANAGEMENT, RESUMED),
     # requests
     **_each(Line(API_ACTIVITY, BY_METHOD), "request.allowed", "request.refused", "page.refused"),
@@ -115,12 +115,19 @@ TYPES: Final[dict[str, Line]] = {
     "registration.refused": Line(API_ACTIVITY, BY_METHOD),
     # what the service does itself
     **_each(Line(API_ACTIVITY, OTHER), "logout.notified", "logout.failed", "mail.sent", "mail.failed"),
-    "audit.gap": Line(EVENT_LOG, OTHER, MEDIUM),
+    **_each(
+        Line(DETECTION_FINDING, CREATE),
+        "detection.accounts_from_network",
+        "detection.networks_of_account",
+        "detection.steps_out_of_order",
+        "detection.new_device",
+        "detection.new_country",
+        "detection.client_refusals",
+    ),
+    "config.changed": Line(ENTITY_MANAGEMENT, UPDATED),
+    "audit.gap": Line(EVENT_LOG, OTHER),
     CHECKPOINT: Line(EVENT_LOG, OTHER),
     "sink.test": Line(BASE_EVENT, OTHER),
 }
 UNFORESEEN: Final = Line(BASE_EVENT, OTHER)
 """For the events of a later release, in a log that an older one reads."""
-
-STOLEN: Final = frozenset({"refresh_token_reused", "code_replayed"})
-"""Reasons that say that somebody else has what was given to one: of high severity, whatever they are told of."""

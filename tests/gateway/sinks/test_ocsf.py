@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from gateway.sinks.ocsf import ocsf
-from gateway.sinks.ocsf_types import CHECKPOINT, METHODS, STOLEN, TYPES, VERSION
+from gateway.sinks.ocsf_types import CHECKPOINT, METHODS, SEVERITIES, TYPES, VERSION
 from gateway.sinks.record import parsed
+from policies.severity import LEVELS, STOLEN
 from tenants.audit_event import Event, encode
 from tests.gateway.sinks.receiving import AT, TENANT, checkpoint
 
@@ -165,6 +166,25 @@ def test_the_requests_method_is_the_activity() -> None:
 def test_what_says_that_a_token_was_stolen_is_of_high_severity() -> None:
     for reason in STOLEN:
         assert ocsf(event("token.refused", "refused", reason=reason), "acme", 0)["severity_id"] == 4
+
+
+@pytest.mark.parametrize("severity", LEVELS)
+def test_an_events_own_severity_is_the_schemas(severity: Any) -> None:
+    made = ocsf(event("of.a_later_release", "notice", severity=severity), "acme", 0)
+    assert (made["severity_id"], made["severity"].lower()) == (SEVERITIES[severity], severity)
+
+
+def test_a_severity_of_a_later_release_is_none() -> None:
+    assert ocsf(event("user.created") | {"severity": "fatal"}, "acme", 0)["severity_id"] == 1
+
+
+def test_a_detection_is_a_new_finding() -> None:
+    told = event("detection.accounts_from_network", "notice", severity="high", count=30, address="192.0.2.1")
+    made = ocsf(told, "acme", 5)
+    assert (made["class_uid"], made["type_uid"], made["severity_id"]) == (2004, 200401, 4)
+    assert (made["status_id"], made["status"]) == (1, "New")
+    assert made["finding_info"]["related_events_count"] == 30
+    assert made["unmapped"]["address"] == "192.0.2.1"
 
 
 def test_nothing_of_an_event_is_lost() -> None:
