@@ -15,7 +15,7 @@ MAX_BYTES = 1024
 LEAST_MIN_LENGTH, MOST_MIN_LENGTH = 8, 64
 """What a tenant may set, in code points after NFC. A rule for setting a password, never for checking one."""
 
-_WITH_SECOND_FACTOR, _WITHOUT = 8, 15
+_WITH_SECOND_FACTOR, LEAST_ALONE = 8, 15
 _SHORTEST_RUN = 4
 _LONGEST_SEPARATOR = 2
 _KEYBOARD = "1234567890 qwertyuiop asdfghjkl zxcvbnm"
@@ -61,7 +61,7 @@ def least_length(setting: int | None, *, second_factor: bool) -> int:
     """How long a password must be; the tenant's setting stands above NIST's two numbers."""
     if setting is not None:
         return setting
-    return _WITH_SECOND_FACTOR if second_factor else _WITHOUT
+    return _WITH_SECOND_FACTOR if second_factor else LEAST_ALONE
 
 
 def stands_alone(password: Password, setting: int | None) -> bool:

@@ -30,8 +30,8 @@ from tenants.tenant import Tenant
 _PROGRESS_EVERY = 10_000
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS = [
-    "position", "id", "time", "type", "severity", "outcome", "reason", "subject", "user_name", "client_id", "session_id", "actor",
-    "request_id", "address", "route", "method", "path", "status", "count", "config", "details",
+    "position", "id", "time", "type", "severity", "outcome", "reason", "subject", "user_name", "client_id",
+    "session_id", "actor", "request_id", "address", "route", "method", "path", "status", "count", "config", "details",
 ]  # fmt: skip
 
 

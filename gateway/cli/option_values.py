@@ -15,11 +15,13 @@ DEFAULT = "default"
 """Takes back what was set. A file of that name is written ``./default``."""
 
 NEVER = "never"
+OFF = "off"
 STDIN = "-"
 _WHOLE = re.compile(r"[0-9]{1,9}")
 
 Files = Mapping[str, str | None]
 Durations = Mapping[str, timedelta | None]
+Rules = Mapping[str, tuple[int, timedelta] | str]
 Claims = tuple[tuple[str, str], ...]
 ScopeClaims = tuple[tuple[str, Claims], ...]
 
@@ -63,6 +65,16 @@ def named_durations(
     def parse(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Durations:
         named = _named(given, known, what)
         return {name: None if text == DEFAULT else _duration(text) for name, text in named.items()}
+
+    return parse
+
+
+def named_rules(known: Collection[str], what: str) -> Callable[[click.Context, click.Parameter, Sequence[str]], Rules]:
+    """How many within which time, by name; or ``off``, or ``default``."""
+
+    def parse(_: click.Context, __: click.Parameter, given: Sequence[str]) -> Rules:
+        named = _named(given, known, what)
+        return {name: text if text in (OFF, DEFAULT) else _rule(text) for name, text in named.items()}
 
     return parse
 
@@ -117,6 +129,13 @@ def _named(given: Sequence[str], known: Collection[str], what: str) -> dict[str,
             raise click.BadParameter(f"{name} stands there twice")
         found[name] = value
     return found
+
+
+def _rule(text: str) -> tuple[int, timedelta]:
+    number, _, window = text.partition("/")
+    if _WHOLE.fullmatch(number) is None or not window:
+        raise click.BadParameter(f"{text!r} is not so many within a time, as in 20/10m, nor {OFF!r} or {DEFAULT!r}")
+    return int(number), _duration(window)
 
 
 def _duration(text: str) -> timedelta:

@@ -1,9 +1,12 @@
 """What the commands of ``yett user`` share: whose tenant, which user, and what the log is told."""
 
+from collections.abc import Iterable
+
 import click
 
 from gateway.cli.errors import Refused
 from gateway.cli.options import actor
+from policies.severity import administrative
 from tenants.audit_event import Details, Event
 from tenants.store import TenantStore
 from tenants.users import User
@@ -23,6 +26,11 @@ async def find(store: TenantStore, slug: str, identifier: str) -> User:
     if found is None:
         raise Refused(f"there is no user {identifier!r} in {slug}")
     return found
+
+
+def administering(scopes: Iterable[str]) -> Details:
+    """What the log is told beside the rest where somebody gets to administer by it: that, and else nothing."""
+    return {"administrative": True} if administrative(scopes) else {}
 
 
 async def tell(store: TenantStore, type_: str, found: User, **details: str | int | bool | list[str]) -> None:

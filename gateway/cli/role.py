@@ -4,6 +4,7 @@ import click
 
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
+from gateway.cli.people import administering
 from tenants.audit_event import Event
 
 _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
@@ -27,7 +28,7 @@ async def create(call: Invocation, slug: str, name: str, scopes: tuple[str, ...]
                 type="role.created",
                 outcome="success",
                 actor=actor(),
-                details={"role": name, "scopes": sorted(made.scopes)},
+                details={"role": name, "scopes": sorted(made.scopes), **administering(made.scopes)},
             )
         )
     call.output.say(f"created role {name} in {slug}", name=name, scopes=made.scopes)

@@ -14,6 +14,7 @@ from gateway.cli.errors import Refused
 from gateway.cli.free_issuer import free_issuer
 from gateway.cli.option_values import DEFAULT
 from gateway.cli.options import Invocation, actor, command
+from gateway.cli.tenant_detections import detection_fields
 from gateway.cli.tenant_provider import provider_fields
 from tenants import deletion
 from tenants.audit_event import Event
@@ -57,6 +58,7 @@ def fields_of(found: Tenant, former: Sequence[FormerIssuer] | None = None) -> di
         "tagline": branding.tagline,
         "logo": branding.logo,
         **provider_fields(found.provider),
+        **detection_fields(found.detections, spelled),
         "lifetimes": [
             f"{entry.name}={spelled(getattr(found.lifetimes, entry.name))}" for entry in fields(found.lifetimes)
         ],

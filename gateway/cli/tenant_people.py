@@ -1,5 +1,5 @@
 """``yett tenant configure``: what a tenant asks of its people, how its pages and letters look, how long things last.
-What it sets of the OAuth server is in tenant_provider.py.
+What it sets of the OAuth server is in tenant_provider.py, and of detections in tenant_detections.py.
 
 What is stored is checked where it is made (``PeoplePolicy``, ``Branding``, ``Lifetimes``); here it is read and told.
 """
@@ -23,17 +23,21 @@ from gateway.cli.option_values import (
 )
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant import fields_of, spelled
+from gateway.cli.tenant_detections import detection_option
 from gateway.cli.tenant_provider import provider_changes, provider_options
 from gateway.installation import utc_now
 from gateway.mail.wording import OWN_TEXTS
+from policies.detection import Kind
 from policies.password import LEAST_MIN_LENGTH, MOST_MIN_LENGTH
+from policies.sightings import Rule
 from tenants import audit_retention
-from tenants.audit_event import Event
+from tenants.audit_event import Details, Event
 from tenants.branding import LARGEST_LOGO, Branding, Logo
 from tenants.people import Otp, PeoplePolicy
 from tenants.provider import ProviderPolicy
 from tenants.store import TenantStore
 from tenants.tenant import Lifetimes, Tenant
+from tenants.weakened import weakened
 
 _NEVER_CHANGED = Lifetimes()
 _LIFETIMES = {entry.name: spelled(getattr(_NEVER_CHANGED, entry.name)) for entry in fields(Lifetimes)}
@@ -115,6 +119,7 @@ _LETTERS_HELP = ", ".join(sorted(name for name in OWN_TEXTS if "." not in name))
     help="How long something lasts, as in session=7d; may be repeated. The names and their defaults: "
     f"{_LIFETIMES_HELP}.",
 )
+@detection_option(spelled)
 @provider_options
 async def configure(
     call: Invocation,
@@ -133,6 +138,7 @@ async def configure(
     logo_file: Path | None,
     no_logo: bool,
     lifetimes: Durations,
+    detections: dict[Kind, Rule | None],
     **provider_values: Any,
 ) -> None:
     """Change what is named, leave the rest, and print what is set now.
@@ -152,7 +158,7 @@ async def configure(
     )
     look = _given(accent=accent, tagline=tagline)
     provider = provider_changes(**provider_values)
-    if not (policy or look or provider or mail_texts or lifetimes or logo_file or no_logo):
+    if not (policy or look or provider or mail_texts or lifetimes or detections or logo_file or no_logo):
         raise click.UsageError("name at least one thing to change; `yett tenant show` prints what is set")
     texts = {kind: None if file is None else _read_text(file) for kind, file in mail_texts.items()}
     logo = None if logo_file is None else _read_logo(logo_file)
@@ -175,6 +181,7 @@ async def configure(
                 branding=before.branding.checked(**look),
                 lifetimes=_lasting(before.lifetimes, lifetimes),
                 provider=before.provider.changed(**provider),
+                detections=before.detections.changed(detections),
             )
             if logo is not None:
                 await store.logos.set(logo)
@@ -187,7 +194,7 @@ async def configure(
                 installation.database,
                 found.id,
                 after.lifetimes.audit_events,
-                told=_configured(["lifetimes.audit_events"]),
+                told=_configured(["lifetimes.audit_events"], []),
                 now=installation.clock(),
             )
     if after.people.sign_up and not call.settings().mail.configured:
@@ -211,6 +218,7 @@ async def _store(store: TenantStore, before: Tenant, after: Tenant) -> None:
         *_differences(before.branding, after.branding),
         *_differences(before.provider, after.provider),
         *(f"lifetimes.{name}" for name in _differences(before.lifetimes, lasting)),
+        *(["detections"] if before.detections != after.detections else []),
     ]
     if not changed:
         return
@@ -218,11 +226,15 @@ async def _store(store: TenantStore, before: Tenant, after: Tenant) -> None:
     await store.settings.set_branding(after.branding)
     await store.settings.set_lifetimes(_differing_seconds(replace(lasting, audit_events=None)))
     await store.settings.set_provider(after.provider)
-    await store.audit.add(_configured(changed))
+    await store.settings.set_detections(after.detections)
+    await store.audit.add(_configured(changed, weakened(before, after)))
 
 
-def _configured(changed: list[str]) -> Event:
-    return Event(type="tenant.configured", outcome="success", actor=actor(), details={"changed": sorted(changed)})
+def _configured(changed: list[str], less: list[str]) -> Event:
+    details: Details = {"changed": sorted(changed)}
+    if less:
+        details["weakened"] = less
+    return Event(type="tenant.configured", outcome="success", actor=actor(), details=details)
 
 
 def _given(**values: object) -> dict[str, Any]:

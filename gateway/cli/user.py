@@ -9,7 +9,7 @@ from gateway.authn.new_password import HashedPassword, NewPasswords, RefusedPass
 from gateway.breach import Breaches
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
-from gateway.cli.people import find, tell, tenant_option
+from gateway.cli.people import administering, find, tell, tenant_option
 from gateway.cli.user_import import import_users
 from gateway.installation import hashing_pool
 from tenants import common_passwords
@@ -59,7 +59,8 @@ async def create(
         await store.credentials.set_password(made.id, made_password.hash, stands_alone=made_password.stands_alone)
         for role in roles:
             await store.roles.assign(made.id, role)
-        await tell(store, "user.created", made, roles=list(roles))
+        told = administering(await store.roles.scopes_of(made.id))
+        await tell(store, "user.created", made, roles=list(roles), **told)
         fields = await _fields(store, made)
     call.output.say(f"created user {name} in {slug}, id {made.id}", **fields)
 
@@ -138,7 +139,9 @@ async def assign(call: Invocation, slug: str, name: str, role: str) -> None:
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
         await store.roles.assign(found.id, role)
-        await tell(store, "user.role_assigned", found, role=role)
+        given = await store.roles.get(role)
+        told = administering(() if given is None else given.scopes)
+        await tell(store, "user.role_assigned", found, role=role, **told)
     call.output.say(f"{found.name} in {slug} has role {role}", name=found.name, role=role)
 
 

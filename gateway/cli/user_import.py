@@ -15,6 +15,7 @@ import click
 from gateway.cli.errors import Refused
 from gateway.cli.import_check import Checked, Source, check, progress
 from gateway.cli.options import Invocation, actor, command
+from gateway.cli.people import administering
 from gateway.cli.turns import WANTED_SECONDS, Turns
 from gateway.installation import Installation
 from tenants.audit_event import Event
@@ -159,13 +160,20 @@ async def _write_batch(installation: Installation, tenant: Tenant, begun: Import
     try:
         async with installation.store.for_tenant(tenant.id) as store:
             done = await store.imports.write(begun, batch)
+            scopes = {role.name: role.scopes for role in await store.roles.list()}
+            given = {scope for user in batch for role in user.roles for scope in scopes.get(role, ())}
             await store.audit.add(
                 Event(
                     type="users.imported",
                     outcome="success",
                     actor=actor(),
                     count=len(batch),
-                    details={"import": str(begun.id), "first_line": batch[0].line, "last_line": batch[-1].line},
+                    details={
+                        "import": str(begun.id),
+                        "first_line": batch[0].line,
+                        "last_line": batch[-1].line,
+                        **administering(given),
+                    },
                 )
             )
     except AlreadyExists as error:

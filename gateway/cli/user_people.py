@@ -4,7 +4,7 @@ import click
 
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
-from gateway.cli.people import find, tell, tenant_option
+from gateway.cli.people import administering, find, tell, tenant_option
 from gateway.installation import utc_now
 from tenants import throttles
 from tenants.audit_event import Details, Event
@@ -42,9 +42,12 @@ async def invite(
     async with call.tenant(slug) as (tenant, store):
         _require_active(tenant)
         await _require_free(store, slug, name, email)
+        scopes: set[str] = set()
         for role in roles:
-            if await store.roles.get(role) is None:
+            given = await store.roles.get(role)
+            if given is None:
                 raise Refused(f"there is no role {role!r} in {slug}")
+            scopes |= given.scopes
         data = {"name": name or "", "roles": " ".join(roles)}
         lifetime = tenant.lifetimes.invitation
         secret = None
@@ -55,7 +58,7 @@ async def invite(
             secret = await store.mail_links.make("invite", lifetime=lifetime, email=email, data=printed)
         else:
             await store.mail_outbox.add("invite", {"email": email or "", "invited_by": "", **data})
-        way: Details = {"way": "letter" if secret is None else "link", "roles": list(roles)}
+        way: Details = {"way": "letter" if secret is None else "link", "roles": list(roles), **administering(scopes)}
         await store.audit.add(
             Event(type="user.invited", outcome="success", user_name=called, actor=actor(), details=way)
         )

@@ -18,6 +18,7 @@ from gateway.pages.page import Page
 from gateway.pages.site import Site
 from gateway.pages.visit import Answer, Go, Show, Visit
 from policies.decision import Allow
+from policies.severity import administrative
 from policies.throttle import Throttled
 from tenants import throttles
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
@@ -188,7 +189,11 @@ class NewPasswordPage:
                 await store.roles.assign(user.id, role)
             except NotFound:  # the role is gone since: the rest of the invitation still holds
                 await store.audit.add(visit.event("user.role_missing", "notice", user=user, role=role))
-        await store.audit.add(visit.event("user.created", "success", user=user, way=self.purpose, roles=roles))
+        may_administer = administrative(await store.roles.scopes_of(user.id))
+        told = visit.event("user.created", "success", user=user, way=self.purpose, roles=roles)
+        if may_administer:
+            told = told._replace(details={**told.details, "administrative": True})
+        await store.audit.add(told)
         return await go_on(
             store,
             tenant,
