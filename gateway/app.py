@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from gateway import urls
+from gateway import config_told, urls
 from gateway.access_log_file import AccessLogFile
 from gateway.account.router import account_router
 from gateway.audit import Recorder
@@ -20,6 +20,7 @@ from gateway.authn.token_table import TokenTable
 from gateway.background import jobs_of, write_what_is_left
 from gateway.breach import Breaches
 from gateway.browser.composed import browser_front
+from gateway.config_told import ConfigTold
 from gateway.data_plane import access_log_of, access_log_to_nowhere, data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
@@ -27,7 +28,7 @@ from gateway.gauges import Gauges
 from gateway.health import Check, Fitness, health_router
 from gateway.identity_meter import IdentityMeter
 from gateway.installation import Installation, hashing_pool
-from gateway.jobs import Jobs
+from gateway.jobs import Job, Jobs
 from gateway.journal import Journal
 from gateway.limits import AddressLimit
 from gateway.live import Limits, Live, Service, Staleness, tell_collisions
@@ -113,7 +114,9 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
                 Serving(installation.database, lambda: installation.master_keys.ids),
             )
             await shared.settle()  # before the first request this one is counted
-        jobs = Jobs(jobs_of(installation, snapshot, recorder, places, uses, fitness, shared))
+        told = ConfigTold(installation.store, platform, lambda: service.live.settings)
+        beside = Job("config_told", config_told.INTERVAL, told.run)
+        jobs = Jobs([*jobs_of(installation, snapshot, recorder, places, uses, fitness, shared), beside])
         jobs.start()
         try:
             yield service

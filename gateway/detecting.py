@@ -152,6 +152,7 @@ def _fact(body: _Body, new_country: str | None) -> Fact:
         times=body.get("count", 1),
         new_device=details.get("new_device") is True,
         new_country=new_country,
+        parts=tuple(details.get("parts", ())),
     )
 
 
@@ -171,6 +172,9 @@ def _event(found: Detection, body: _Body) -> Event:
             return told._replace(subject=fact.subject, user_name=body.get("user_name"))
         case "client_refusals":
             return told._replace(client_id=fact.client_id, reason=fact.reason)
+        case "config_changed":
+            details["changed"] = list(found.changed)
+            return told._replace(config=body.get("config"))
         case "new_country":
             details["country"] = fact.new_country or ""
         case "steps_out_of_order":

@@ -5,17 +5,24 @@ however late it is looked at. Owns what each event says of each kind, and the de
 and ``baseline``'s. What an event says all by itself is ``severity``'s.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from ipaddress import IPv6Network, ip_network
 from typing import Any, Final, Literal, NamedTuple, get_args
 
 from policies.baseline import Baselines
+from policies.configurations import Configurations
 from policies.severity import IMPOSSIBLE
 from policies.sightings import Rule, Sightings
 
 Kind = Literal[
-    "accounts_from_network", "networks_of_account", "steps_out_of_order", "new_device", "new_country", "client_refusals"
+    "accounts_from_network",
+    "networks_of_account",
+    "steps_out_of_order",
+    "new_device",
+    "new_country",
+    "client_refusals",
+    "config_changed",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
@@ -26,6 +33,7 @@ DEFAULTS: Final[Mapping[Kind, Rule]] = {
     "new_device": Rule(1, timedelta(days=1)),
     "new_country": Rule(1, timedelta(days=1)),
     "client_refusals": Rule(50, timedelta(minutes=10)),
+    "config_changed": Rule(1, timedelta(hours=1)),
 }
 
 UNLIKELY: Final = frozenset(
@@ -52,10 +60,13 @@ _LOGIN_SUCCEEDED: Final = "login.succeeded"
 _OF_CLIENTS: Final = frozenset({_LOGIN_REFUSED, "token.refused", "request.refused"})
 _OF_STEPS: Final = frozenset({_LOGIN_REFUSED, "token.refused", "page.refused", "registration.refused"})
 
-TYPES: Final = frozenset({_LOGIN_SUCCEEDED}) | _OF_CLIENTS | _OF_STEPS
+_CONFIG_TAKEN: Final = "config.taken"
+
+TYPES: Final = frozenset({_LOGIN_SUCCEEDED, _CONFIG_TAKEN}) | _OF_CLIENTS | _OF_STEPS
 """Types of events that say anything here."""
 
 _OF_A_CLIENT: Final = "client_refusals"
+_OF_THE_SERVICE: Final = "config_changed"
 _OF_OWN_USERS: Final = frozenset({"new_device", "new_country"})
 _VERSION = 1
 _STRANGERS_IPV6 = 48
@@ -64,6 +75,7 @@ _STRANGERS_IPV6 = 48
 class Fact(NamedTuple):
     """One event, or ``times`` alike. ``account`` tells names apart that are nobody's; ``network`` is where it came from
     (``network_of``); ``new_device`` and ``new_country`` (its code): the user had others before, and never this one.
+    ``parts`` are of a configuration (``configurations``).
     """
 
     at: datetime
@@ -77,12 +89,13 @@ class Fact(NamedTuple):
     times: int = 1
     new_device: bool = False
     new_country: str | None = None
+    parts: tuple[str, ...] = ()
 
 
 class Detection(NamedTuple):
     """``fact`` is the event that made it one; ``number`` what was counted by then, and ``mean`` how many there were
-    before, where it is compared with that. ``last``: more of this kind may follow, and are not told before the rule's
-    window is over.
+    before, where it is compared with that; ``changed`` names what differs in a configuration. ``last``: more of this
+    kind may follow, and are not told before the rule's window is over.
     """
 
     kind: Kind
@@ -91,6 +104,7 @@ class Detection(NamedTuple):
     rule: Rule
     mean: int | None = None
     last: bool = False
+    changed: Sequence[str] = ()
 
 
 class _Sighting(NamedTuple):
@@ -128,9 +142,10 @@ class Watch:
         self._sightings: dict[Kind, Sightings] = {
             kind: Sightings.of(known.get(kind, {}), forgets_told=kind in _OF_OWN_USERS)
             for kind in rules
-            if kind != _OF_A_CLIENT
+            if kind not in (_OF_A_CLIENT, _OF_THE_SERVICE)
         }
         self._clients = Baselines.of(known.get(_OF_A_CLIENT, {}))
+        self._configurations = Configurations.of(known.get(_OF_THE_SERVICE, {}))
 
     def look(self, fact: Fact) -> list[Detection]:
         """What is to be told because of this event."""
@@ -147,6 +162,11 @@ class Watch:
             jump = self._clients.count(fact.client_id, fact.times, at=at, rule=rule)
             if jump is not None:
                 found.append(Detection(_OF_A_CLIENT, fact, jump.number, rule, mean=jump.mean))
+        rule = self._rules.get(_OF_THE_SERVICE)
+        if rule is not None and fact.type == _CONFIG_TAKEN:
+            changed = self._configurations.take(fact.parts, at=at, rule=rule)
+            if changed:
+                found.append(Detection(_OF_THE_SERVICE, fact, len(changed), rule, changed=changed))
         return found
 
     def stored(self) -> dict[str, Any]:
@@ -154,6 +174,8 @@ class Watch:
         kept: dict[str, Any] = {kind: held.stored() for kind, held in self._sightings.items()}
         if _OF_A_CLIENT in self._rules:
             kept[_OF_A_CLIENT] = self._clients.stored()
+        if _OF_THE_SERVICE in self._rules:
+            kept[_OF_THE_SERVICE] = self._configurations.stored()
         return {"v": _VERSION} | {kind: held for kind, held in kept.items() if held}
 
 

@@ -23,6 +23,7 @@ def facts(events: list[Any]) -> Iterator[Fact]:
             said: dict[str, Any] = {
                 name: value.format(n=n) if isinstance(value, str) else value for name, value in fields.items()
             }
+            said |= {"parts": tuple(said["parts"])} if "parts" in said else {}
             yield Fact(BEGIN + timedelta(seconds=seconds + n * between), f"{number}-{n}", **said)
 
 

@@ -211,11 +211,10 @@ async def test_no_statement_of_the_product_reaches_another_tenants_rows(
         assert len(found) > len(asked) / 2, "whose rows they are finds them in this very way"
 
 
-SYSTEMS = {"audit_heads", "budgets", "sinks", "sink_positions"} | TREES
+SYSTEMS = {"budgets", "sinks", "sink_positions"} | TREES
 """What only ``yett_system`` writes and reads."""
 
 NEVER_ISSUED = {
-    ("audit_heads", "SELECT"),  # nobody needs it
     ("api_keys", "DELETE"),  # where a tenant has 5,000
 }
 

@@ -28,6 +28,8 @@ from tenants.begun_requests import BegunRequest
 from tenants.branding import Branding, Logo
 from tenants.credentials import Password
 from tenants.database import Database
+from tenants.detection_policy import DetectionPolicy
+from tenants.detections import Progress
 from tenants.device_codes import DeviceCode, StartedDevice
 from tenants.devices import Device
 from tenants.directory import Directory
@@ -190,6 +192,8 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         spent, found = await mine.refresh_tokens.find(first), await mine.refresh_tokens.find(second)
         await mine.revocations.revoke("token", f"jti-of-{slug}")
         await mine.audit.add(Event(type="login.succeeded", outcome="success", subject=str(alice.id)))
+        await mine.detections.remember_country(alice.id, "IS")
+        await mine.detections.advance(Progress(0, {}, 0, is_new=True), 0, {"v": 1})
         password, kids = await mine.credentials.password(alice.id), [key.kid for key in await mine.keys.list()]
     assert password is not None
     assert spent is not None
@@ -472,6 +476,12 @@ ATTEMPTS: Mapping[str, Attempt] = {
         refused(InvalidValue),
     ),
     "credentials.tag": (lambda my, _: my.credentials.tag("alice"), unaware),
+    "detections.progress": (lambda my, _: my.detections.progress(), unaware),
+    "detections.read": (lambda my, _: my.detections.read(0, 9, ["login.succeeded"]), unaware),
+    "detections.countries": (lambda my, their: my.detections.countries([their.user_id]), nothing),
+    "detections.advance": (lambda my, _: my.detections.advance(Progress(0, {}, 0, is_new=False), 1, {}), unaware),
+    "detections.remember_country": (lambda my, their: my.detections.remember_country(their.user_id, "DE"), unaware),
+    "settings.set_detections": (lambda my, _: my.settings.set_detections(DetectionPolicy()), unaware),
     "imports.begin": (lambda my, _: my.imports.begin(SOURCE, 1), unaware),
     "imports.get": (lambda my, their: my.imports.get(their.imported.id), nothing),
     "imports.unfinished": (lambda my, _: my.imports.unfinished(b"t" * 32), nothing),
