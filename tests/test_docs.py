@@ -21,6 +21,7 @@ from gateway.proxy import refusal
 from gateway.server import fault
 from gateway.sinks.ocsf_types import TYPES
 from policies.audit_file import Block, FiledEvent, Header, written
+from policies.detection import KINDS
 from policies.merkle import entry_hash, leaf_hash, root_of
 from tenants.audit_event import Event, encode
 from tenants.signed_note import SignerKey
@@ -35,7 +36,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 EVENT_TYPE = re.compile(
     r"logout(?:\.[a-z]+)?|users\.import[a-z_]*"  # other words behind "users." are columns
     r"|(?:tenant|user|role|client|key|master_key|api_key|login|session|device|factor|recovery_codes|mail|token|audit"
-    r"|authorization|consent)\.(?!html)[a-z_]+"
+    r"|authorization|consent|detection|config)\.(?!html)[a-z_]+"
 )
 OCSF_TABLE = ROOT / "gateway" / "sinks" / "ocsf_types.py"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
@@ -169,7 +170,11 @@ def test_every_code_is_documented_and_no_other(heading: str, codes: set[tuple[in
 def event_types() -> frozenset[str]:
     """What the code names like the type of an audit event, and what ``gateway.audit`` makes of observations."""
     shadow = {f"request.would_{decision}" for decision in ("challenge", "deny", "refuse")}
-    found = shadow | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
+    found = (
+        shadow
+        | {f"detection.{kind}" for kind in KINDS}
+        | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
+    )
     for package in ("gateway", "tenants"):
         for path in set((ROOT / package).rglob("*.py")) - {OCSF_TABLE}:
             for node in ast.walk(ast.parse(text_of(path))):

@@ -59,6 +59,20 @@ def test_configure_changes_what_is_named_and_leaves_the_rest(here: Installation)
     assert here.rows("SELECT people, branding, lifetimes FROM tenants WHERE slug = 'globex'") == [("{}", "{}", "{}")]
 
 
+def test_detections_have_thresholds_of_the_tenants_own_and_can_be_switched_off(here: Installation) -> None:
+    before = here.does("tenant", "show", "globex")["detections"]
+    assert "accounts_from_network=30/10m" in before
+    own = ("--detection", "accounts_from_network=5/1h", "--detection", "new_device=off")
+    said = here.does("tenant", "configure", "globex", *own)["detections"]
+    assert set(said) - set(before) == {"accounts_from_network=5/1h", "new_device=off"}
+    (event,) = here.does("audit", "list", "--tenant", "globex", "--severity", "high")
+    assert event["details"] == {"changed": ["detections"], "weakened": ["detections.new_device"]}
+    assert here.does("audit", "list", "--severity", "critical") == []
+    back = ("--detection", "accounts_from_network=default", "--detection", "new_device=default")
+    assert here.does("tenant", "configure", "globex", *back)["detections"] == before
+    assert here.rows("SELECT detections FROM tenants WHERE slug = 'globex'") == [("{}",)]
+
+
 def test_what_changes_nothing_is_no_event(here: Installation) -> None:
     here.does("tenant", "configure", "acme", "--accent", "#112233")
     event = last_event(here)
@@ -141,6 +155,9 @@ def test_sign_up_without_mail_is_warned_of(here: Installation, tmp_path: Path) -
         (("--mail-text", "postcard=text.txt"), "'postcard' is not a letter's text"),
         (("--mail-text", "reset=-", "--mail-text", "invite=-"), "standard input can be read once only"),
         (("--otp-role", "reader", "--no-otp-roles"), "an option and its opposite"),
+        (("--detection", "rain=1/1d"), "'rain' is not a detection: one of accounts_from_network,"),
+        (("--detection", "new_device=often"), "is not so many within a time, as in 20/10m, nor 'off'"),
+        (("--detection", "new_device=1/soon"), "must be a duration"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
@@ -160,6 +177,8 @@ def test_what_is_malformed_is_wrong_usage(here: Installation, options: tuple[str
         (("--mail-sender", "Acme <acme@example.com>"), "a sender is an email address"),
         (("--lifetime", "access_token=2d"), "an access token lives at most"),
         (("--lifetime", "session=0s"), "a lifetime is at least a second"),
+        (("--detection", "new_device=0/1d"), "new_device is told from 1 to 500 on"),
+        (("--detection", "new_device=1/30s"), "a window of a minute to 7 days"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )

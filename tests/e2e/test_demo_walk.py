@@ -5,11 +5,15 @@ import re
 import subprocess
 from dataclasses import dataclass
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import pytest
 
 from tests.e2e.command import environment, yett
 from tests.e2e.demo import Demo
+from tests.e2e.eventually import eventually
 from tests.e2e.gateway import claims
 from tests.e2e.ports import free_port
 
@@ -176,7 +180,7 @@ def test_the_log_shows_every_login_and_every_refusal(walk: Walk) -> None:
 
 def test_the_printed_list_is_for_people(walk: Walk) -> None:
     header, *rows = [line for line in walk.listed.splitlines() if line]
-    assert header.split()[:4] == ["TIME", "TENANT", "TYPE", "REASON"]
+    assert header.split()[:5] == ["TIME", "TENANT", "TYPE", "SEVERITY", "REASON"]
     text = "\n".join(rows)
     assert len(re.findall(r"acme +login\.succeeded", text)) >= 3
     assert len(re.findall(r"globex +login\.succeeded", text)) >= 1
@@ -188,6 +192,25 @@ def test_no_secret_is_in_the_demos_events(walk: Walk) -> None:
     assert "correct horse" not in listed
     assert "eyJ" not in listed
     assert not re.search(r"y(cs|rt)_[A-Za-z0-9_-]{20}", listed)
+
+
+def test_a_handful_of_failed_logins_is_a_detection_that_the_list_shows(walk: Walk) -> None:
+    """The whole way: the token endpoint, the outbox, the log, the look through it, the command line."""
+    data = ("--data", walk.demo.data)
+    yett("tenant", "configure", "globex", "--detection", "accounts_from_network=4/10m", *data)
+    for name in ("anna", "ben", "CAROL", "carol", "bob"):
+        form = urlencode({"username": name, "password": "a guess, and a wrong one"}).encode()
+        asked = Request(f"http://localhost:{walk.demo.port}/t/globex/token", form, method="POST")
+        with pytest.raises(HTTPError) as refused, urlopen(asked, timeout=20):
+            pass
+        assert refused.value.code == 400
+    only = ("--tenant", "globex", "--type", "detection.*", "--severity", "high", "--json")
+    (told,) = eventually(
+        lambda: yett("audit", "list", *only, *data).json, within=30, what="the detection in the log of globex"
+    )
+    assert (told["type"], told["count"], told["address"]) == ("detection.accounts_from_network", 4, "127.0.0.1")
+    listed = yett("audit", "list", "--tenant", "acme", "--type", "detection.*", "--json", *data).json
+    assert [one["type"] for one in listed if one["type"].endswith("from_network")] == []
 
 
 @pytest.fixture
