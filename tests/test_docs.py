@@ -168,13 +168,10 @@ def test_every_code_is_documented_and_no_other(heading: str, codes: set[tuple[in
 
 @cache
 def event_types() -> frozenset[str]:
-    """What the code names like the type of an audit event, and what ``gateway.audit`` makes of observations."""
+    """What the code names like the type of an audit event, and what is made of observations and detections."""
     shadow = {f"request.would_{decision}" for decision in ("challenge", "deny", "refuse")}
-    found = (
-        shadow
-        | {f"detection.{kind}" for kind in KINDS}
-        | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
-    )
+    found = shadow | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
+    found |= {f"detection.{kind}" for kind in KINDS}
     for package in ("gateway", "tenants"):
         for path in set((ROOT / package).rglob("*.py")) - {OCSF_TABLE}:
             for node in ast.walk(ast.parse(text_of(path))):
