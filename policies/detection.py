@@ -28,7 +28,7 @@ KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 DEFAULTS: Final[Mapping[Kind, Rule]] = {
     "accounts_from_network": Rule(30, timedelta(minutes=10)),
-    "networks_of_account": Rule(10, timedelta(hours=1)),
+    "networks_of_account": Rule(6, timedelta(hours=1)),  # an account's throttle lets some 13 through in an hour
     "steps_out_of_order": Rule(20, timedelta(hours=1)),
     "new_device": Rule(1, timedelta(days=1)),
     "new_country": Rule(1, timedelta(days=1)),
@@ -156,7 +156,7 @@ class Watch:
                 continue
             reached = self._sightings[kind].see(key, member, weight or rule.threshold, at=at, rule=rule)
             if reached is not None:
-                found.append(Detection(kind, fact, reached.weight, rule, last=reached.last))
+                found.append(Detection(kind, fact, reached.weight if weight else 1, rule, last=reached.last))
         rule = self._rules.get(_OF_A_CLIENT)
         if rule is not None and fact.client_id is not None and fact.type in _OF_CLIENTS:
             jump = self._clients.count(fact.client_id, fact.times, at=at, rule=rule)

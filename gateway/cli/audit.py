@@ -22,6 +22,7 @@ _COLUMNS = [
     "subject",
     "user_name",
     "client_id",
+    "address",
     "route",
     "status",
     "count",

@@ -199,11 +199,11 @@ def test_a_handful_of_failed_logins_is_a_detection_that_the_list_shows(walk: Wal
     data = ("--data", walk.demo.data)
     yett("tenant", "configure", "globex", "--detection", "accounts_from_network=4/10m", *data)
     for name in ("anna", "ben", "CAROL", "carol", "bob"):
-        form = urlencode({"username": name, "password": "a guess, and a wrong one"}).encode()
-        asked = Request(f"http://localhost:{walk.demo.port}/t/globex/token", form, method="POST")
+        guess = {"grant_type": "password", "username": name, "password": "a guess, and a wrong one"}
+        asked = Request(f"http://localhost:{walk.demo.port}/t/globex/token", urlencode(guess).encode())
         with pytest.raises(HTTPError) as refused, urlopen(asked, timeout=20):
             pass
-        assert refused.value.code == 400
+        assert json.loads(refused.value.read())["error"] == "invalid_grant"
     only = ("--tenant", "globex", "--type", "detection.*", "--severity", "high", "--json")
     (told,) = eventually(
         lambda: yett("audit", "list", *only, *data).json, within=30, what="the detection in the log of globex"

@@ -259,12 +259,12 @@ async def test_each_kind_tells_what_it_is_about(town: Town, tmp_path: Path) -> N
     }
     about = ("subject", "user_name", "client_id", "address", "reason", "count", "severity")
     assert {kind: {name: told[name] for name in about if name in told} for kind, told in found.items()} == {
-        "networks_of_account": {**who, "count": 10, "severity": "medium"},
+        "networks_of_account": {**who, "count": 6, "severity": "medium"},
         "steps_out_of_order": {
             "client_id": "app",
             "address": away,
             "reason": "client_mismatch",
-            "count": 20,
+            "count": 1,
             "severity": "medium",
         },
         "new_device": {**who, "address": away, "count": 1, "severity": "low"},
