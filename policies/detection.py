@@ -68,6 +68,7 @@ TYPES: Final = frozenset({_LOGIN_SUCCEEDED, _CONFIG_TAKEN}) | _OF_CLIENTS | _OF_
 _OF_A_CLIENT: Final = "client_refusals"
 _OF_THE_SERVICE: Final = "config_changed"
 _OF_OWN_USERS: Final = frozenset({"new_device", "new_country"})
+_AT_ONCE: Final = "at_once"
 _VERSION = 1
 _STRANGERS_IPV6 = 48
 
@@ -144,6 +145,8 @@ class Watch:
             for kind in rules
             if kind not in (_OF_A_CLIENT, _OF_THE_SERVICE)
         }
+        # Apart, so that nobody uses up with many what is told of one.
+        self._at_once = Sightings.of(known.get(_AT_ONCE, {}))
         self._clients = Baselines.of(known.get(_OF_A_CLIENT, {}))
         self._configurations = Configurations.of(known.get(_OF_THE_SERVICE, {}))
 
@@ -154,7 +157,8 @@ class Watch:
             rule = self._rules.get(kind)
             if rule is None:
                 continue
-            reached = self._sightings[kind].see(key, member, weight or rule.threshold, at=at, rule=rule)
+            seen = self._sightings[kind] if weight else self._at_once
+            reached = seen.see(key, member, weight or rule.threshold, at=at, rule=rule)
             if reached is not None:
                 found.append(Detection(kind, fact, reached.weight if weight else 1, rule, last=reached.last))
         rule = self._rules.get(_OF_A_CLIENT)
@@ -172,6 +176,7 @@ class Watch:
     def stored(self) -> dict[str, Any]:
         """What is to be kept until the next look."""
         kept: dict[str, Any] = {kind: held.stored() for kind, held in self._sightings.items()}
+        kept[_AT_ONCE] = self._at_once.stored()
         if _OF_A_CLIENT in self._rules:
             kept[_OF_A_CLIENT] = self._clients.stored()
         if _OF_THE_SERVICE in self._rules:

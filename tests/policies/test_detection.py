@@ -98,6 +98,14 @@ def test_so_many_of_a_kind_are_told_in_a_window_and_the_last_says_so() -> None:
     assert [one.kind for one in later[-1] if one.kind == "accounts_from_network"] == ["accounts_from_network"]
 
 
+def test_many_that_are_unlikely_use_up_nothing_of_what_is_impossible() -> None:
+    watch = Watch(DEFAULTS, {})
+    for network in range(30):
+        watch.look(Fact(BEGIN, f"{network}", "token.refused", "code_unknown", network=f"10.0.0.{network}", times=20))
+    stolen = Fact(BEGIN, "stolen", "token.refused", "client_mismatch", client_id="app", network="192.0.2.1")
+    assert [one.fact.reason for one in watch.look(stolen) if one.kind == "steps_out_of_order"] == ["client_mismatch"]
+
+
 def test_what_real_users_do_is_told_of_each_however_many_they_are() -> None:
     watch = Watch(DEFAULTS, {})
     login = [Fact(BEGIN, str(n), "login.succeeded", subject=f"user-{n}", new_device=True) for n in range(900)]
