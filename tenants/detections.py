@@ -57,9 +57,10 @@ _EVENTS = (
     .order_by(audit_events.c.position)
     .limit(EVENTS_AT_ONCE)
 )
+# What was inserted is told, and not counted: a statement that SQLAlchemy runs has no count of an INSERT's rows.
 _BEGIN = {
-    "sqlite": sqlite_insert(audit_watches).on_conflict_do_nothing(),
-    "postgresql": postgresql_insert(audit_watches).on_conflict_do_nothing(),
+    "sqlite": sqlite_insert(audit_watches).on_conflict_do_nothing().returning(audit_watches.c.position),
+    "postgresql": postgresql_insert(audit_watches).on_conflict_do_nothing().returning(audit_watches.c.position),
 }
 _MOVE = update(audit_watches).where(_MINE, audit_watches.c.position == bindparam("p_position"))
 _COUNTRIES = select(user_countries.c.user_id, user_countries.c.country).where(
@@ -138,7 +139,8 @@ class Detections:
         """Move on. To be done first in a transaction, and False where somebody else did: then nothing is to be told."""
         if before.is_new:
             first = {"tenant_id": self._tenant_id, "position": position, "state": state}
-            return (await self._connection.execute(_BEGIN[self._connection.dialect.name], first)).rowcount > 0
+            begin = _BEGIN[self._connection.dialect.name]
+            return (await self._connection.execute(begin, first)).one_or_none() is not None
         where = {"p_tenant_id": self._tenant_id, "p_position": before.position}
         return (await self._connection.execute(_MOVE, where | {"position": position, "state": state})).rowcount > 0
 
