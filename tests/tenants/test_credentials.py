@@ -215,6 +215,14 @@ async def test_a_name_has_the_same_stand_in_in_every_process_and_differs_between
     assert [await stand_in(store, acme, name) for name in names] == first
     assert [await stand_in(store, acme, name.upper()) for name in names] == first
     assert [await stand_in(store, globex, name) for name in names] != first
+    tags = []
+    for tenant in (acme, globex):
+        async with store.for_tenant(tenant.id) as mine:
+            tags.append([await mine.credentials.tag(name) for name in (*names, "NOBODY0")])
+    assert tags[0][-1] == tags[0][0]
+    assert len({*tags[0], *tags[1]}) == 80
+    async with other.for_tenant(acme.id) as mine:
+        assert await mine.credentials.tag("Nobody7") == tags[0][7]
     shares = Shares(b"another installation", [("argon2id:m=19456,t=2,p=1", 2), ("bcrypt:4", 2)])
     assert [shares.drawn(name) for name in names] != first
 

@@ -33,7 +33,9 @@ async def test_what_is_refused_writes_its_event_and_nothing_else(each_world: Wor
     for changes in ({"password": "wrong"}, {"username": "nobody"}, {"scope": "x"}):
         assert (await world.post(world.acme.form(**changes))).status_code == 400
 
-    assert [event["reason"] for event in await world.events()] == ["wrong_password", "unknown_user", "invalid_scope"]
+    told = await world.events()
+    assert [event["reason"] for event in told] == ["wrong_password", "unknown_user", "invalid_scope"]
+    assert ["account" in event["details"] for event in told] == [False, True, False]  # in place of a subject
     async with world.store() as store:
         assert await store.sessions.of_user(world.acme.users["alice"]) == []
 
