@@ -73,6 +73,19 @@ def test_detections_have_thresholds_of_the_tenants_own_and_can_be_switched_off(h
     assert here.rows("SELECT detections FROM tenants WHERE slug = 'globex'") == [("{}",)]
 
 
+def test_who_gets_to_administer_is_told_with_high_severity(here: Installation) -> None:
+    here.does("role", "create", *_ACME, "clerk", "orders:read")
+    here.does("role", "create", *_ACME, "owner", "orders:read", "admin:users")
+    for role, severity in (("clerk", "low"), ("owner", "high")):
+        here.does("user", "assign", *_ACME, "bob", role)
+        event = last_event(here)
+        assert (event["details"]["role"], event["severity"]) == (role, severity)
+        here.does("user", "invite", *_ACME, "--print-link", "--name", f"new-{role}", "--role", role)
+        assert last_event(here).get("severity") == (severity if role == "owner" else None)
+    made = here.does("audit", "list", *_ACME, "--type", "role.created", "--severity", "high")
+    assert [event["details"]["role"] for event in made][-1] == "owner"
+
+
 def test_what_changes_nothing_is_no_event(here: Installation) -> None:
     here.does("tenant", "configure", "acme", "--accent", "#112233")
     event = last_event(here)

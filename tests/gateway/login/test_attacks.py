@@ -634,6 +634,28 @@ async def test_the_owner_gets_in_from_a_known_device_meanwhile(world: World) -> 
         assert owner.at == "/account"
 
 
+async def test_a_login_says_whether_its_browser_is_new_to_the_user(world: World) -> None:
+    """The first one of all is new to nobody: an account has to begin somewhere."""
+    async with Browser(world) as first, Browser(world) as second:
+        for browser in (first, second, second, first):
+            await browser.log_in()
+            await browser.get("/logout")
+            await browser.submit()
+    logins = [told for told in await world.events() if told["type"] == "login.succeeded"]
+    assert [told["details"]["new_device"] for told in logins] == [False, True, False, False]
+
+
+async def test_names_that_are_nobodys_are_told_apart_and_not_told(world: World) -> None:
+    async with Browser(world, address="198.51.100.9") as attacker:
+        for name in ("hunter2", "HUNTER2", "other", "alice"):
+            await attacker.log_in(name, password="a wrong one")
+    told = await world.events()
+    first, again, other, known = (one["details"].get("account") for one in told)
+    assert first == again != other
+    assert known is None
+    assert "hunter2" not in str(told).lower()
+
+
 async def test_the_page_and_the_grant_share_one_throttle(world: World) -> None:
     """T15."""
     async with Browser(world, address="198.51.100.9") as attacker:
