@@ -5,11 +5,11 @@ Owns what a fact is of an event as it is stored, and what is told of a detection
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from gateway.place import Places
 from policies.detection import TYPES, Detection, Fact, Watch, network_of
@@ -42,8 +42,8 @@ class _Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Detecting:
-    """For all tenants; one process of a cluster at a time, as long as a run takes less than its turn. Two at once would
-    do the same work, and one of them would tell.
+    """For all tenants; one process of a cluster at a time, as long as a run takes less than its turn. Of two that look
+    at the same events, one tells.
     """
 
     database: Database
@@ -59,18 +59,29 @@ class Detecting:
             ExceptionGroup: of the tenants whose logs could not be looked through, once all others had their turn.
         """
         failures: list[Exception] = []
-        waiting = await detections.behind(self.database, self.clock())
-        if not waiting or not await self.turns.take("detections", _TURN):
-            return
-        while waiting:
-            for tenant_id in waiting:
-                try:
-                    await self._follow(tenant_id)
-                except Exception as error:  # noqa: BLE001 - raised below, with the others'
-                    failures.append(error)
-            waiting = await detections.behind(self.database, self.clock(), waiting[-1])
+        is_mine = False
+        async for tenant_id in self._waiting():
+            if not is_mine and not await self.turns.take("detections", _TURN):
+                return
+            is_mine = True
+            try:
+                await self._follow(tenant_id)
+            except Exception as error:  # noqa: BLE001 - raised below, with the others'
+                failures.append(error)
         if failures:
             raise ExceptionGroup("logs could not be looked through", failures)
+
+    async def _waiting(self) -> AsyncIterator[UUID]:
+        """Each tenant whose log has grown, from any one on: where a run takes so long that another process begins,
+        the two share the work.
+        """
+        begin = uuid4()
+        for first, until in ((begin, None), (None, begin)):
+            after: UUID | None = first
+            while found := await detections.behind(self.database, self.clock(), after=after, until=until):
+                for tenant_id in found:
+                    yield tenant_id
+                after = found[-1]
 
     async def _follow(self, tenant_id: UUID) -> None:
         for _ in range(_STEPS):

@@ -25,7 +25,7 @@ EVENTS_AT_ONCE = 200
 POSITIONS_AT_ONCE = 2000
 """Of a log, however few of its events say anything."""
 _BEGINS_BEFORE = timedelta(hours=1)
-_TENANTS_AT_ONCE = 500
+_TENANTS_AT_ONCE = 100
 
 _OF_TENANT = bindparam("p_tenant_id", type_=tenants.c.id.type)
 _MINE = audit_watches.c.tenant_id == _OF_TENANT
@@ -150,8 +150,11 @@ class Detections:
         await self._connection.execute(_REMEMBER[self._connection.dialect.name], where)
 
 
-async def behind(database: Database, now: datetime, after: UUID | None = None) -> Sequence[UUID]:
-    """Some tenants whose log was not looked through to its end, from the one that follows ``after``."""
+async def behind(
+    database: Database, now: datetime, *, after: UUID | None = None, until: UUID | None = None
+) -> Sequence[UUID]:
+    """Some tenants whose log was not looked through to its end, from the one that follows ``after``, to ``until``."""
     query = _BEHIND if after is None else _BEHIND.where(audit_heads.c.tenant_id > after)
+    query = query if until is None else query.where(audit_heads.c.tenant_id <= until)
     async with database.system_snapshot() as connection:
         return (await connection.execute(query, {"p_now": now})).scalars().all()

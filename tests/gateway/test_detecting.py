@@ -176,6 +176,9 @@ async def test_who_comes_late_moves_nothing(town: Town) -> None:
 async def test_only_logs_that_grew_are_looked_at(town: Town) -> None:
     await AuditLog(town.database).sequence()
     assert set(await detections.behind(town.database, town.clock())) == {town.acme.id, town.globex.id}
+    for _ in range(4):  # wherever a run begins
+        each = [tenant_id async for tenant_id in town.detecting._waiting()]
+        assert sorted(each) == sorted({town.acme.id, town.globex.id})
     await town.look()
     assert await detections.behind(town.database, town.clock()) == []
     await town.tell(*sprayed(1), of=town.globex)
