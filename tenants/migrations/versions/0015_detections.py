@@ -4,8 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
 
-revision = "0016"
-down_revision = "0011"
+revision = "0015"
+down_revision = "0014"
 
 _OWNED = "tenant_id = nullif(current_setting('yett.tenant', true), '')::uuid"  # '' is what a pooled connection keeps
 _JSON = sa.JSON().with_variant(JSONB(), "postgresql")
