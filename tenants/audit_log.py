@@ -29,7 +29,9 @@ _LOCK = 0x79657474_61756474  # "yettaudt"
 BATCH = 1000
 """Events that are moved at once."""
 _LONGEST_SUBJECT = 254
-_SEVERITIES = {severity: place for place, severity in enumerate(LEVELS)}  # None for a later release's
+_SEVERITIES: Mapping[str | None, int] = {
+    severity: place for place, severity in enumerate(LEVELS)
+}  # None for a later release's
 _QUICK = 128  # rows that the event loop may wait for: less than a millisecond
 
 # As many rows as are given, of tenants that are there and stay. inline: without RETURNING.

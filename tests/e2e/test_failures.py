@@ -21,6 +21,7 @@ from tests.e2e import ledger
 from tests.e2e.conftest import Copy
 from tests.e2e.eventually import eventually
 from tests.e2e.failing import SECONDS, House, standing
+from tests.e2e.gateway import Gateway
 from tests.e2e.ledger import ISSUE, LOGIN, Ledger
 from tests.e2e.own_postgresql import own_postgresql
 
@@ -155,11 +156,11 @@ def test_an_end_is_bounded_though_the_database_never_answers(house: House, tmp_p
             assert gateway.call("/orders/1").status_code == 401  # which is to be written
             gateway.terminate()
             begun = time.monotonic()
-            eventually(gateway.is_closed, within=_SECONDS, what="it ends")
+            eventually(gateway.is_closed, within=SECONDS, what="it ends")
             for worker in everyone:
                 for number in (signal.SIGTERM, signal.SIGTERM):
                     worker.send_signal(number)
-            assert gateway.process.wait(_SECONDS) == 0, gateway.log
+            assert gateway.process.wait(SECONDS) == 0, gateway.log
         assert 1 + 10 <= time.monotonic() - begun < 1 + 10 + 8
         assert "observations_lost" in gateway.log
     finally:
