@@ -9,6 +9,7 @@ import structlog
 from gateway import config_told, urls
 from gateway.access_log_file import AccessLogFile
 from gateway.account.router import account_router
+from gateway.admin.composed import admin_routers
 from gateway.audit import Recorder
 from gateway.authn.bearer import Bearer
 from gateway.authn.dpop import Possession, ProofCheck, SeenProofs
@@ -27,14 +28,14 @@ from gateway.edge import Edge
 from gateway.gauges import Gauges
 from gateway.health import Check, Fitness, health_router
 from gateway.identity_meter import IdentityMeter
-from gateway.installation import Installation, hashing_pool
+from gateway.installation import Installation, administrable, hashing_pool
 from gateway.jobs import Job, Jobs
 from gateway.journal import Journal
 from gateway.limits import AddressLimit
 from gateway.live import Limits, Live, Service, Staleness, tell_collisions
 from gateway.login.router import login_router
 from gateway.management import ManagementGuard
-from gateway.metrics import Registry
+from gateway.metrics import Family, Registry
 from gateway.metrics.page import metrics_router
 from gateway.middleware import WithContext
 from gateway.oauth.authorize import AuthorizePages, authorize_router
@@ -70,6 +71,7 @@ from gateway.proxy.pools import Pools
 from gateway.proxy.shared_limits import SharedLimits
 from gateway.sinks import Sinks, running_sinks
 from gateway.web import CanonicalPath, application, nowhere
+from tenants.acts.by import By
 from tenants.api_key_uses import ApiKeyUses
 from tenants.budgets import Budgets
 from tenants.common_passwords import load as common_passwords
@@ -91,6 +93,7 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
     places = Places(settings.geoip_database)
     snapshot = Snapshot(installation.database, clock=installation.clock, monotonic=time.monotonic)
     platform = await installation.platform()
+    await administrable(installation, platform, By("yett"))
     recorder = Recorder(installation.audit_log.observe, platform_id=platform.id, clock=installation.clock)
     await snapshot.load()
     if platform.issuer != urls.issuer(settings.public_url, platform.slug):
@@ -184,12 +187,23 @@ def compose(
         PushedAuthorization(installation.store, clients, objects, dpop),
         Registration(installation.store),
     )
+    management_api, tenant_api = admin_routers(
+        installation,
+        snapshot,
+        bearer.authenticate,
+        possession,
+        feed_fresh,
+        limits.management,
+        recorder.observe,
+        lambda: live.settings,
+    )
     routers = (
         oauth_router(shared, endpoints),
         authorize_router(AuthorizePages(site, issuers, objects, hints)),
         login_router(site, check, passwords, places, hints, mail=mail),
         account_router(site, check, passwords, places, mail=mail),
         assets_router(site.tenant_of, installation.store, limits.pages[1]),
+        tenant_api,
     )
     plane = data_plane(
         installation,
@@ -226,8 +240,12 @@ def compose(
         checks=checks,
     )
     metrics = Registry(plane.meter.read, metered.read, gauges.read)
+
+    def scraped() -> list[Family]:
+        return installation.worker.all_of(metrics.read())
+
     guard = ManagementGuard(
-        application(health_router(checks), metrics_router(lambda: installation.worker.all_of(metrics.read()))),
+        CanonicalPath(application(health_router(checks), metrics_router(scraped), management_api)),
         hosts=settings.management_host_set(),
         limit=limits.management,
     )

@@ -173,7 +173,7 @@ class Problem(Refusal):
     status = 400
     code = "bad_request"
 
-    def body(self, request_id: str) -> dict[str, str | int]:
+    def body(self, request_id: str) -> dict[str, object]:
         """The JSON object of the answer."""
         return problem(self.status, self.code, request_id=request_id, detail=self.public)
 
@@ -242,9 +242,9 @@ class TooManyRequests(Problem):
     public = "Too many requests from this address. Try again later."
 
 
-def problem(status: int, code: str, *, request_id: str, detail: str = "", **members: str) -> dict[str, str | int]:
+def problem(status: int, code: str, *, request_id: str, detail: str = "", **members: object) -> dict[str, object]:
     """An RFC 9457 object. ``members`` are extension members (section 3.2)."""
-    body: dict[str, str | int] = {
+    body: dict[str, object] = {
         "type": f"urn:yett:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": status,
@@ -257,6 +257,6 @@ def problem(status: int, code: str, *, request_id: str, detail: str = "", **memb
     return body
 
 
-def encode(body: Mapping[str, str | int]) -> bytes:
+def encode(body: Mapping[str, object]) -> bytes:
     """Compact UTF-8 JSON."""
     return compact(body)

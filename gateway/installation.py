@@ -5,13 +5,17 @@ Service and command line stand on it alike.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from gateway import urls
 from gateway.settings import Settings
 from gateway.worker import ALONE, Worker
+from policies.administration import OPERATOR_ROLES, TENANT_ROLES
 from tenants import cpu_quota, migrate
+from tenants.acts import tenants as acts
+from tenants.acts.administration import is_set_up, set_up
+from tenants.acts.by import By
 from tenants.argon2_hash import Cost
 from tenants.audit_keys import AuditKeys
 from tenants.audit_log import AuditLog
@@ -21,6 +25,7 @@ from tenants.directory import PLATFORM, Directory
 from tenants.errors import AlreadyExists
 from tenants.hashing import HashingPool
 from tenants.installation import check_master_key
+from tenants.people import PeoplePolicy
 from tenants.sealing import MasterKeys
 from tenants.store import Store
 from tenants.tenant import Tenant
@@ -69,6 +74,27 @@ class Installation:
     async def check_master_key(self) -> None:
         """Raises WrongMasterKey: the database was sealed under another key."""
         await check_master_key(self.database, self.master_keys)
+
+
+async def administrable(installation: Installation, tenant: Tenant, by: By) -> list[str]:
+    """Let a tenant be administered through the admin API: the names of what was missing. The platform's roles are
+    operators', who set up a second factor when they log in for the first time.
+    """
+    of_platform = tenant.slug == PLATFORM
+    built_in = OPERATOR_ROLES if of_platform else TENANT_ROLES
+    asks_factor = of_platform and not installation.settings.unsafe_operators_by_password
+    async with installation.store.for_tenant(tenant.id, read_only=True) as store:  # so a start need not write
+        if await is_set_up(store, built_in):
+            return []
+    try:
+        async with installation.store.for_tenant(tenant.id) as store:
+            made = await set_up(store, by, built_in)
+            if asks_factor and OPERATOR_ROLES.keys() <= set(made) and tenant.people == PeoplePolicy():
+                people = tenant.people.changed(installation.clock(), otp_roles=tuple(OPERATOR_ROLES))
+                await acts.configure(store, by, tenant, replace(tenant, people=people))
+            return made
+    except AlreadyExists:  # another process was first
+        return []
 
 
 @asynccontextmanager

@@ -7,6 +7,8 @@ say nothing here.
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
+from policies.administration import PREFIX
+
 Severity = Literal["low", "medium", "high", "critical"]
 
 LEVELS: Final[tuple[Severity, ...]] = ("low", "medium", "high", "critical")
@@ -61,12 +63,15 @@ _BY_TYPE: Final[Mapping[str, Severity]] = {
     "key.revoked": "medium",
     "login.alarm": "high",
     "master_key.resealed": "medium",
+    "role.changed": "low",
     "role.created": "low",
+    "role.deleted": "low",
     "tenant.deleted": "high",
     "tenant.deletion_scheduled": "high",
     "tenant.exported": "high",
     "tenant.issuer_changed": "medium",
     "tenant.suspended": "medium",
+    "user.deleted": "low",
     "user.erased": "medium",
     "user.factors_reset": "medium",
     "user.role_assigned": "low",
@@ -93,7 +98,7 @@ def severity_of(type_: str, reason: str | None, details: Mapping[str, object]) -
 
 
 def administrative(scopes: Iterable[str]) -> bool:
-    """Whether one of these scopes is for administrators: ``admin``, or one below it (``admin:users``, ``admin.read``).
-    What it opens is up to a route.
+    """Whether one of these scopes is for administrators: of the admin API, or ``admin``, or one below it
+    (``admin:users``, ``admin.read``). What that one opens is up to a route.
     """
-    return any(scope == _ADMIN or scope.startswith((f"{_ADMIN}:", f"{_ADMIN}.")) for scope in scopes)
+    return any(scope == _ADMIN or scope.startswith((PREFIX, f"{_ADMIN}:", f"{_ADMIN}.")) for scope in scopes)

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID, uuid4
 
-from sqlalchemy import Integer, Row, bindparam, case, delete, func, insert, or_, select, update
+from sqlalchemy import Integer, Row, and_, bindparam, case, delete, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.api_key import digest, new_text
@@ -127,9 +127,14 @@ class ApiKeys:
         row = (await self._connection.execute(_GET, self._named(p_id=key_id))).one_or_none()
         return None if row is None else _key_of(row)
 
-    async def list(self) -> Sequence[ApiKey]:
-        """Oldest first; those that ended, too, for as long as they are kept."""
-        return [_key_of(row) for row in await self._connection.execute(_LIST, self._named())]
+    async def list(self, *, after: tuple[datetime, UUID] | None = None, limit: int | None = None) -> Sequence[ApiKey]:
+        """Oldest first, from what follows this time and id; those that ended, too, for as long as they are kept."""
+        query = _LIST.limit(limit)
+        if after is not None:
+            at, key_id = after
+            later = and_(api_keys.c.created_at == at, api_keys.c.id > key_id)
+            query = query.where(or_(api_keys.c.created_at > at, later))
+        return [_key_of(row) for row in await self._connection.execute(query, self._named())]
 
     async def revoke(self, key_id: UUID) -> bool:
         """Refuse it everywhere within a second, for good. False where it was revoked before.

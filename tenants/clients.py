@@ -87,9 +87,10 @@ class Clients:
         row = (await self._connection.execute(query, named)).one_or_none()
         return None if row is None else client_of(row)
 
-    async def list(self) -> Sequence[Client]:
-        """By id."""
-        query = select(clients).where(clients.c.tenant_id == self._tenant_id).order_by(clients.c.client_id)
+    async def list(self, *, after: str = "", limit: int | None = None) -> Sequence[Client]:
+        """By id, from the one that follows ``after``."""
+        mine = clients.c.tenant_id == self._tenant_id, clients.c.client_id > after
+        query = select(clients).where(*mine).order_by(clients.c.client_id).limit(limit)
         return [client_of(row) for row in await self._connection.execute(query)]
 
     async def registered(self, only: Collection[str] | None = None) -> dict[str, RegisteredClient]:

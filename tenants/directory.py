@@ -6,7 +6,8 @@ from uuid import uuid4
 
 from sqlalchemy import select
 
-from tenants.audit_event import Event
+from tenants.acts import tenants as acts
+from tenants.acts.by import By
 from tenants.database import Database
 from tenants.jose import DEFAULT_ALGORITHM, Algorithm
 from tenants.provider_tables import former_issuers
@@ -63,12 +64,4 @@ class Directory:
             InvalidValue: the name cannot be one.
         """
         async with self._store.for_tenant(uuid4()) as store:
-            tenant = await store.settings.create(slug=slug, name=name, issuer=issuer, signing_alg=signing_alg)
-            await store.keys.create_first(signing_alg)
-            details: dict[str, str | int | bool | list[str]] = {
-                "slug": slug,
-                "issuer": issuer,
-                "signing_alg": signing_alg,
-            }
-            await store.audit.add(Event(type="tenant.created", outcome="success", actor=actor, details=details))
-        return tenant
+            return await acts.create(store, By(actor), slug=slug, name=name, issuer=issuer, signing_alg=signing_alg)

@@ -3,12 +3,12 @@
 A role may hold scopes of OpenID Connect too. That changes nothing: every user has those (``policies.scope.of_user``).
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -76,10 +76,43 @@ class Roles:
         row = (await self._connection.execute(query)).one_or_none()
         return None if row is None else Role(row.name, frozenset(row.scopes))
 
-    async def list(self) -> Sequence[Role]:
-        """By name."""
-        query = select(roles).where(roles.c.tenant_id == self._tenant_id).order_by(roles.c.name)
+    async def list(self, *, after: str = "", limit: int | None = None) -> Sequence[Role]:
+        """By name, from the one that follows ``after``."""
+        mine = roles.c.tenant_id == self._tenant_id, roles.c.name > after
+        query = select(roles).where(*mine).order_by(roles.c.name).limit(limit)
         return [Role(row.name, frozenset(row.scopes)) for row in await self._connection.execute(query)]
+
+    async def set_scopes(self, name: str, scopes: Iterable[str]) -> Role:
+        """Other scopes for who has it, from their next token on.
+
+        Raises:
+            InvalidValue: a scope is malformed.
+            NotFound: the tenant has no such role.
+        """
+        role = Role(name, checked_scopes(scopes))
+        mine = roles.c.tenant_id == self._tenant_id, roles.c.name == name
+        changed = update(roles).where(*mine).values(scopes=sorted(role.scopes))
+        if not is_name(name) or (await self._connection.execute(changed)).rowcount == 0:
+            raise NotFound("role", name)
+        return role
+
+    async def delete(self, name: str) -> None:
+        """With it goes that anybody has it.
+
+        Raises:
+            NotFound: the tenant has no such role.
+        """
+        mine = roles.c.tenant_id == self._tenant_id, roles.c.name == name
+        if not is_name(name) or (await self._connection.execute(delete(roles).where(*mine))).rowcount == 0:
+            raise NotFound("role", name)
+
+    async def holders(self, name: str, *, most: int) -> Sequence[UUID]:
+        """Users who have it, at most so many."""
+        if not is_name(name):
+            return []
+        mine = user_roles.c.tenant_id == self._tenant_id, user_roles.c.role == name
+        query = select(user_roles.c.user_id).where(*mine).order_by(user_roles.c.user_id).limit(most)
+        return (await self._connection.execute(query)).scalars().all()
 
     async def assign(self, user_id: UUID, name: str) -> None:
         """Give a user a role; a second time changes nothing.
@@ -112,6 +145,15 @@ class Roles:
     async def of_user(self, user_id: UUID) -> Sequence[str]:
         """The names of a user's roles."""
         return list((await self._connection.execute(_NAMES, self._of(user_id))).scalars())
+
+    async def of_users(self, user_ids: Collection[UUID]) -> Mapping[UUID, Sequence[str]]:
+        """The names of these users' roles; nothing for who has none."""
+        mine = user_roles.c.tenant_id == self._tenant_id, user_roles.c.user_id.in_(user_ids)
+        found: dict[UUID, Any] = {}
+        query = select(user_roles.c.user_id, user_roles.c.role).where(*mine).order_by(user_roles.c.role)
+        for user_id, role in await self._connection.execute(query):
+            found.setdefault(user_id, []).append(role)
+        return found
 
     async def scopes_of(self, user_id: UUID) -> frozenset[str]:
         """The union of the user's roles."""

@@ -1,6 +1,6 @@
 """How sinks stand, for operators: what waits and since when, what went wrong. As ``yett_system``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -41,6 +41,11 @@ class Standing:
     refused: int
     delivered_at: datetime | None
     tenants: Mapping[str, Place] = field(repr=False)
+
+    def behind(self, slugs: Collection[str] | None) -> int:
+        """How many events wait, of these tenants; None: of all."""
+        meant = (place for slug, place in self.tenants.items() if slugs is None or slug in slugs)
+        return sum(place.size - place.next for place in meant)
 
 
 async def standing(database: Database) -> Sequence[Standing]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tenants.activity import Activity
 from tenants.api_keys import ApiKeys
 from tenants.audit_outbox import AuditOutbox
+from tenants.audit_reading import AuditReading
 from tenants.authorization_codes import AuthorizationCodes
 from tenants.authorization_requests import AuthorizationRequests
 from tenants.begun_requests import BegunRequests
@@ -29,6 +30,7 @@ from tenants.detections import Detections
 from tenants.device_codes import DeviceCodes
 from tenants.devices import Devices
 from tenants.former_issuers import FormerIssuers
+from tenants.idempotency_keys import IdempotencyKeys
 from tenants.keys import Keys
 from tenants.logins import Logins
 from tenants.logout_notices import LogoutNotices
@@ -204,6 +206,14 @@ class TenantStore:
     @cached_property
     def api_keys(self) -> ApiKeys:
         return ApiKeys(self._connection, self._tenant_id, self._changes, self._now)
+
+    @cached_property
+    def audit_reading(self) -> AuditReading:
+        return AuditReading(self._connection, self._tenant_id)
+
+    @cached_property
+    def idempotency_keys(self) -> IdempotencyKeys:
+        return IdempotencyKeys(self._connection, self._tenant_id, self._master_keys, self._now)
 
 
 class Store:

@@ -22,7 +22,8 @@ from sqlalchemy import (
     text,
 )
 
-from tenants import audit_tables as audit_tables  # so that whoever reads the metadata finds all of it
+from tenants import admin_tables as admin_tables  # so that whoever reads the metadata finds all of it
+from tenants import audit_tables as audit_tables
 from tenants import cluster_tables as cluster_tables
 from tenants import detection_tables as detection_tables
 from tenants import people_tables as people_tables

@@ -195,6 +195,21 @@ class Settings:
         row = (await self._connection.execute(_GET, {"p_id": self._tenant_id})).one_or_none()
         return None if row is None else tenant_of(row)
 
+    async def hold(self) -> None:
+        """Let nobody else administer this tenant, nor change its keys, until this transaction ends; logins go on. What
+        is read from now on may be written changed. SQLite has one writer at a time by itself.
+        """
+        row = select(tenants.c.id).where(tenants.c.id == self._tenant_id)
+        await self._connection.execute(row.with_for_update(key_share=True))
+
+    async def set_name(self, name: str) -> None:
+        """Another name for people.
+
+        Raises:
+            InvalidValue: it cannot be one.
+        """
+        await self._set(name=checked_title("tenant", name))
+
     async def change_issuer(self, before: str, issuer: str) -> None:
         """Issue under another URL. Its form is the caller's to have checked (``policies.issuer``).
 

@@ -115,9 +115,15 @@ class Users:
         key = look_up_key(identifier) or _NOBODY
         return await self._one(_BY_EMAIL if is_address_key(key) else _BY_NAME, key)
 
-    async def list(self, *, after: str = "", limit: int = 1000) -> Sequence[User]:
-        """By ``name_key``, from the one that follows ``after``."""
+    async def list(
+        self, *, after: str = "", limit: int = 1000, begins: str = "", active: bool | None = None
+    ) -> Sequence[User]:
+        """By ``name_key``, from the one that follows ``after``; those whose key begins so, who are active or not."""
         query = select(users).where(users.c.tenant_id == self._tenant_id, users.c.name_key > after)
+        if begins:
+            query = query.where(users.c.name_key.startswith(begins, autoescape=True))
+        if active is not None:
+            query = query.where(users.c.active == active)
         rows = await self._connection.execute(query.order_by(users.c.name_key).limit(limit))
         return [_user(row) for row in rows]
 

@@ -14,12 +14,15 @@ import click
 import pytest
 
 from gateway import errors
+from gateway.admin.errors import AdminProblem
+from gateway.admin.operations import OPERATIONS
 from gateway.cli.main import main
 from gateway.cli.options import Invocation, command
 from gateway.oauth import errors as oauth_errors
 from gateway.proxy import refusal
 from gateway.server import fault
 from gateway.sinks.ocsf_types import TYPES
+from policies.administration import OPERATOR_ROLES, SCOPES, TENANT_ADMINISTRATOR, TENANT_ROLES
 from policies.audit_file import Block, FiledEvent, Header, written
 from policies.detection import KINDS
 from policies.merkle import entry_hash, leaf_hash, root_of
@@ -39,6 +42,7 @@ EVENT_TYPE = re.compile(
     r"|authorization|consent|detection|config)\.(?!html)[a-z_]+"
 )
 OCSF_TABLE = ROOT / "gateway" / "sinks" / "ocsf_types.py"
+OPERATIONS_BEGIN, OPERATIONS_END = "<!-- operations: begin -->", "<!-- operations: end -->"
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 
 
@@ -124,16 +128,48 @@ def test_shared_options_are_described_once() -> None:
     assert not missing
 
 
+# -- the admin API ---------------------------------------------------------------------------------------------------
+
+
+def with_operations(page: str) -> str:
+    """The page with its table of operations made anew."""
+    before, _, rest = page.partition(OPERATIONS_BEGIN)
+    rows = [
+        f"| `{each.method} {each.path}` | `{each.scope}` | {each.summary}{' (O)' if each.operators_only else ''} |"
+        for each in OPERATIONS
+    ]
+    return f"{before}{OPERATIONS_BEGIN}\n" + "\n".join(rows) + f"\n{OPERATIONS_END}{rest.partition(OPERATIONS_END)[2]}"
+
+
+def test_the_admin_apis_page_has_every_operation() -> None:
+    page = text_of(DOCS / "admin-api.md")
+    assert page == with_operations(page), "docs/admin-api.md is stale: `python -m tests.test_docs` writes it anew"
+
+
+def test_the_admin_apis_page_says_who_has_which_scope() -> None:
+    page = text_of(DOCS / "admin-api.md")
+    told = re.findall(
+        r"^\| `(yett:[a-z:-]+)` \| [^|]+ \| ([^|]*)\| ([^|]*)\| ([^|]*)\| ([^|]*)\| ([^|]*)\|$", page, re.MULTILINE
+    )
+    tenants = TENANT_ROLES[TENANT_ADMINISTRATOR]
+    columns = [*(OPERATOR_ROLES[role] for role in ("owner", "admin", "support", "auditor")), tenants]
+    assert {scope: [bool(cell.strip()) for cell in cells] for scope, *cells in told} == {
+        scope: [scope in held for held in columns] for scope in SCOPES
+    }
+
+
 # -- codes and events ------------------------------------------------------------------------------------------------
 
 
 assert oauth_errors  # its classes are among those that are found as subclasses
 
 
-def codes_of(kind: type[errors.Refusal]) -> Iterator[tuple[int, str]]:
+def codes_of(kind: type[errors.Refusal], *, but: type[errors.Refusal] | None = None) -> Iterator[tuple[int, str]]:
     for found in kind.__subclasses__():
-        yield found.status, found.code
-        yield from codes_of(found)
+        if found is not but:
+            if found.code != errors.Problem.code:  # nobody is refused with a base class
+                yield found.status, found.code
+            yield from codes_of(found, but=but)
 
 
 def plane_codes() -> set[tuple[int, str]]:
@@ -158,7 +194,8 @@ def documented(heading: str) -> set[tuple[int, str]]:
     [
         ("OAuth errors", set(codes_of(errors.OAuthError))),
         ("Problems of the data plane", plane_codes()),
-        ("Problems of identity and management", set(codes_of(errors.Problem))),
+        ("Problems of identity and management", set(codes_of(errors.Problem, but=AdminProblem))),
+        ("Problems of the admin API", set(codes_of(AdminProblem))),
         ("Problems of the HTTP server", server_codes()),
     ],
 )
@@ -172,6 +209,7 @@ def event_types() -> frozenset[str]:
     shadow = {f"request.would_{decision}" for decision in ("challenge", "deny", "refuse")}
     found = shadow | {"request.refused", "request.allowed", "token.refused", "page.refused", "registration.refused"}
     found |= {f"detection.{kind}" for kind in KINDS}
+    found.add("admin.refused")
     for package in ("gateway", "tenants"):
         for path in set((ROOT / package).rglob("*.py")) - {OCSF_TABLE}:
             for node in ast.walk(ast.parse(text_of(path))):
@@ -248,3 +286,5 @@ def test_the_verifying_snippet_finds_an_altered_event(altered: bool, tmp_path: P
 if __name__ == "__main__":
     reference_page = DOCS / "cli.md"
     reference_page.write_text(with_reference(text_of(reference_page)), encoding="utf-8")
+    operations_page = DOCS / "admin-api.md"
+    operations_page.write_text(with_operations(text_of(operations_page)), encoding="utf-8")

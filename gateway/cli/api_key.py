@@ -7,10 +7,9 @@ import click
 
 from gateway.cli.errors import Refused
 from gateway.cli.option_values import duration_or_never
-from gateway.cli.options import Invocation, actor, command
+from gateway.cli.options import Invocation, by, command
+from tenants.acts import keys as acts
 from tenants.api_keys import DEFAULT_LIFETIME, LONGEST_LIFETIME, ApiKey
-from tenants.audit_event import Details, Event
-from tenants.store import TenantStore
 
 _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
 _id = click.argument("key_id", metavar="ID", type=click.UUID)
@@ -65,15 +64,7 @@ async def create(
 ) -> None:
     """Create an API key and show it this once. Only routes that say `api_keys: allow` take it."""
     async with call.tenant(slug) as (_, store):
-        made, text = await store.api_keys.create(name, scopes=scopes, audiences=audiences, lifetime=lifetime)
-        await _tell(
-            store,
-            "api_key.created",
-            made,
-            scopes=sorted(made.scopes),
-            audiences=list(made.audiences),
-            expires_at="never" if made.expires_at is None else made.expires_at.isoformat(),
-        )
+        made, text = await acts.create_api_key(store, by(), name, scopes=scopes, audiences=audiences, lifetime=lifetime)
     call.output.say(
         f"created API key {made.id} ({name}) in {slug}\nkey (shown this once): {text}", **_fields(made), api_key=text
     )
@@ -106,9 +97,7 @@ async def revoke(call: Invocation, slug: str, key_id: UUID) -> None:
     """Refuse the API key ID everywhere within a second, for good."""
     async with call.tenant(slug) as (_, store):
         found = _there(await store.api_keys.get(key_id), slug, key_id)
-        if not await store.api_keys.revoke(key_id):
-            raise Refused(f"API key {key_id} of {slug} is revoked already")
-        await _tell(store, "api_key.revoked", found)
+        await acts.revoke_api_key(store, by(), key_id)
     call.output.say(f"revoked API key {key_id} ({found.name}) of {slug}", id=key_id, name=found.name, state="revoked")
 
 
@@ -116,8 +105,3 @@ def _there(found: ApiKey | None, slug: str, key_id: UUID) -> ApiKey:
     if found is None:
         raise Refused(f"there is no API key {key_id} in {slug}")
     return found
-
-
-async def _tell(store: TenantStore, type_: str, found: ApiKey, **details: str | int | bool | list[str]) -> None:
-    told: Details = {"api_key": str(found.id), "name": found.name, **details}
-    await store.audit.add(Event(type=type_, outcome="success", actor=actor(), details=told))

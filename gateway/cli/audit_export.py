@@ -20,6 +20,7 @@ from gateway.installation import Installation
 from policies.audit_file import Block, End, FiledEvent, Header, Kind, written
 from policies.merkle import TILE
 from policies.severity import Severity
+from tenants.audit_filed import filed
 from tenants.audit_log import Entry
 from tenants.audit_proofs import AuditProofs
 from tenants.audit_selection import Selection
@@ -108,12 +109,6 @@ async def newest_checkpoint(installation: Installation, tenant: Tenant) -> Signe
         return await installation.audit_tree.bring_up(tenant.id, tenant.slug)
     except (LogIncomplete, Unsealable) as error:
         raise Refused(str(error)) from error
-
-
-def filed(entry: Entry, proof: list[bytes] | None = None) -> FiledEvent:
-    """The entry as it stands in a file."""
-    event = None if entry.event is None else entry.event.decode()
-    return FiledEvent(entry.position, entry.leaf, entry.salt, event, proof)
 
 
 async def _lines(

@@ -8,14 +8,15 @@ from pathlib import Path
 import click
 
 from gateway.cli.audit import sequence, tenant_of
-from gateway.cli.audit_export import filed, newest_checkpoint
+from gateway.cli.audit_export import newest_checkpoint
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
 from gateway.cli.written_file import STDOUT, written_file
 from gateway.installation import Installation
-from policies.audit_file import End, Header, written
+from policies.audit_file import Header, written
 from policies.checkpoint import Checkpoint, MalformedCheckpoint
 from policies.merkle_proof import consistent
+from tenants.audit_filed import proved
 from tenants.audit_proofs import AuditProofs
 from tenants.audit_tree import LogIncomplete
 from tenants.signed_note import LARGEST_NOTE, NotSigned, VerifierKey
@@ -71,16 +72,14 @@ async def prove(call: Invocation, event_id: str, slug: str, out: Path) -> None:
         await sequence(installation)
         tenant = await tenant_of(installation, slug)
         newest = await newest_checkpoint(installation, tenant)
-        entry = await installation.audit_log.entry(tenant.id, event_id)
-        if entry is None or entry.position >= newest.size:
-            raise Refused(f"there is no event {event_id!r} in the log of {slug}")
         try:
-            proof = await AuditProofs(installation.database, tenant.id, newest.size).inclusion(entry.position)
+            found = await proved(installation.database, installation.audit_log, tenant, newest, event_id)
         except LogIncomplete as error:
             raise Refused(str(error)) from error
-    parts = (Header("events", slug, newest.note, {"id": event_id}), filed(entry, proof), End(1))
-    text = "".join(written(part) + "\n" for part in parts)
-    _put(call, out, text, f"the proof of event {entry.position} of {slug}", position=entry.position, proof=text)
+    if found is None:
+        raise Refused(f"there is no event {event_id!r} in the log of {slug}")
+    position, text = found.entry.position, found.file
+    _put(call, out, text, f"the proof of event {position} of {slug}", position=position, proof=text)
 
 
 @command(None)

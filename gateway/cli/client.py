@@ -7,17 +7,14 @@ import click
 from gateway.cli.client_settings import (
     fields_of,
     given,
-    has_secret,
     settable,
     unset_option,
     with_changes,
 )
 from gateway.cli.errors import Refused
-from gateway.cli.options import Invocation, actor, command
-from tenants.audit_event import Details, Event
-from tenants.client import differences
+from gateway.cli.options import Invocation, by, command
+from tenants.acts import clients as acts
 from tenants.clients import Client
-from tenants.store import TenantStore
 
 _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
 
@@ -46,11 +43,7 @@ async def create(
     async with call.tenant(slug) as (tenant, store):
         blank = Client(client_id, client_id, False, frozenset(), frozenset(), (tenant.issuer,))
         made = with_changes(blank, changes)
-        await store.clients.create(made)
-        secret = await store.clients.add_secret(client_id) if has_secret(made) else None
-        if is_default:
-            await store.settings.set_default_client(client_id)
-        await _tell(store, "client.created", client_id, grant_types=sorted(made.grant_types), default=is_default)
+        secret = await acts.create(store, by(), made, is_default=is_default)
     call.output.say(f"created client {client_id} in {slug}{_shown(secret)}", **fields_of(made), secret=secret)
 
 
@@ -71,7 +64,7 @@ async def configure(call: Invocation, slug: str, client_id: str, **options: Any)
     async with call.tenant(slug) as (_, store):
         before = _there(await store.clients.held(client_id), slug, client_id)
         after = with_changes(before, changes)
-        secret = await _store(store, before, after)
+        secret = await acts.change(store, by(), before, after)
     if secret is not None:
         click.echo(_shown(secret).lstrip(), err=True)
     call.output.item({**fields_of(after), **({} if secret is None else {"secret": secret})})
@@ -101,8 +94,7 @@ async def show(call: Invocation, slug: str, client_id: str) -> None:
 async def delete(call: Invocation, slug: str, client_id: str) -> None:
     """Delete CLIENT_ID with all that it was granted: its tokens are refused everywhere within a second, for good."""
     async with call.tenant(slug) as (_, store):
-        await store.clients.delete(client_id)
-        await _tell(store, "client.deleted", client_id)
+        await acts.delete(store, by(), client_id)
     call.output.say(f"deleted client {client_id} of {slug}", client_id=client_id)
 
 
@@ -113,9 +105,7 @@ async def delete(call: Invocation, slug: str, client_id: str) -> None:
 async def rotate(call: Invocation, slug: str, client_id: str, end_others: bool) -> None:
     """Give CLIENT_ID a further secret, so that it can be rolled: those from before go on to work."""
     async with call.tenant(slug) as (_, store):
-        ended = await store.clients.end_secrets(client_id) if end_others else 0
-        secret = await store.clients.add_secret(client_id)
-        await _tell(store, "client.secret_added", client_id, secrets_ended=ended)
+        secret, ended = await acts.rotate(store, by(), client_id, end_others=end_others)
     ending = f"{ended} secrets from before ended\n" if end_others else ""
     call.output.say(
         f"{ending}secret (shown this once): {secret}", client_id=client_id, secret=secret, secrets_ended=ended
@@ -140,8 +130,7 @@ async def enable(call: Invocation, slug: str, client_id: str) -> None:
 
 async def _set_active(call: Invocation, slug: str, client_id: str, *, active: bool) -> None:
     async with call.tenant(slug) as (_, store):
-        await store.clients.set_active(client_id, active)
-        await _tell(store, "client.enabled" if active else "client.disabled", client_id)
+        await acts.set_active(store, by(), client_id, active)
     call.output.say(
         f"{'enabled' if active else 'disabled'} client {client_id} in {slug}", client_id=client_id, active=active
     )
@@ -153,28 +142,5 @@ def _there(found: Client | None, slug: str, client_id: str) -> Client:
     return found
 
 
-async def _store(store: TenantStore, before: Client, after: Client) -> str | None:
-    """Store the difference, if there is any, and answer the secret that had to be made, if one had to."""
-    changed = differences(before, after)
-    if not changed:
-        return None
-    await store.clients.replace(after)
-    secret, ended = await store.clients.secrets_for(after, before=before)
-    await _tell(
-        store,
-        "client.changed",
-        after.client_id,
-        changed=changed,
-        secrets_ended=ended,
-        secret_added=secret is not None,
-    )
-    return secret
-
-
 def _shown(secret: str | None) -> str:
     return "" if secret is None else f"\nsecret (shown this once): {secret}"
-
-
-async def _tell(store: TenantStore, type_: str, client_id: str, **details: str | int | bool | list[str]) -> None:
-    told: Details = dict(details)
-    await store.audit.add(Event(type=type_, outcome="success", client_id=client_id, actor=actor(), details=told))

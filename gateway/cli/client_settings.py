@@ -13,7 +13,7 @@ from gateway.cli.errors import Refused
 from gateway.cli.option_values import claim_sources
 from policies.claim_mapping import SOURCES
 from tenants.client import DEVICE_CODE, TOKEN_EXCHANGE
-from tenants.client_options import SECRET_METHODS, ClientOptions
+from tenants.client_options import ClientOptions
 from tenants.clients import GRANT_TYPES, Client
 from tenants.unverified_token import Malformed, parse_object
 
@@ -186,11 +186,6 @@ def with_changes(client: Client, changes: Mapping[str, Any]) -> Client:
     own = {name: value for name, value in changes.items() if name not in _OPTION_FIELDS}
     options = {name: value for name, value in changes.items() if name in _OPTION_FIELDS}
     return replace(client, **own, options=replace(client.options, **options))
-
-
-def has_secret(client: Client) -> bool:
-    """Whether it proves itself by a secret."""
-    return client.method in SECRET_METHODS
 
 
 def fields_of(found: Client) -> dict[str, object]:

@@ -39,6 +39,7 @@ listen: 127.0.0.1:{port}
 management_listen: 127.0.0.1:{management_port}
 data_dir: {data}
 api_hosts: ["127.0.0.1:{port}"]
+unsafe_operators_by_password: true
 cors: {{origins: ["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"]}}
 mail: {mail}
 upstreams:

@@ -8,8 +8,10 @@ from datetime import datetime
 
 from gateway import urls
 from gateway.cli.errors import Refused
-from gateway.installation import Installation
+from gateway.installation import Installation, administrable
+from policies.administration import OWNER, TENANT_ADMINISTRATOR
 from policies.scope import OPENID
+from tenants.acts.by import By
 from tenants.audit_event import Event
 from tenants.client import DEVICE_CODE
 from tenants.client_options import ClientOptions
@@ -27,9 +29,10 @@ _ROLES = {
     "administrator": _ALL_SCOPES,
     "reader": ("orders:read",),
 }
-_USERS: dict[str, dict[str, str | None]] = {
-    "acme": {"alice": "administrator", "bob": "reader", "mallory": None},
-    "globex": {"carol": "administrator", "bob": "reader"},
+_ADMINISTRATOR = ("administrator", TENANT_ADMINISTRATOR)
+_USERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "acme": {"alice": _ADMINISTRATOR, "bob": ("reader",), "mallory": ()},
+    "globex": {"carol": _ADMINISTRATOR, "bob": ("reader",)},
 }
 _PEOPLE = {"sign_up": True, "trusted_devices": True}
 _OPERATOR = "operator"
@@ -57,12 +60,11 @@ async def seed(installation: Installation, hashing: HashingPool, *, audience: st
 async def operator_invitation(installation: Installation) -> str | None:
     """The link at which the first operator chooses a password; None once there is one. Each start makes a new link."""
     platform = await installation.platform()
+    await administrable(installation, platform, By(_ACTOR))
     async with installation.store.for_tenant(platform.id) as store:
-        if await store.roles.get(_OPERATOR) is None:
-            await store.roles.create(_OPERATOR, ())  # it names who administers; it opens no API
         if await store.users.by_name(_OPERATOR) is not None:
             return None
-        data = {"name": _OPERATOR, "roles": _OPERATOR}
+        data = {"name": _OPERATOR, "roles": OWNER}
         secret = await store.mail_links.make("invite", lifetime=platform.lifetimes.invitation, data=data)
         await store.audit.add(Event(type="user.invited", outcome="success", user_name=_OPERATOR, actor=_ACTOR))
     return f"{platform.issuer}/invite?token={secret}"
@@ -78,14 +80,15 @@ async def _seed_tenant(installation: Installation, hashing: HashingPool, slug: s
             f"the demo in this folder was made as {tenant.issuer}, and an issuer is fixed at creation: "
             "use the same --port again, or another --data"
         )
+    await administrable(installation, tenant, By(_ACTOR))
     hashes = {name: await hashing.hash(PASSWORD) for name in _USERS[slug]}
     async with installation.store.for_tenant(tenant.id) as store:
         await _seed_people(store, tenant, installation.clock())
         for name, scopes in _ROLES.items():
             if await store.roles.get(name) is None:
                 await store.roles.create(name, scopes)
-        for name, role in _USERS[slug].items():
-            await _seed_user(store, name, f"{name}@{slug}.test", role, hashes[name])
+        for name, roles in _USERS[slug].items():
+            await _seed_user(store, name, f"{name}@{slug}.test", roles, hashes[name])
         await _seed_clients(store, audience)
         await store.clients.end_secrets("demo-service")  # those of earlier starts: only hashes are kept to print
         secret = await store.clients.add_secret("demo-service")
@@ -101,12 +104,12 @@ async def _seed_people(store: TenantStore, tenant: Tenant, now: datetime) -> Non
     )
 
 
-async def _seed_user(store: TenantStore, name: str, email: str, role: str | None, hashed: str) -> None:
+async def _seed_user(store: TenantStore, name: str, email: str, roles: tuple[str, ...], hashed: str) -> None:
     if await store.users.by_name(name) is not None:
         return
     user = await store.users.create(name, email=email, email_verified=True)
     await store.credentials.set_password(user.id, hashed, stands_alone=True)
-    if role is not None:
+    for role in roles:
         await store.roles.assign(user.id, role)
     await store.audit.add(
         Event(type="user.created", outcome="success", subject=str(user.id), user_name=name, actor=_ACTOR)

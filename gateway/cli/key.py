@@ -3,11 +3,10 @@
 import click
 
 from gateway.cli.errors import Refused
-from gateway.cli.options import Invocation, actor, command
+from gateway.cli.options import Invocation, by, command
 from policies.key_rotation import NothingToPromote, PromoteNow, Schedule
-from tenants.audit_event import Details, Event
+from tenants.acts import keys as acts
 from tenants.keys import KeyRecord
-from tenants.store import TenantStore
 
 _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
 
@@ -37,7 +36,7 @@ async def create(call: Invocation, slug: str) -> None:
     """Publish one more next key. It signs nothing before a rotation promotes it."""
     async with call.tenant(slug) as (tenant, store):
         kid = await store.keys.create_next(tenant.signing_alg)
-        await _tell(store, "key.created", kid=kid)
+        await by().tell(store, "key.created", kid=kid)
     call.output.say(f"published next key {kid} of {slug}", kid=kid, state="next")
 
 
@@ -70,10 +69,8 @@ async def show(call: Invocation, slug: str, kid: str) -> None:
 async def rotate(call: Invocation, slug: str, force: bool) -> None:
     """Let the next key sign, once it has been published long enough; until then it is scheduled."""
     async with call.tenant(slug) as (tenant, store):
-        promotion = await store.keys.rotate(tenant.signing_alg, force=force)
-        match promotion:
+        match await acts.rotate(store, by(), tenant.signing_alg, force=force):
             case PromoteNow(kid, retires, early):
-                await _tell(store, "key.rotated", kid=kid, retires=retires or "", early=early)
                 said, fields = f"key {kid} of {slug} signs now", {"kid": kid, "retires": retires, "early": early}
                 if early:
                     click.echo(
@@ -82,7 +79,6 @@ async def rotate(call: Invocation, slug: str, force: bool) -> None:
                         err=True,
                     )
             case Schedule(kid, at):
-                await _tell(store, "key.scheduled", kid=kid, at=at.isoformat())
                 said = f"key {kid} of {slug} will sign from {at.isoformat()}, when every cache knows it"
                 fields = {"kid": kid, "promote_at": at.isoformat()}
             case NothingToPromote():
@@ -96,11 +92,5 @@ async def rotate(call: Invocation, slug: str, force: bool) -> None:
 async def revoke(call: Invocation, slug: str, kid: str) -> None:
     """Refuse every token of the key KID everywhere within a second. The next key takes over at once."""
     async with call.tenant(slug) as (tenant, store):
-        await store.keys.revoke(kid, tenant.signing_alg)
-        await _tell(store, "key.revoked", kid=kid)
+        await acts.revoke(store, by(), kid, tenant.signing_alg)
     call.output.say(f"revoked key {kid} of {slug}", kid=kid, state="revoked")
-
-
-async def _tell(store: TenantStore, type_: str, **details: str | int | bool | list[str]) -> None:
-    told: Details = dict(details)
-    await store.audit.add(Event(type=type_, outcome="success", actor=actor(), details=told))

@@ -24,6 +24,7 @@ from gateway.cli.role import role
 from gateway.cli.serve import serve
 from gateway.cli.sink import sink
 from gateway.cli.tenant import tenant
+from gateway.cli.tenant_administer import administer
 from gateway.cli.tenant_delete import delete as delete_tenant
 from gateway.cli.tenant_export import export as export_tenant
 from gateway.cli.tenant_import import import_tenant
@@ -64,6 +65,7 @@ for _command in (export, checkpoint, verifier_key, prove, consistency, verify):
 key.add_command(new_master)
 key.add_command(reseal)
 tenant.add_command(configure)
+tenant.add_command(administer)
 tenant.add_command(change_issuer)
 tenant.add_command(delete_tenant)
 tenant.add_command(export_tenant)

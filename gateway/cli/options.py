@@ -18,6 +18,7 @@ from gateway.cli.errors import Refused, reported
 from gateway.cli.output import Output
 from gateway.installation import Installation, open_installation
 from gateway.settings import Settings
+from tenants.acts.by import By
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
 
@@ -76,6 +77,11 @@ def actor() -> str:
         return f"cli:{pwd.getpwuid(os.getuid()).pw_name}"  # not getpass: whoever runs this chooses LOGNAME
     except KeyError:  # a container's user id without a name
         return f"cli:uid={os.getuid()}"
+
+
+def by() -> By:
+    """The same, for ``tenants.acts``."""
+    return By(actor())
 
 
 def command(

@@ -3,9 +3,8 @@
 import click
 
 from gateway.cli.errors import Refused
-from gateway.cli.options import Invocation, actor, command
-from gateway.cli.people import administering
-from tenants.audit_event import Event
+from gateway.cli.options import Invocation, by, command
+from tenants.acts import roles as acts
 
 _tenant = click.option("--tenant", "slug", required=True, help="The tenant's slug.")
 
@@ -22,15 +21,7 @@ def role() -> None:
 async def create(call: Invocation, slug: str, name: str, scopes: tuple[str, ...]) -> None:
     """Create the role NAME that gives SCOPES."""
     async with call.tenant(slug) as (_, store):
-        made = await store.roles.create(name, scopes)
-        await store.audit.add(
-            Event(
-                type="role.created",
-                outcome="success",
-                actor=actor(),
-                details={"role": name, "scopes": sorted(made.scopes), **administering(made.scopes)},
-            )
-        )
+        made = await acts.create(store, by(), name, scopes)
     call.output.say(f"created role {name} in {slug}", name=name, scopes=made.scopes)
 
 

@@ -99,7 +99,7 @@ def _row(name: str, configured: Sink | None, stands: Standing | None) -> Mapping
     wanted = None if configured is None or ANY_TENANT in configured.tenants else configured.tenants
     places = {slug: place for slug, place in stands.tenants.items() if wanted is None or slug in wanted}
     return found | {
-        "behind": sum(place.size - place.next for place in places.values()),
+        "behind": stands.behind(wanted),
         "waiting_since": min((place.waiting_since for place in places.values() if place.waiting_since), default=None),
         "began_at": stands.began_at,
         "delivered_at": stands.delivered_at,

@@ -11,11 +11,11 @@ import click
 
 from gateway import urls
 from gateway.cli.errors import Refused
-from gateway.cli.free_issuer import free_issuer
 from gateway.cli.option_values import DEFAULT
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant_detections import detection_fields
 from gateway.cli.tenant_provider import provider_fields
+from gateway.free_issuer import free_issuer
 from tenants import deletion
 from tenants.audit_event import Event
 from tenants.former_issuers import FormerIssuer
@@ -96,7 +96,7 @@ async def create(call: Invocation, slug: str, name: str | None, alg: str, issuer
         made = await installation.directory.create(
             slug=slug,
             name=name or slug,
-            issuer=await free_issuer(installation, slug, issuer or DEFAULT),
+            issuer=await free_issuer(installation, slug, None if issuer == DEFAULT else issuer),
             signing_alg=algorithm(alg),
             actor=actor(),
         )

@@ -5,10 +5,10 @@ from datetime import timedelta
 import click
 
 from gateway.cli.errors import Refused
-from gateway.cli.free_issuer import free_issuer
-from gateway.cli.option_values import one_duration
+from gateway.cli.option_values import DEFAULT, one_duration
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.tenant import fields_of, spelled
+from gateway.free_issuer import free_issuer
 from policies.issuer import LONGEST_OVERLAP
 from tenants.audit_event import Details, Event
 from tenants.store import TenantStore
@@ -45,7 +45,7 @@ async def change_issuer(call: Invocation, slug: str, asked: str, overlap: timede
         before = await installation.directory.find(slug)
         if before is None:
             raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
-        issuer = await free_issuer(installation, slug, asked)
+        issuer = await free_issuer(installation, slug, None if asked == DEFAULT else asked)
         now = installation.clock()
         details: Details
         async with installation.store.for_tenant(before.id) as store:

@@ -7,7 +7,7 @@ What is stored is checked where it is made (``PeoplePolicy``, ``Branding``, ``Li
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
 
@@ -21,7 +21,7 @@ from gateway.cli.option_values import (
     one_duration,
     whole_number,
 )
-from gateway.cli.options import Invocation, actor, command
+from gateway.cli.options import Invocation, by, command
 from gateway.cli.tenant import fields_of, spelled
 from gateway.cli.tenant_detections import detection_option
 from gateway.cli.tenant_provider import provider_changes, provider_options
@@ -31,13 +31,11 @@ from policies.detection import Kind
 from policies.password import LEAST_MIN_LENGTH, MOST_MIN_LENGTH
 from policies.sightings import Rule
 from tenants import audit_retention
-from tenants.audit_event import Details, Event
-from tenants.branding import LARGEST_LOGO, Branding, Logo
-from tenants.people import Otp, PeoplePolicy
-from tenants.provider import ProviderPolicy
+from tenants.acts import tenants as acts
+from tenants.branding import LARGEST_LOGO, Logo
+from tenants.people import Otp
 from tenants.store import TenantStore
 from tenants.tenant import Lifetimes, Tenant
-from tenants.weakened import weakened
 
 _NEVER_CHANGED = Lifetimes()
 _LIFETIMES = {entry.name: spelled(getattr(_NEVER_CHANGED, entry.name)) for entry in fields(Lifetimes)}
@@ -187,14 +185,14 @@ async def configure(
                 await store.logos.set(logo)
             elif no_logo:
                 await store.logos.remove()
-            await _store(store, before, after)
+            await acts.configure(store, by(), before, after)
             former = await store.former_issuers.list()
         if after.lifetimes.audit_events != before.lifetimes.audit_events:
             await audit_retention.keep_events(
                 installation.database,
                 found.id,
                 after.lifetimes.audit_events,
-                told=_configured(["lifetimes.audit_events"], []),
+                told=acts.retention_configured(by()),
                 now=installation.clock(),
             )
     if after.people.sign_up and not call.settings().mail.configured:
@@ -210,53 +208,15 @@ async def _current(store: TenantStore, slug: str) -> Tenant:
     return found
 
 
-async def _store(store: TenantStore, before: Tenant, after: Tenant) -> None:
-    """All but how long the audit log keeps events."""
-    lasting = replace(after.lifetimes, audit_events=before.lifetimes.audit_events)
-    changed = [
-        *_differences(before.people, after.people),
-        *_differences(before.branding, after.branding),
-        *_differences(before.provider, after.provider),
-        *(f"lifetimes.{name}" for name in _differences(before.lifetimes, lasting)),
-        *(["detections"] if before.detections != after.detections else []),
-    ]
-    if not changed:
-        return
-    await store.settings.set_people(after.people)
-    await store.settings.set_branding(after.branding)
-    await store.settings.set_lifetimes(_differing_seconds(replace(lasting, audit_events=None)))
-    await store.settings.set_provider(after.provider)
-    await store.settings.set_detections(after.detections)
-    await store.audit.add(_configured(changed, weakened(before, after)))
-
-
-def _configured(changed: list[str], less: list[str]) -> Event:
-    details: Details = {"changed": sorted(changed)}
-    if less:
-        details["weakened"] = less
-    return Event(type="tenant.configured", outcome="success", actor=actor(), details=details)
-
-
 def _given(**values: object) -> dict[str, Any]:
     """What was named on the command line; ``default`` is None, as it is stored."""
     return {name: None if value == DEFAULT else value for name, value in values.items() if value is not None}
 
 
-Part = TypeVar("Part", PeoplePolicy, Branding, Lifetimes, ProviderPolicy)
-
-
-def _differences(before: Part, after: Part) -> list[str]:
-    return [entry.name for entry in fields(before) if getattr(before, entry.name) != getattr(after, entry.name)]
-
-
 def _lasting(before: Lifetimes, changes: Durations) -> Lifetimes:
     """Checked as a whole: what is stored can always be read again."""
     durations = {name: getattr(_NEVER_CHANGED, name) if value is None else value for name, value in changes.items()}
-    return Lifetimes.from_seconds(_differing_seconds(replace(before, **durations)))
-
-
-def _differing_seconds(lifetimes: Lifetimes) -> dict[str, int]:
-    return {name: int(getattr(lifetimes, name).total_seconds()) for name in _differences(_NEVER_CHANGED, lifetimes)}
+    return Lifetimes.from_seconds(acts.differing_seconds(replace(before, **durations)))
 
 
 def _merged(before: tuple[tuple[str, str], ...], changes: dict[str, str | None]) -> tuple[tuple[str, str], ...]:

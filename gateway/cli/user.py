@@ -8,11 +8,12 @@ import click
 from gateway.authn.new_password import HashedPassword, NewPasswords, RefusedPassword
 from gateway.breach import Breaches
 from gateway.cli.errors import Refused
-from gateway.cli.options import Invocation, command
-from gateway.cli.people import administering, find, tell, tenant_option
+from gateway.cli.options import Invocation, by, command
+from gateway.cli.people import find, tell, tenant_option
 from gateway.cli.user_import import import_users
 from gateway.installation import hashing_pool
 from tenants import common_passwords
+from tenants.acts import users as acts
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
 from tenants.users import User
@@ -55,12 +56,8 @@ async def create(
         call, text, tenant, name=name, email=email, second_factor=_requires_factor(tenant, roles)
     )
     async with call.tenant(slug) as (_, store):
-        made = await store.users.create(name, email=email)
+        made = await acts.create(store, by(), name, email=email, roles=roles)
         await store.credentials.set_password(made.id, made_password.hash, stands_alone=made_password.stands_alone)
-        for role in roles:
-            await store.roles.assign(made.id, role)
-        told = administering(await store.roles.scopes_of(made.id))
-        await tell(store, "user.created", made, roles=list(roles), **told)
         fields = await _fields(store, made)
     call.output.say(f"created user {name} in {slug}, id {made.id}", **fields)
 
@@ -120,12 +117,7 @@ async def set_email(call: Invocation, slug: str, name: str, address: str, verifi
     """Give the user NAME another email ADDRESS. Who is named by their address gets another name with it."""
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
-        await store.users.set_email(found.id, address, verified=verified)
-        await store.mail_links.end_all(
-            found.id, "reset", "verify"
-        )  # the old mailbox's, and those that somebody asked for
-        changed = await store.users.get(found.id) or found
-        await tell(store, "user.email_set", found, verified=verified, name=changed.name)
+        changed = await acts.set_email(store, by(), found, address, verified=verified)
         fields = await _fields(store, changed)
     call.output.say(f"{changed.name} in {slug} has the address {address}", **fields)
 
@@ -138,10 +130,7 @@ async def assign(call: Invocation, slug: str, name: str, role: str) -> None:
     """Give the user NAME the ROLE. Its scopes are there from the next login or refresh on."""
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
-        await store.roles.assign(found.id, role)
-        given = await store.roles.get(role)
-        told = administering(() if given is None else given.scopes)
-        await tell(store, "user.role_assigned", found, role=role, **told)
+        await acts.assign(store, by(), found, role)
     call.output.say(f"{found.name} in {slug} has role {role}", name=found.name, role=role)
 
 
@@ -153,8 +142,7 @@ async def withdraw(call: Invocation, slug: str, name: str, role: str) -> None:
     """Take the ROLE from the user NAME. Tokens that were issued before keep its scopes until they expire."""
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
-        await store.roles.withdraw(found.id, role)
-        await tell(store, "user.role_withdrawn", found, role=role)
+        await acts.withdraw(store, by(), found, role)
     call.output.say(f"{found.name} in {slug} has no role {role}", name=found.name, role=role)
 
 
@@ -177,8 +165,7 @@ async def enable(call: Invocation, slug: str, name: str) -> None:
 async def _set_active(call: Invocation, slug: str, name: str, *, active: bool) -> None:
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
-        await store.users.set_active(found.id, active)
-        await tell(store, "user.enabled" if active else "user.disabled", found)
+        await acts.set_active(store, by(), found, active)
     call.output.say(
         f"{'enabled' if active else 'disabled'} user {found.name} in {slug}", name=found.name, active=active
     )

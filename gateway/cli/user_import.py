@@ -15,9 +15,9 @@ import click
 from gateway.cli.errors import Refused
 from gateway.cli.import_check import Checked, Source, check, progress
 from gateway.cli.options import Invocation, actor, command
-from gateway.cli.people import administering
 from gateway.cli.turns import WANTED_SECONDS, Turns
 from gateway.installation import Installation
+from tenants.acts.by import administering
 from tenants.audit_event import Event
 from tenants.errors import AlreadyExists
 from tenants.hash_spellings import FirebaseProject

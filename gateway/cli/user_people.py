@@ -3,16 +3,12 @@
 import click
 
 from gateway.cli.errors import Refused
-from gateway.cli.options import Invocation, actor, command
-from gateway.cli.people import administering, find, tell, tenant_option
+from gateway.cli.options import Invocation, by, command
+from gateway.cli.people import find, tenant_option
 from gateway.installation import utc_now
-from tenants import throttles
-from tenants.audit_event import Details, Event
-from tenants.store import TenantStore
+from tenants.acts import invitations
+from tenants.acts import users as acts
 from tenants.tenant import Tenant
-from tenants.throttles import Counter
-from tenants.user_names import address_key, is_address_key, name_key
-from tenants.users import User
 
 
 @command(None)
@@ -41,27 +37,16 @@ async def invite(
     called = name or email or ""
     async with call.tenant(slug) as (tenant, store):
         _require_active(tenant)
-        await _require_free(store, slug, name, email)
-        scopes: set[str] = set()
+        await invitations.require_free(store, name=name, email=email)
         for role in roles:
-            given = await store.roles.get(role)
-            if given is None:
+            if await store.roles.get(role) is None:
                 raise Refused(f"there is no role {role!r} in {slug}")
-            scopes |= given.scopes
-        data = {"name": name or "", "roles": " ".join(roles)}
         lifetime = tenant.lifetimes.invitation
         secret = None
         if print_link:
-            printed = {**data, "printed": True}
-            if email is not None:
-                await store.mail_links.end_for(email, "invite")
-            secret = await store.mail_links.make("invite", lifetime=lifetime, email=email, data=printed)
+            secret = await invitations.by_link(store, by(), email=email, name=name, roles=roles, lifetime=lifetime)
         else:
-            await store.mail_outbox.add("invite", {"email": email or "", "invited_by": "", **data})
-        way: Details = {"way": "letter" if secret is None else "link", "roles": list(roles), **administering(scopes)}
-        await store.audit.add(
-            Event(type="user.invited", outcome="success", user_name=called, actor=actor(), details=way)
-        )
+            await invitations.by_letter(store, by(), email=email or "", name=name, roles=roles)
     facts = {"name": called, "email": email, "roles": roles}
     if secret is None:
         call.output.say(f"invited {called} to {slug}; the letter is on its way", **facts, link=None)
@@ -80,11 +65,7 @@ async def uninvite(call: Invocation, slug: str, email: str) -> None:
     A letter that waits to be sent still makes its link: if mail is down, say this once more when it is back.
     """
     async with call.tenant(slug) as (_, store):
-        ended = await store.mail_links.end_for(email, "invite")
-        told: Details = {"links_ended": ended}
-        await store.audit.add(
-            Event(type="user.uninvited", outcome="success", user_name=email, actor=actor(), details=told)
-        )
+        ended = await invitations.withdraw(store, by(), email)
     said = f"withdrew the invitation of {email} to {slug}" if ended else f"nobody is invited to {slug} at {email}"
     call.output.say(f"{said}; {ended} links ended", email=email, links_ended=ended)
 
@@ -100,22 +81,14 @@ async def reset_factors(call: Invocation, slug: str, name: str) -> None:
     """
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
-        factors = await store.factors.remove_all(found.id)
-        await store.recovery_codes.remove_all(found.id)
-        await store.logins.end_all(found.id)
-        await store.mail_links.end_all(found.id, "reset", "verify")
-        devices = await store.devices.revoke_all(found.id)
-        ended = await store.sessions.end_all(found.id)
-        if factors:
-            await store.mail_outbox.add("factor_removed", {"user_id": str(found.id)})
-        await tell(store, "user.factors_reset", found, factors=factors, devices=devices, sessions_ended=ended)
+        gone = await acts.reset_factors(store, by(), found)
     call.output.say(
-        f"{found.name} in {slug} has no second factor any more: {factors} authenticators removed, {devices} devices "
-        f"forgotten, {ended} sessions ended",
+        f"{found.name} in {slug} has no second factor any more: {gone.factors} authenticators removed, {gone.devices} "
+        f"devices forgotten, {gone.sessions_ended} sessions ended",
         name=found.name,
-        factors=factors,
-        devices=devices,
-        sessions_ended=ended,
+        factors=gone.factors,
+        devices=gone.devices,
+        sessions_ended=gone.sessions_ended,
     )
 
 
@@ -151,10 +124,7 @@ async def end_sessions(call: Invocation, slug: str, name: str) -> None:
     """End every session of the user NAME, and refuse their tokens everywhere within a second. They may log in again."""
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, name)
-        ended = await store.sessions.end_all(found.id)
-        await store.logins.end_all(found.id)
-        await store.mail_links.end_all(found.id, "reset", "verify")  # what somebody in one of them may have asked for
-        await tell(store, "user.sessions_ended", found, sessions_ended=ended)
+        ended = await acts.end_sessions(store, by(), found)
     call.output.say(f"ended {ended} sessions of {found.name} in {slug}", name=found.name, sessions_ended=ended)
 
 
@@ -172,8 +142,7 @@ async def unlock(call: Invocation, slug: str, name: str) -> None:
             raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
         async with installation.store.for_tenant(tenant.id) as store:
             found = await find(store, slug, name)
-            counters = await _counters(store, found)
-            await tell(store, "user.unlocked", found)
+            counters = await acts.unlock(store, by(), found)
         for counter in counters:  # each in a transaction of its own, as tenants.throttles wants it
             async with installation.store.for_tenant(tenant.id) as store:
                 await store.throttles.clear(counter)
@@ -193,38 +162,12 @@ async def send_reset(call: Invocation, slug: str, name: str) -> None:
             raise Refused(f"{found.name} in {slug} is disabled; `yett user enable` lets them log in again")
         if found.email is None:
             raise Refused(f"{found.name} in {slug} has no email address; use `yett user set-password`")
-        # Strangers may have used up what is sent to this address; an operator's letter does not wait for that.
-        await store.throttles.clear(throttles.letter(found.email))
-        await store.mail_outbox.add("reset", {"identifier": found.email})
-        await tell(store, "user.reset_sent", found)
+        await acts.send_reset(store, by(), found)
     call.output.say(
         f"a letter with a link is on its way to {found.name} in {slug}, {found.email}",
         name=found.name,
         email=found.email,
     )
-
-
-async def _counters(store: TenantStore, found: User) -> list[Counter]:
-    """All that slow this account down, at its known devices and networks, too."""
-    sources = {f"device:{device.id}" for device in await store.devices.of_user(found.id)}
-    sources |= {f"network:{network}" for network in await store.devices.networks_of(found.id)}
-    return [
-        *(throttles.account(text) for text in {found.name, found.email} if text is not None),
-        *(throttles.known(found.id, source) for source in sources),
-        *(throttles.factor(found.id, source) for source in ("", *sources)),
-    ]
-
-
-async def _require_free(store: TenantStore, slug: str, name: str | None, email: str | None) -> None:
-    """Whoever follows the link is to get this name and this address; that they cannot should be known before."""
-    key = None if name is None else name_key(name)
-    email_key = None if email is None else address_key(email)
-    if key is not None and is_address_key(key) and email_key not in (None, key):
-        raise Refused("a user whose name is an address has no other address")
-    for text in (name, email):
-        taken = text is not None and (await store.users.by_name(text) or await store.users.by_email(text))
-        if taken:
-            raise Refused(f"there is a user {text!r} in {slug} already")
 
 
 def _require_mail(call: Invocation, what: str, instead: str) -> None:

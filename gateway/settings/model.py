@@ -168,6 +168,7 @@ class Settings(BaseSettings):
     sinks: tuple[SinkEntry, ...] = ()
     sink_secrets: dict[Name, SecretStr] = Field(default_factory=dict)
     log: Log = Log()
+    unsafe_operators_by_password: Flag = False
     unsafe_plain_http: Flag = False
     unsafe_shared_origin: Flag = False
 

@@ -70,6 +70,7 @@ TYPES: Final[dict[str, Line]] = {
     "users.import_undone": Line(ACCOUNT_CHANGE, DELETE),
     "user.enabled": Line(ACCOUNT_CHANGE, ENABLE),
     "user.erased": Line(ACCOUNT_CHANGE, DELETE),
+    "user.deleted": Line(ACCOUNT_CHANGE, DELETE),
     "user.disabled": Line(ACCOUNT_CHANGE, DISABLE),
     "user.unlocked": Line(ACCOUNT_CHANGE, UNLOCK),
     "user.password_set": Line(ACCOUNT_CHANGE, PASSWORD_CHANGE),
@@ -94,9 +95,9 @@ TYPES: Final[dict[str, Line]] = {
     ),
     **_each(Line(ENTITY_MANAGEMENT, MADE), "client.registration_token_created", "key.created"),
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "tenant.configured", "tenant.issuer_changed", "tenant.overlap_changed"),
-    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "client.changed", "client.secret_added"),
+    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "client.changed", "client.secret_added", "role.changed"),
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "key.scheduled", "key.rotated", "key.advanced"),
-    **_each(Line(ENTITY_MANAGEMENT, REMOVED), "client.deleted", "client.registration_token_deleted"),
+    **_each(Line(ENTITY_MANAGEMENT, REMOVED), "client.deleted", "client.registration_token_deleted", "role.deleted"),
     "api_key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
     "key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
     "client.registered": Line(ENTITY_MANAGEMENT, ENROLLED),
@@ -112,7 +113,7 @@ TYPES: Final[dict[str, Line]] = {
     # requests
     **_each(Line(API_ACTIVITY, BY_METHOD), "request.allowed", "request.refused", "page.refused"),
     **_each(Line(API_ACTIVITY, BY_METHOD), "request.would_challenge", "request.would_deny", "request.would_refuse"),
-    "registration.refused": Line(API_ACTIVITY, BY_METHOD),
+    **_each(Line(API_ACTIVITY, BY_METHOD), "registration.refused", "admin.refused"),
     # what the service does itself
     **_each(Line(API_ACTIVITY, OTHER), "logout.notified", "logout.failed", "mail.sent", "mail.failed"),
     **_each(

@@ -85,7 +85,7 @@ def open_world(
     @asynccontextmanager
     async def open_(*, database: DatabaseUrls | None = None, **values: Any) -> AsyncIterator[World]:
         pool = values.pop("hashing_pool", hashing)
-        file, seeded = seeded_file
+        file, seeded = values.pop("seeded_file", seeded_file)
         if database is not None:
             values |= {"database_url": database.app, "database_system_url": database.system}
         settings = settings_for(tmp_path, master_key_file=str(master_key_file), **values)

@@ -73,6 +73,11 @@ class World:
     acme: Fixture
     globex: Fixture
     fitness: Fitness
+    parts: tuple[Any, ...] = ()
+
+    def composed_anew(self) -> Service:
+        """Another service on the same database, as another process has it."""
+        return compose(self.installation, self.snapshot, self.recorder, *self.parts)
 
     @asynccontextmanager
     async def client(
@@ -171,7 +176,7 @@ async def opened(settings: Settings, hashing: HashingPool, seeded: Seeded, clock
         fitness = Fitness.of(installation)
         parts = hashing, upstreams, Breaches.of(settings), places, uses, fitness
         service = compose(installation, snapshot, recorder, *parts)
-        yield World(installation, snapshot, recorder, service, clock, acme, globex, fitness)
+        yield World(installation, snapshot, recorder, service, clock, acme, globex, fitness, parts)
 
 
 async def _seed(installation: Installation, slug: str, hashed: str) -> Fixture:

@@ -22,6 +22,7 @@ from tenants.api_keys import ApiKey
 from tenants.archive_seal import ArchiveSeal
 from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
+from tenants.audit_selection import EVERYTHING
 from tenants.authorization_codes import AuthorizationCode
 from tenants.authorization_requests import PushedRequest
 from tenants.begun_requests import BegunRequest
@@ -34,6 +35,7 @@ from tenants.device_codes import DeviceCode, StartedDevice
 from tenants.devices import Device
 from tenants.directory import Directory
 from tenants.errors import AlreadyExists, InvalidValue, NotFound, StoreError
+from tenants.idempotency_keys import IdempotencyKey
 from tenants.import_lines import NewUser
 from tenants.logins import PendingLogin
 from tenants.logout_notices import LogoutNotice
@@ -110,6 +112,14 @@ class Inhabitants:
     api_key_text: str
 
 
+async def roles_of_other(my: TenantStore, their: Inhabitants) -> list[str]:
+    return list((await my.roles.of_users([their.user_id])).get(their.user_id, ()))
+
+
+def key_of(slug: str) -> IdempotencyKey:
+    return IdempotencyKey(b"p" * 32, f"key-of-{slug}", b"r" * 32)
+
+
 async def settle(directory: Directory, store: Store, clock: Clock, number: int) -> Inhabitants:
     """One tenant with the same names as the others: user alice, client app, role reader."""
     slug, issuer = f"tenant-{number}", f"https://auth.example.com/t/tenant-{number}"
@@ -181,6 +191,7 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         started = await mine.device_codes.start("app", scopes=[], audiences=[API], lifetime=HOUR, address=HOME.address)
         asking = await mine.device_codes.find(started.device_code)
         await mine.seen_ids.first_time("assertion", f"jti-of-{slug}", clock() + HOUR)
+        await mine.idempotency_keys.keep(key_of(slug), status=201, body=f"answer-of-{slug}".encode())
         key, key_text = await mine.api_keys.create(f"Of {slug}", scopes=["orders:read"], audiences=[API], lifetime=HOUR)
         first = await mine.refresh_tokens.begin_family(
             session.id, "app", scopes=["orders:read"], audiences=[API], idle=HOUR, absolute=HOUR
@@ -296,6 +307,8 @@ ATTEMPTS: Mapping[str, Attempt] = {
         refused(AlreadyExists),
     ),
     "settings.get": (lambda my, _: my.settings.get(), unaware),
+    "settings.hold": (lambda my, _: my.settings.hold(), unaware),
+    "settings.set_name": (lambda my, _: my.settings.set_name("Mine"), unaware),
     "settings.change_issuer": (
         lambda my, their: my.settings.change_issuer(their.issuer, "https://login.example.com"),
         refused(NotFound),
@@ -319,6 +332,10 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "roles.create": (lambda my, _: my.roles.create("reader", ["admin"]), refused(AlreadyExists)),
     "roles.get": (lambda my, _: my.roles.get("only-theirs"), nothing),
     "roles.list": (lambda my, _: my.roles.list(), unaware),
+    "roles.set_scopes": (lambda my, _: my.roles.set_scopes("only-theirs", ["orders:read"]), refused(NotFound)),
+    "roles.delete": (lambda my, _: my.roles.delete("only-theirs"), refused(NotFound)),
+    "roles.of_users": (lambda my, their: roles_of_other(my, their), nothing),
+    "roles.holders": (lambda my, _: my.roles.holders("only-theirs", most=9), nothing),
     "roles.assign": (lambda my, their: my.roles.assign(their.user_id, "reader"), refused(NotFound)),
     "roles.withdraw": (lambda my, their: my.roles.withdraw(their.user_id, "reader"), unaware),
     "roles.of_user": (lambda my, their: my.roles.of_user(their.user_id), nothing),
@@ -562,6 +579,16 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "api_keys.get": (lambda my, their: my.api_keys.get(their.api_key.id), nothing),
     "api_keys.list": (lambda my, _: my.api_keys.list(), unaware),
     "api_keys.revoke": (lambda my, their: my.api_keys.revoke(their.api_key.id), refused(NotFound)),
+    "audit_reading.before": (
+        lambda my, _: my.audit_reading.before(None, selection=EVERYTHING, limit=9),
+        unaware,
+    ),
+    "idempotency_keys.enter": (lambda my, their: my.idempotency_keys.enter(key_of(their.slug)), new_to_me),
+    "idempotency_keys.find": (lambda my, their: my.idempotency_keys.find(key_of(their.slug)), nothing),
+    "idempotency_keys.keep": (
+        lambda my, _: my.idempotency_keys.keep(key_of("mine"), status=201, body=b"answer-of-mine"),
+        unaware,
+    ),
     "begun_requests.begin": (
         lambda my, _: my.begun_requests.begin("only-theirs", "https://app.example/", {}, lifetime=HOUR),
         _FOREIGN_KEY,

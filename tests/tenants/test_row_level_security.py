@@ -33,11 +33,11 @@ PRIVILEGES = {
         "tenants": {
             READ,
             ADD,
-            "UPDATE (active, branding, default_client_id, detections, issuer, lifetimes, people, provider)",
+            "UPDATE (active, branding, default_client_id, detections, issuer, lifetimes, name, people, provider)",
         },
         "users": {READ, ADD, REMOVE, "UPDATE (active, email, email_key, email_verified, name, name_key)"},
         "passwords": {READ, ADD, "UPDATE (changed_at, hash, scheme, stands_alone, version)"},
-        "roles": {READ, ADD},
+        "roles": {READ, ADD, REMOVE, "UPDATE (scopes)"},
         "user_roles": {READ, ADD, REMOVE},
         "clients": {
             READ,
@@ -87,6 +87,7 @@ PRIVILEGES = {
         "logout_notices": {READ, ADD, REMOVE, "UPDATE (attempts, next_at)"},
         "former_issuers": {READ, ADD, "UPDATE (until)"},
         "api_keys": {READ, ADD, REMOVE, "UPDATE (revoked_at)"},
+        "idempotency_keys": {READ, ADD, REMOVE},
         "changes": {ADD},
         "audit_outbox": {ADD},
         "audit_heads": {READ},
@@ -132,6 +133,11 @@ PRIVILEGES = {
         "registration_tokens": {"SELECT (expires_at, tenant_id)", REMOVE},
         "logout_notices": {"SELECT (client_id, created_at, id, next_at, tenant_id)", REMOVE},
         "former_issuers": {READ},
+        "idempotency_keys": {
+            "SELECT (digest, expires_at, sealed_answer, tenant_id)",
+            REMOVE,
+            "UPDATE (sealed_answer)",
+        },
         "api_keys": {
             "SELECT (audiences, created_at, digest, expires_at, id, last_used_at, revoked_at, scopes, tenant_id)",
             REMOVE,
@@ -356,7 +362,8 @@ FORBIDDEN_TO_APP = [
     "UPDATE refresh_families SET scopes = '[]'",
     "UPDATE refresh_families SET dpop_jkt = ''",
     "UPDATE consents SET audience = ''",
-    "UPDATE roles SET scopes = '[]'",
+    "UPDATE roles SET name = 'admin'",
+    "UPDATE idempotency_keys SET request = ''",
     "UPDATE api_keys SET scopes = '[]'",
     "UPDATE api_keys SET digest = ''",
     "UPDATE api_keys SET expires_at = NULL",

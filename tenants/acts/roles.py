@@ -1,0 +1,28 @@
+"""What is done to a role: made, changed, deleted. Giving one is a user's affair (users.py)."""
+
+from collections.abc import Iterable
+
+from tenants.acts.by import By, administering
+from tenants.roles import Role
+from tenants.store import TenantStore
+
+
+async def create(store: TenantStore, by: By, name: str, scopes: Iterable[str]) -> Role:
+    """Raises AlreadyExists, InvalidValue: as ``Roles.create``."""
+    made = await store.roles.create(name, scopes)
+    await by.tell(store, "role.created", role=name, scopes=sorted(made.scopes), **administering(made.scopes))
+    return made
+
+
+async def set_scopes(store: TenantStore, by: By, name: str, scopes: Iterable[str]) -> Role:
+    """Raises InvalidValue, NotFound: as ``Roles.set_scopes``."""
+    changed = await store.roles.set_scopes(name, scopes)
+    told = administering(changed.scopes)
+    await by.tell(store, "role.changed", role=name, scopes=sorted(changed.scopes), **told)
+    return changed
+
+
+async def delete(store: TenantStore, by: By, name: str) -> None:
+    """Raises NotFound: as ``Roles.delete``."""
+    await store.roles.delete(name)
+    await by.tell(store, "role.deleted", role=name)
