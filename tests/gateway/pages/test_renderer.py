@@ -1,5 +1,6 @@
 """What every page is sent with, and what can never be in one."""
 
+import gc
 import re
 
 import pytest
@@ -104,6 +105,25 @@ def test_the_title_is_the_pages_then_the_tenants_name() -> None:
 def test_a_page_that_says_too_little_is_a_bug_and_not_a_blank() -> None:
     with pytest.raises(UndefinedError, match="can_reset"):
         rendered(Page("login.html", "Log in", {"name": "", "can_sign_up": True}))
+
+
+def test_a_page_leaves_nothing_for_the_garbage_collector() -> None:
+    rendered()
+    gc.collect()
+    gc.disable()  # what it finds is to be counted here
+    try:
+        rendered()
+
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
+def test_a_form_without_a_token_is_a_bug() -> None:
+    more = DictLoader({"new.html": '{% import "macros.html" as ui %}{% call ui.form(token) %}{% endcall %}'})
+
+    with pytest.raises(UndefinedError, match="token"):
+        Renderer(more).response(Page("new.html", "New"), tenant=PLAIN)
 
 
 def test_a_template_that_is_not_there_is_a_bug() -> None:
