@@ -15,7 +15,7 @@ from itertools import zip_longest
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CTE, ScalarSelect, Select, bindparam, delete, insert, select, update
+from sqlalchemy import CTE, Integer, ScalarSelect, Select, bindparam, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -196,17 +196,8 @@ async def due(connection: AsyncConnection, now: datetime, *, limit: int) -> Sequ
     No client waits behind what another one has to get, and no more is read than a few probes of an index for each
     tenant and client that waits.
     """
-    waiting = _each(logout_notices.c.tenant_id)
-    first = (
-        select(logout_notices.c.next_at)
-        .where(logout_notices.c.tenant_id == waiting.c.found)
-        .order_by(logout_notices.c.next_at)
-        .limit(1)
-        .scalar_subquery()
-    )
-    by_tenant = select(waiting.c.found, first.label("first")).where(waiting.c.found.is_not(None)).subquery()
-    in_turn = select(by_tenant.c.found).where(by_tenant.c.first <= now).order_by(by_tenant.c.first).limit(limit)
-    tenant_ids = (await connection.execute(in_turn)).scalars().all()
+    asked = {"p_now": now, "p_limit": limit}
+    tenant_ids = (await connection.execute(_TENANTS_IN_TURN, asked)).scalars().all()
     turns = []
     for tenant_id in tenant_ids:
         theirs = _of_tenant(tenant_id, now, limit=-(-limit // len(tenant_ids)))
@@ -244,6 +235,19 @@ def _each(column: Any, *where: Any) -> CTE:
     found = select(lowest.scalar_subquery().label("found")).cte("waiting", recursive=True)
     following = lowest.where(column > found.c.found).scalar_subquery()
     return found.union_all(select(following).where(found.c.found.is_not(None)))
+
+
+def _tenants_in_turn() -> Select[Any]:
+    """Tenants that have a notice whose time has come, who waited longest first."""
+    waiting = _each(logout_notices.c.tenant_id)
+    theirs = select(logout_notices.c.next_at).where(logout_notices.c.tenant_id == waiting.c.found)
+    first = theirs.order_by(logout_notices.c.next_at).limit(1).scalar_subquery()
+    by_tenant = select(waiting.c.found, first.label("first")).where(waiting.c.found.is_not(None)).subquery()
+    due_now = select(by_tenant.c.found).where(by_tenant.c.first <= bindparam("p_now", type_=by_tenant.c.first.type))
+    return due_now.order_by(by_tenant.c.first).limit(bindparam("p_limit", type_=Integer))
+
+
+_TENANTS_IN_TURN = _tenants_in_turn()  # asked twice a second, for nothing mostly
 
 
 async def prune(connection: AsyncConnection, created_before: datetime) -> bool:
