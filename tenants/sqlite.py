@@ -21,6 +21,8 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.util.concurrency import await_, in_greenlet
 
+from tenants.give_way import GiveWay
+
 DRIVER = "sqlite+yett"
 """The ``drivername`` of an engine's URL."""
 
@@ -28,7 +30,7 @@ BUSY_TIMEOUT_MS = 10_000
 _PRIMARY_CODE = 0xFF
 _STATEMENTS = 512  # more than there are in the code, so that each is prepared once
 _THREADS = 8
-_TURN = 0.0003  # seconds in which statements follow each other; a request on the proxied path waits for so long at most
+_STEP = 0.0003  # seconds in which statements follow each other, before others have their turn
 
 _T = TypeVar("_T")
 
@@ -105,12 +107,13 @@ class SqliteConnection(AdaptedConnection):
     ``query_only``: nothing is written.
     """
 
-    __slots__ = ("_threads", "_turn_ends", "in_thread", "query_only")
+    __slots__ = ("_give_way", "_step_ends", "_threads", "in_thread", "query_only")
 
-    def __init__(self, connection: sqlite3.Connection, threads: ThreadPoolExecutor) -> None:
+    def __init__(self, connection: sqlite3.Connection, threads: ThreadPoolExecutor, give_way: GiveWay) -> None:
         self._connection: Any = connection
         self._threads = threads
-        self._turn_ends = 0.0
+        self._give_way = give_way
+        self._step_ends = 0.0
         self.in_thread = self.query_only = False
 
     @property
@@ -172,11 +175,11 @@ class SqliteConnection(AdaptedConnection):
         self._connection.close()
 
     async def call(self, act: Callable[[], _T], *, in_thread: bool = False) -> _T:
-        """As ``run``, for who can wait. Every ``_TURN`` others have theirs: no step keeps them for long."""
+        """As ``run``, for who can wait. After each ``_STEP`` others have their turn: nothing keeps them for long."""
         if not (in_thread or self.in_thread):
-            if perf_counter() >= self._turn_ends:
-                await asyncio.sleep(0)
-                self._turn_ends = perf_counter() + _TURN
+            if perf_counter() >= self._step_ends:
+                await self._give_way.turn()
+                self._step_ends = perf_counter() + _STEP
             try:
                 return act()
             except sqlite3.OperationalError as error:
@@ -202,10 +205,11 @@ class SqliteConnection(AdaptedConnection):
 
 
 class _Driver:
-    """PEP 249's module for one engine, with the threads of its connections."""
+    """PEP 249's module for one engine, with what its connections share."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="sqlite")
+        self._give_way = GiveWay()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(sqlite3, name)
@@ -213,7 +217,7 @@ class _Driver:
     def connect(self, *args: Any, **kwargs: Any) -> SqliteConnection:
         """As ``sqlite3`` has it, but for a connection that one thread after the other may use."""
         ours = {"timeout": 0, "check_same_thread": False, "cached_statements": _STATEMENTS}
-        return SqliteConnection(sqlite3.connect(*args, **{**kwargs, **ours}), self._threads)
+        return SqliteConnection(sqlite3.connect(*args, **{**kwargs, **ours}), self._threads, self._give_way)
 
 
 class Dialect(SQLiteDialect_pysqlite):
