@@ -4,6 +4,7 @@ A page is an ``async`` function from a ``Visit`` to an ``Answer``; it cannot for
 refusals look to a person. Not what any page shows.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
@@ -118,6 +119,8 @@ class Site:
             except DATABASE_ERRORS as error:
                 _log.warning("database_unavailable", error=type(error).__name__)
                 return await self._refused(Overloaded(reason="database_unavailable", retry_after=1), request, tenant)
+            if isinstance(answer, Show):
+                await asyncio.sleep(0)  # to render takes as long as to decide what: others have their turn between
             return self._response(answer, tenant)
 
         return endpoint
