@@ -31,6 +31,7 @@ _log = structlog.get_logger("yett.app")
 _FEED_INTERVAL = 0.2
 _AUDIT_INTERVAL = 0.25
 _CHECKPOINT_INTERVAL = 1.0
+_FORGOTTEN_TREES_INTERVAL = 10.0
 _LETTERS_INTERVAL = 0.5
 _NOTICES_INTERVAL = 0.5
 _HOUSEKEEPING_INTERVAL = 30.0
@@ -95,7 +96,8 @@ def jobs_of(
         Job("feed", _FEED_INTERVAL, follow),
         Job("observations", _AUDIT_INTERVAL, observed),
         Job("sequencer", _AUDIT_INTERVAL, sequence),
-        Job("audit_trees", _CHECKPOINT_INTERVAL, installation.audit_tree.grow),
+        Job("audit_trees", _CHECKPOINT_INTERVAL, installation.audit_tree.follow),
+        Job("audit_trees_behind", _FORGOTTEN_TREES_INTERVAL, installation.audit_tree.grow),
         Job("detections", detecting.INTERVAL, watch.run),
         Job("keys", _HOUSEKEEPING_INTERVAL, keys),
         Job("pruning", _HOUSEKEEPING_INTERVAL, prune),

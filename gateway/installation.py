@@ -145,14 +145,15 @@ async def open_installation(
         await database.check_roles()
         await check_master_key(database, master_keys)
         store = Store(database, master_keys, clock)
+        audit_tree = AuditTree(database, AuditKeys(master_keys, urls.host(settings.public_url)), clock)
         yield Installation(
             settings,
             database,
             master_keys,
             store,
             Directory(database, store),
-            AuditLog(database),
-            AuditTree(database, AuditKeys(master_keys, urls.host(settings.public_url)), clock),
+            AuditLog(database, audit_tree.mark),
+            audit_tree,
             clock,
             worker,
         )

@@ -21,7 +21,9 @@ import structlog
 
 MOST_WAITING: Final = 8_192
 _AT_ONCE: Final = 8  # a line is some 15 microseconds, in which the interpreter is the thread's
-_GATHER: Final = 0.01  # seconds that records wait for company; beside what 50 ms gather, the event loop stands for 2 to 4
+_GATHER: Final = (
+    0.01  # seconds that records wait for company; beside what 50 ms gather, the event loop stands for 2 to 4
+)
 _TELL_EVERY: Final = 10.0  # seconds
 _TELL_EACH: Final = 10_000  # records
 _MODE: Final = 0o640

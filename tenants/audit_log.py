@@ -6,7 +6,7 @@ Each entry carries its RFC 9162 leaf hash from the first event on. As ``yett_sys
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import repeat
@@ -77,12 +77,17 @@ class Entry:
     event: bytes | None
 
 
-class AuditLog:
-    """Appends to and reads from all tenants' logs."""
+def _nobody(_tenant_ids: Iterable[UUID]) -> None:
+    return None
 
-    def __init__(self, database: Database) -> None:
+
+class AuditLog:
+    """Appends to and reads from all tenants' logs. ``appended`` is told whose have grown, once that is committed."""
+
+    def __init__(self, database: Database, appended: Callable[[Iterable[UUID]], None] = _nobody) -> None:
         self._database = database
         self.sequenced: Counter[tuple[str, str]] = Counter()  # by type and outcome, since this process began
+        self._appended = appended
 
     async def observe(self, events: Sequence[tuple[UUID, datetime, Event]]) -> None:
         """Put a batch of observations, of whatever tenants, into the outbox."""
@@ -121,6 +126,7 @@ class AuditLog:
                 kinds.update(await self._append(connection, tenant_id, rows))
             await connection.execute(_FORGET_PENDING, {"p_seqs": [row.seq for row in pending]})
         self.sequenced.update(kinds)
+        self._appended(by_tenant)
         return len(pending)
 
     async def _append(

@@ -3,14 +3,18 @@
 It grows behind the sequencer, who only appends: what has to be known is the right edge, so a log that is millions long
 costs nothing more, and one that is older than the tree catches up by the same steps. One process of a cluster at a
 time. As ``yett_system``. Reading the tree is audit_proofs.py's.
+
+Whoever appended to a log says so where it did (``mark``), and its tree follows; nobody else has to look at the heads of
+all logs for that. What was appended by a process that is gone since, ``grow`` finds, which does look at all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BindParameter, Row, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import BindParameter, Row, Select, bindparam, func, insert, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -40,6 +44,8 @@ _BEHIND = (
     .order_by(audit_heads.c.tenant_id)
     .limit(_TENANTS_AT_ONCE)
 )
+_BEHIND_OF = _BEHIND.where(audit_heads.c.tenant_id.in_(bindparam("p_tenant_ids", expanding=True)))
+_BEHIND_AFTER = _BEHIND.where(audit_heads.c.tenant_id > bindparam("p_after"))
 _OF_TENANT: BindParameter[UUID] = bindparam("p_tenant_id")
 _SIZE = select(audit_heads.c.size).where(audit_heads.c.tenant_id == _OF_TENANT)
 _TREE = select(audit_trees).where(audit_trees.c.tenant_id == _OF_TENANT)
@@ -86,6 +92,36 @@ class AuditTree:
         self._database = database
         self._keys = keys
         self._clock = clock
+        self._marked = set[UUID]()
+
+    def mark(self, tenant_ids: Iterable[UUID]) -> None:
+        """The logs of these have grown."""
+        self._marked.update(tenant_ids)
+
+    async def follow(self) -> bool:
+        """Let the trees of marked logs grow, as ``grow`` does; without any mark, nothing is asked.
+
+        Raises:
+            ExceptionGroup: as ``grow``; they are tried again the next time.
+        """
+        marked, self._marked = self._marked, set()
+        todo = sorted(marked)
+        more, failures = False, list[Exception]()
+        try:
+            while todo:
+                at_once = todo[:_TENANTS_AT_ONCE]
+                behind = await self._read(_BEHIND_OF, {"p_tenant_ids": at_once})
+                again = await self._grow_these(behind, failures)
+                if again is None:
+                    break
+                more |= bool(again)
+                marked -= set(at_once) - again
+                del todo[:_TENANTS_AT_ONCE]
+        finally:  # who has not had a turn, or not to the end, keeps the mark
+            self._marked |= marked
+        if failures:
+            raise ExceptionGroup("trees of audit logs could not grow", failures)
+        return more
 
     async def grow(self) -> bool:
         """Let each tree that is behind its log grow by some thousand events and sign a checkpoint; whether one is
@@ -95,20 +131,13 @@ class AuditTree:
             ExceptionGroup: of the tenants whose trees could not grow, once all others had their turn.
         """
         more, failures = False, list[Exception]()
-        after: UUID | None = None
-        while behind := await self._behind(after):
-            async with self._database.system_step() as connection:
-                if not self._database.is_sqlite:  # SQLite has one writer at a time by itself
-                    locked = await connection.execute(_TRY_LOCK, {"key": _LOCK})
-                    if not locked.scalar_one():
-                        break
-                for tenant_id, slug in behind:
-                    try:
-                        async with connection.begin_nested():
-                            more |= await self._grow(connection, tenant_id, slug)
-                    except (LogIncomplete, Unsealable, ValueError, IntegrityError) as error:
-                        failures.append(error)
-            after = behind[-1].tenant_id
+        behind = await self._read(_BEHIND, {})
+        while behind:
+            again = await self._grow_these(behind, failures)
+            if again is None:
+                break
+            more |= bool(again)
+            behind = await self._read(_BEHIND_AFTER, {"p_after": behind[-1].tenant_id})
         if failures:
             raise ExceptionGroup("trees of audit logs could not grow", failures)
         return more
@@ -140,10 +169,31 @@ class AuditTree:
         async with self._database.system_snapshot() as connection:
             return await audit_keys.verifier(connection, tenant_id)
 
-    async def _behind(self, after: UUID | None) -> Sequence[Row[UUID, str]]:
-        query = _BEHIND if after is None else _BEHIND.where(audit_heads.c.tenant_id > after)
+    async def _read(self, behind: Select[UUID, str], asked: dict[str, Any]) -> Sequence[Row[UUID, str]]:
         async with self._database.system_snapshot() as connection:
-            return (await connection.execute(query, {"p_now": self._clock()})).all()
+            return (await connection.execute(behind, asked | {"p_now": self._clock()})).all()
+
+    async def _grow_these(self, behind: Sequence[Row[UUID, str]], failures: list[Exception]) -> set[UUID] | None:
+        """Some steps of each, in one transaction. Which are behind still or failed; None where another process is at
+        it.
+        """
+        again = set[UUID]()
+        if not behind:
+            return again
+        async with self._database.system_step() as connection:
+            if not self._database.is_sqlite:  # SQLite has one writer at a time by itself
+                locked = await connection.execute(_TRY_LOCK, {"key": _LOCK})
+                if not locked.scalar_one():
+                    return None
+            for tenant_id, slug in behind:
+                try:
+                    async with connection.begin_nested():
+                        if await self._grow(connection, tenant_id, slug):
+                            again.add(tenant_id)
+                except (LogIncomplete, Unsealable, ValueError, IntegrityError) as error:
+                    failures.append(error)
+                    again.add(tenant_id)
+        return again
 
     async def _grow(self, connection: AsyncConnection, tenant_id: UUID, slug: str) -> bool:
         mine = {"p_tenant_id": tenant_id}

@@ -3,10 +3,10 @@
 import asyncio
 import os
 from collections.abc import Sequence
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from policies.merkle import TILE, Edge, root_of
@@ -19,7 +19,7 @@ from tenants.audit_tables import audit_keys
 from tenants.audit_tree import AuditTree, LogIncomplete, SignedCheckpoint
 from tenants.database import Database
 from tenants.sealing import MasterKeys, Unsealable
-from tenants.tables import audit_events, audit_heads
+from tenants.tables import audit_events, audit_heads, audit_outbox
 from tenants.tenant import Tenant
 from tests.conftest import Clock
 
@@ -107,6 +107,79 @@ async def test_bringing_up_gives_a_checkpoint_of_everything(
     empty = await audit_tree.bring_up(globex.id, globex.slug)  # nothing of it was sequenced yet
     assert empty.size == 0
     assert await audit_tree.bring_up(globex.id, globex.slug) == empty
+
+
+async def test_the_trees_of_marked_logs_follow_and_no_others(
+    database: Database, audit_tree: AuditTree, acme: Tenant, globex: Tenant, clock: Clock
+) -> None:
+    log = AuditLog(database, audit_tree.mark)
+    unmarked = AuditLog(database)
+    await tell(unmarked, clock, globex, 2)  # of both, what made them
+    await tell(log, clock, acme, 3)
+    assert await audit_tree.follow() is False
+    assert (await checkpoint(audit_tree, acme)).size == 4
+    assert await audit_tree.newest_checkpoint(globex.id) is None
+    await audit_tree.grow()
+    assert (await checkpoint(audit_tree, globex)).size == 3
+
+
+async def test_without_a_mark_nothing_is_asked(audit_tree: AuditTree, acme: Tenant, superuser: AsyncEngine) -> None:
+    await fill(superuser, acme, [bytes(32)])
+    assert await audit_tree.follow() is False
+    assert await audit_tree.newest_checkpoint(acme.id) is None
+
+
+async def test_a_mark_stays_until_the_tree_is_there(
+    audit_tree: AuditTree, acme: Tenant, globex: Tenant, superuser: AsyncEngine
+) -> None:
+    known = [n.to_bytes(32, "big") for n in range(5100)]
+    await fill(superuser, acme, known)
+    audit_tree.mark([acme.id, globex.id])
+    assert await audit_tree.follow() is True
+    assert (await checkpoint(audit_tree, acme)).size == 5000
+    assert await audit_tree.follow() is False
+    assert (await checkpoint(audit_tree, acme)).size == 5100
+
+
+async def test_a_mark_outlives_a_failure(
+    database: Database, audit_tree: AuditTree, acme: Tenant, globex: Tenant, superuser: AsyncEngine, clock: Clock
+) -> None:
+    await tell(AuditLog(database, audit_tree.mark), clock, acme, 9)
+    async with superuser.begin() as connection:
+        gone = audit_events.delete().where(audit_events.c.tenant_id == acme.id, audit_events.c.position == 4)
+        await connection.execute(gone)
+    for _ in range(2):
+        with pytest.raises(ExceptionGroup) as raised:
+            await audit_tree.follow()
+        assert raised.group_contains(LogIncomplete)
+    assert (await checkpoint(audit_tree, globex)).size == 1
+
+
+async def test_a_mark_outlives_somebody_elses_turn(
+    database: Database, audit_tree: AuditTree, acme: Tenant, superuser: AsyncEngine, clock: Clock
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("SQLite has one writer at a time")
+    await tell(AuditLog(database, audit_tree.mark), clock, acme, 1)
+    async with superuser.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": 0x79657474_74726565})
+        assert await audit_tree.follow() is False
+        assert await audit_tree.newest_checkpoint(acme.id) is None
+    await audit_tree.follow()
+    assert (await checkpoint(audit_tree, acme)).size == 2
+
+
+async def test_nothing_is_marked_that_was_not_committed(
+    database: Database, acme: Tenant, superuser: AsyncEngine, clock: Clock
+) -> None:
+    marked: list[UUID] = []
+    log = AuditLog(database, marked.extend)
+    await log.observe([(acme.id, clock(), Event(type="test", outcome="notice"))])
+    async with superuser.begin() as connection:
+        await connection.execute(audit_outbox.insert().values(tenant_id=acme.id, salt=b"\0" * 16, event=b"no JSON"))
+    with pytest.raises(ValueError, match="Expecting value"):
+        await log.sequence()
+    assert marked == []
 
 
 async def test_two_that_let_it_grow_at_once_make_one_tree(
