@@ -9,6 +9,7 @@ import h2load
 import many
 import minted
 import peers
+import proxy
 import pytest
 import report
 import sanity
@@ -192,3 +193,16 @@ def test_a_forged_token_differs_in_its_signature_only(signature: str) -> None:
     assert forged.startswith("header.claims.")
     assert len(forged) == len(f"header.claims.{signature}")
     assert forged != f"header.claims.{signature}"
+
+
+def test_the_warm_up_ends_when_every_token_was_seen_in_one_run() -> None:
+    runs = iter([40, 90, 110, 500])
+
+    proxy.until_all_were_seen(lambda: next(runs), 100)
+
+    assert next(runs) == 500
+
+
+def test_a_warm_up_that_gets_nowhere_fails_the_run() -> None:
+    with pytest.raises(ValueError, match="100 requests were not answered"):
+        proxy.until_all_were_seen(lambda: 99, 100)
