@@ -18,12 +18,11 @@ import click
 from gateway import urls
 from gateway.cli.archive_check import Archive, Checked, check, rows_of
 from gateway.cli.errors import Refused
-from gateway.cli.free_issuer import free_issuer
 from gateway.cli.import_check import progress
-from gateway.cli.option_values import DEFAULT
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.passphrase import passphrase_option
 from gateway.cli.turns import WANTED_SECONDS, Turns
+from gateway.free_issuer import free_issuer
 from gateway.installation import Installation
 from tenants import deletion
 from tenants.archive_file import ArchiveReader, Line
@@ -76,7 +75,7 @@ async def import_tenant(
     async with call.installation() as installation:
         archive = Archive.of(file, from_stdin=from_stdin)
         name = archive.tenant.slug if slug is None else slug
-        wanted = await _refuse_if_taken(installation, name, issuer or DEFAULT)
+        wanted = await _refuse_if_taken(installation, name, issuer)
         checked = check(archive)
         tenant_id, keeps_id = await _free_id(installation, archive.tenant.id)
         if not keeps_id:
@@ -109,7 +108,7 @@ async def import_tenant(
     )
 
 
-async def _refuse_if_taken(installation: Installation, slug: str, issuer: str) -> str:
+async def _refuse_if_taken(installation: Installation, slug: str, issuer: str | None) -> str:
     """The issuer that it will have."""
     if not urls.is_slug(slug):
         raise Refused(f"{slug!r} is not a slug: 1 to 63 of a-z 0-9 and inner hyphens; say another with --slug")

@@ -55,13 +55,13 @@ async def configure(store: TenantStore, by: By, before: Tenant, after: Tenant) -
         await store.settings.set_default_client(after.default_client_id)
     await store.settings.set_people(after.people)
     await store.settings.set_branding(after.branding)
-    await store.settings.set_lifetimes(_differing_seconds(replace(lasting, audit_events=None)))
+    await store.settings.set_lifetimes(differing_seconds(replace(lasting, audit_events=None)))
     await store.settings.set_provider(after.provider)
     await store.settings.set_detections(after.detections)
     told: Details = {"changed": sorted(changed)}
     if less := weakened(before, after):
         told["weakened"] = less
-    await by.tell(store, "tenant.configured", **told)
+    await store.audit.add(by.event("tenant.configured", told))
 
 
 async def set_active(store: TenantStore, by: By, active: bool) -> None:
@@ -76,7 +76,7 @@ def retention_configured(by: By) -> Event:
     return by.event("tenant.configured", details)
 
 
-def _differing_seconds(lifetimes: Lifetimes) -> dict[str, int]:
+def differing_seconds(lifetimes: Lifetimes) -> dict[str, int]:
     """As they are stored: what differs from the defaults."""
     return {name: int(getattr(lifetimes, name).total_seconds()) for name in _differences(_DEFAULT, lifetimes)}
 
