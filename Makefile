@@ -46,7 +46,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere lock install e2e-tools clean
+.PHONY: help demo test check format docs docs-serve load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -70,6 +70,13 @@ format: $(DEV) ## Rewrite the code as the formatter wants it
 
 soak: $(DEV) ## The long forms of the tests that `make test` runs at a smaller size
 	YETT_TEST_SOAK=1 $(PY) -m pytest -m soak $(PYTEST_ARGS)
+
+docs: $(DEV) ## The documents as a site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet --strict
+	@echo "build/site/index.html"
+
+docs-serve: $(DEV) ## Serve that site at http://127.0.0.1:8000, anew at each change (ARGS="--dev-addr 127.0.0.1:9000")
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs serve $(ARGS)
 
 load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOAD_ARGS="--users 200 ...")
 	@mkdir -p build
