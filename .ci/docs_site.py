@@ -1,7 +1,7 @@
 """The site's pages stand where they stand in the repository, so that one relative link holds there and on a Git host.
 
-A hook of mkdocs (`hooks` in mkdocs.yml). mkdocs itself takes pages of one folder only: ``docs``. They keep its name here, the pages
-at the root and the chart's join them, and so does every other file that one of them links to.
+A hook of mkdocs (`hooks` in mkdocs.yml). mkdocs itself takes pages of one folder only: ``docs``. They keep its name
+here, the pages at the root and the chart's join them, and so does every other file that one of them links to.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The documents as a site: it builds without a warning, every link leads somewhere, and it needs nothing from elsewhere."""
+"""The documents as a site: it builds without a warning, every link leads somewhere, nothing comes from elsewhere."""
 
 import json
 from html.parser import HTMLParser
@@ -10,7 +10,15 @@ from mkdocs.commands.build import build
 from mkdocs.config import load_config
 
 ROOT = Path(__file__).resolve().parent.parent
-_FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "audio": "src", "video": "src", "object": "data"}
+_FETCHED = {
+    "script": "src",
+    "img": "src",
+    "iframe": "src",
+    "source": "src",
+    "audio": "src",
+    "video": "src",
+    "object": "data",
+}
 _FETCHING = ("stylesheet", "icon", "preload", "prefetch", "preconnect", "dns-prefetch", "modulepreload", "manifest")
 
 
@@ -83,7 +91,9 @@ def test_no_page_fetches_anything_from_another_origin(site: Path, pages: dict[Pa
         if (parts := urlsplit(address)).netloc or parts.scheme not in ("", "data")
     ]
     assert not foreign
-    styles = [file.name for file in site.rglob("*.css") if "url(http" in (text := file.read_text()) or "@import" in text]
+    styles = [
+        file.name for file in site.rglob("*.css") if "url(http" in (text := file.read_text()) or "@import" in text
+    ]
     assert not styles
 
 
