@@ -33,9 +33,8 @@ def here(copy_of: Copy) -> Installation:
     return copy_of("sqlite")
 
 
-def client(here: Installation, tenant: str, client_id: str) -> dict[str, Any]:
-    shown: dict[str, Any] = here.does("client", "show", client_id, "--tenant", tenant)
-    return shown
+def clients_of(here: Installation, tenant: str) -> dict[str, Any]:
+    return {row["client_id"]: row for row in here.does("client", "list", "--tenant", tenant)}
 
 
 def converted(realm: Path, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -73,10 +72,7 @@ def test_a_realm_becomes_a_tenant(here: Installation, tmp_path: Path) -> None:
 
 
 def test_its_clients_are_what_they_were(here: Installation) -> None:
-    clients = {
-        row["client_id"]: client(here, "moved", row["client_id"])
-        for row in here.does("client", "list", "--tenant", "moved")
-    }
+    clients = clients_of(here, "moved")
     asked = ["buyer", "clerk", "email", "openid", "profile"]
     assert {name: (each["kind"], each["first_party"], each["scopes"]) for name, each in clients.items()} == {
         "shop": ("public", True, asked),
@@ -126,7 +122,7 @@ def test_the_client_that_people_log_in_by_is_the_configurations(here: Installati
     (made,) = fenced("from-oauth2-proxy.md", "bash")
     for line in made.replace("\\\n", " ").splitlines():
         here.does(*("tools" if word == "acme" else word for word in shlex.split(line)[1:]))
-    known = client(here, "tools", config["browser_sessions"]["client"])
+    known = clients_of(here, "tools")[config["browser_sessions"]["client"]]
     assert known["redirect_uris"] == [f"https://{host}/.yett/callback" for host in config["api_hosts"]]
     assert set(known["audiences"]) == {upstream["audience"] for upstream in config["upstreams"].values()}
     wanted = {
