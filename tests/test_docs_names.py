@@ -157,3 +157,14 @@ def test_every_decision_that_the_threat_model_names_is_there() -> None:
     named = {number for pair in re.findall(r"\bD (\d+)(?: to (\d+))?", text) for number in pair if number}
     assert len(named) > 30
     assert named - set(decided) == set()
+
+
+# -- figures ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_figure_of_the_comparison_is_one_of_the_benchmarks() -> None:
+    figure = r"(?<![\w#.,-])\d[\d,]*\.?\d*\b(?![-.]?\w)"
+    told = re.findall(figure, re.sub(r"\([^)]*\)", "", (DOCS / "comparison.md").read_text(encoding="utf-8")))
+    measured = set(re.findall(figure, (DOCS / "benchmarks.md").read_text(encoding="utf-8")))
+    assert len(told) > 20
+    assert [each for each in told if each not in measured] == []
