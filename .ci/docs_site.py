@@ -28,6 +28,12 @@ def on_files(files: Files, config: Any) -> Files:
     return files
 
 
+def on_page_markdown(_markdown: str, page: Any, **_: Any) -> None:
+    """Who searches looks for how it is before how it came to be."""
+    if page.file.src_uri in ("CHANGELOG.md", "DECISIONS.md"):
+        page.meta["search"] = {"boost": 0.2}
+
+
 def _linked_from(root: Path, page: str) -> set[str]:
     """The files inside of the repository that a page links to."""
     targets = {(root / page).parent / target for target in _LINK.findall((root / page).read_text(encoding="utf-8"))}
