@@ -94,6 +94,16 @@ def test_its_clients_are_what_they_were(here: Installation) -> None:
     assert {tuple(each["audiences"]) for each in clients.values()} == {(AUDIENCE,)}
 
 
+def test_an_export_without_its_users_is_no_export(tmp_path: Path) -> None:
+    realm = json.loads(REALM.read_text(encoding="utf-8"))
+    del realm["users"]
+    (tmp_path / "realm.json").write_text(json.dumps(realm), encoding="utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        converted(tmp_path / "realm.json", tmp_path)
+    assert "has no users" in failed.value.stderr
+    assert not failed.value.stdout
+
+
 def test_no_client_gets_more_than_it_had(tmp_path: Path) -> None:
     realm = json.loads(REALM.read_text(encoding="utf-8"))
     shop, legacy = realm["clients"][1:3]
