@@ -39,10 +39,11 @@ from tenants.audit_erasure import AuditErasure
 from tenants.audit_event import Details, Event
 from tenants.database import Database
 from tenants.jose import SigningKey
+from tenants.lifetimes import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
 from tenants.pruning import Prune
 from tenants.snapshot import FEED_RETENTION
 from tenants.store import Store
-from tenants.tenant import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE, Tenant
+from tenants.tenant import Tenant
 
 _log = structlog.get_logger("yett.housekeeping")
 _ENDED_KEPT = timedelta(days=1)

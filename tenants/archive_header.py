@@ -13,10 +13,11 @@ from tenants.archive_seal import ArchiveSeal
 from tenants.branding import Branding
 from tenants.errors import InvalidValue
 from tenants.jose import Algorithm
+from tenants.lifetimes import Lifetimes
 from tenants.names import checked_title
 from tenants.people import PeoplePolicy
 from tenants.provider import ProviderPolicy
-from tenants.tenant import Lifetimes, Tenant, algorithm
+from tenants.tenant import Tenant, algorithm
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from tenants import audit_outbox, changes
 from tenants.audit_event import Event
 from tenants.database import Database
 from tenants.errors import InvalidValue
+from tenants.lifetimes import Lifetimes
 from tenants.tables import audit_outbox as outbox
 from tenants.tables import tenants
-from tenants.tenant import Lifetimes
 
 _SET = update(tenants).where(tenants.c.id == bindparam("p_id")).values(audit_retention=bindparam("p_seconds"))
 _TELL = insert(outbox).inline()

@@ -17,9 +17,10 @@ from gateway.admin.operation import Answer, Call
 from gateway.mail.wording import OWN_TEXTS
 from tenants import audit_retention
 from tenants.acts import tenants as acts
+from tenants.lifetimes import Lifetimes
 from tenants.people import PeoplePolicy
 from tenants.provider import ProviderPolicy
-from tenants.tenant import Lifetimes, Tenant
+from tenants.tenant import Tenant
 
 _DEFAULT = Lifetimes()
 _MOST = 100

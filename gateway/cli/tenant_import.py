@@ -29,8 +29,8 @@ from tenants.archive_file import ArchiveReader, Line
 from tenants.archive_known import Known, Row
 from tenants.audit_event import Details, Event
 from tenants.errors import InvalidValue
+from tenants.lifetimes import Lifetimes
 from tenants.seen_keys import SeenKeys
-from tenants.tenant import Lifetimes
 
 _STAYS: Final = frozenset({"api_key", "key"})
 """With the tenant that has them: an API key names it, and each tenant signs with its own."""

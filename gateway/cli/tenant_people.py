@@ -33,9 +33,10 @@ from policies.sightings import Rule
 from tenants import audit_retention
 from tenants.acts import tenants as acts
 from tenants.branding import LARGEST_LOGO, Logo
+from tenants.lifetimes import Lifetimes
 from tenants.people import Otp
 from tenants.store import TenantStore
-from tenants.tenant import Lifetimes, Tenant
+from tenants.tenant import Tenant
 
 _NEVER_CHANGED = Lifetimes()
 _LIFETIMES = {entry.name: spelled(getattr(_NEVER_CHANGED, entry.name)) for entry in fields(Lifetimes)}

@@ -6,10 +6,11 @@ from tenants.acts.by import By
 from tenants.audit_event import Details, Event
 from tenants.branding import Branding
 from tenants.jose import DEFAULT_ALGORITHM, Algorithm
+from tenants.lifetimes import Lifetimes
 from tenants.people import PeoplePolicy
 from tenants.provider import ProviderPolicy
 from tenants.store import TenantStore
-from tenants.tenant import Lifetimes, Tenant
+from tenants.tenant import Tenant
 from tenants.weakened import weakened
 
 _DEFAULT = Lifetimes()

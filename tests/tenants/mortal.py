@@ -16,7 +16,7 @@ class Mortal(Database):
     """A database in a process that commits so many steps of ``yett_system``, and dies before the commit of the next."""
 
     def __init__(self, database: Database, commits: int) -> None:
-        super().__init__(database.app, database.system)
+        super().__init__(database.app, database.system, database.feed)
         self._living = database
         self._left = commits
 

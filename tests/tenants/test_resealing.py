@@ -32,6 +32,7 @@ from tests.tenants.test_isolation import Inhabitants, settle
 OLD, NEW = MasterKey("old", b"o" * 32), MasterKey("new", b"n" * 32)
 COLUMNS = (
     "audit_keys.sealed_private",
+    "idempotency_keys.sealed_answer",
     "mail_outbox.sealed_fields",
     "refresh_tokens.sealed_successor",
     "signing_keys.sealed_private",

@@ -10,9 +10,10 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from tenants.audit_event import Event
 from tenants.audit_log import AuditLog
 from tenants.database import Database
+from tenants.lifetimes import Lifetimes
 from tenants.store import Store
 from tenants.tables import changes
-from tenants.tenant import Lifetimes, Tenant
+from tenants.tenant import Tenant
 from tests.tenants.conftest import Household, an_app
 
 

@@ -12,8 +12,9 @@ from tenants.database import Database
 from tenants.directory import Directory
 from tenants.errors import AlreadyExists, InvalidValue, NotFound
 from tenants.jose import ALGORITHMS, Algorithm
+from tenants.lifetimes import Lifetimes
 from tenants.store import Store
-from tenants.tenant import Lifetimes, Tenant, algorithm
+from tenants.tenant import Tenant, algorithm
 from tests.conftest import Clock
 from tests.tenants.conftest import Household
 

@@ -213,7 +213,7 @@ async def test_what_was_erased_is_sent_as_what_stands_in_its_place(world: World)
     await world.login()
     wanted = await logged(world)
     erasure = AuditErasure(world.installation.database, world.clock)
-    assert await erasure.erase_subject(world.acme.id, str(world.acme.users["alice"]))
+    assert await erasure.erase_subject(world.acme.id, str(world.acme.users["alice"]), actor="test")
     async with receiving(OK) as receiver:
         await drained(deliverer(world, receiver, tenants=["acme"]))
     in_order(receiver.ids, {"acme": wanted["acme"]})
