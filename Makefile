@@ -13,6 +13,7 @@ LOCK_ARGS ?=
 LOAD_PORT ?= 8080
 LOAD_MANAGEMENT_PORT ?= 8081
 LOAD_ARGS ?= --users 50 --spawn-rate 25 --run-time 20s
+LOAD_TIME ?= 20
 
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
@@ -46,7 +47,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format docs docs-serve load soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere lock install e2e-tools clean
+.PHONY: help demo test check format docs docs-serve load load-all soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -89,6 +90,9 @@ load: $(DEV) ## Put locust's users on the demo for 20 s and print the table (LOA
 		sleep 0.1; \
 	done; \
 	$(VENV)/bin/locust --locustfile loadtests/locustfile.py --headless --only-summary --identity-url http://localhost:$(LOAD_PORT) --api-url http://127.0.0.1:$(LOAD_PORT) $(LOAD_ARGS)
+
+load-all: $(DEV) ## Every load scenario for LOAD_TIME seconds (20) against two processes on a PostgreSQL of its own (ARGS="--only login")
+	$(PY) loadtests/bench/load_all.py --seconds $(LOAD_TIME) $(ARGS)
 
 bench: $(DEV) $(NODE_PEERS)/node_modules/.package-lock.json ## Requests/s of the proxied path beside HAProxy and Fastify (needs haproxy, nginx, wrk, h2load, node)
 	$(PY) loadtests/bench/proxy.py $(ARGS)

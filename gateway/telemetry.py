@@ -10,9 +10,10 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
@@ -202,9 +203,27 @@ def _render_console(_logger: object, _method: str, event: MutableMapping[str, An
     return line if raised is None else f"{line}\n  {json.dumps(raised, ensure_ascii=True)}"
 
 
+class _Lasting:
+    """A stream whose reader may be gone, or whose disk may be full: what cannot be written is lost, and nobody who logs
+    ends of it. A job's word about its own failure would be its end.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            return self._out.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._out.flush()
+
+
 def configure(log: Log, stream: TextIO | None = None) -> None:
     """Sends every log of the process to ``stream`` (default: standard error). Called once, by the command that runs."""
-    out = sys.stderr if stream is None else stream
+    out = cast(TextIO, _Lasting(sys.stderr if stream is None else stream))
     level = getattr(logging, log.level.upper())
     exceptions = ExceptionDictTransformer(show_locals=False, max_frames=_MAX_FRAMES)
     shared: list[structlog.typing.Processor] = [

@@ -1,103 +1,98 @@
-"""Load on a running gateway: users that log in, call an API with their token, and refresh it. See docs/load-testing.md.
+"""Load on a running gateway: users that log in, call an API with their token, refresh and revoke it; and attackers.
 
-By default it runs against ``yett demo``. A user holds one session: it logs in once, then takes steps by ``--mix``. The
-step ``page`` is a login in a browser, which keeps its device cookie from one to the next and forgets its session.
+By default it runs against ``yett demo``; docs/load-testing.md says how to run it against another installation, and how
+to read the table. A user holds one session and takes steps by ``--mix``; whoever needs a token and has none logs in.
 The password comes from the environment (``LOAD_PASSWORD``), since an argument is visible to everyone on the machine.
 """
 
-import itertools
-import json
 import os
 import random
+import sys
 import time
-from typing import Any, assert_never
+from collections.abc import Iterator
+from typing import Any
 
 import gevent
 from locust import LoadTestShape, events, task
 from locust.argument_parser import LocustArgumentParser
 from locust.contrib.fasthttp import FastHttpUser
 from locust.env import Environment
-from scenarios.answers import Answer, Done, Failed, Wait, judge, tenants_seen
-from scenarios.forms import hidden_fields
-from scenarios.mix import Mix, accounts
-from scenarios.shapes import SHAPES, users_at
+from locust.runners import MasterRunner, WorkerRunner
+from scenarios import options, rows
+from scenarios.accounts import Account, Turn, Turns, share
+from scenarios.attack import Attacker
+from scenarios.bars import Row
+from scenarios.browser import Browser
+from scenarios.exchange import Exchange
+from scenarios.mix import Mix
+from scenarios.session import Session, Target
+from scenarios.shapes import users_at
 
-STEPS = ("login", "page", "api", "refresh")
-CALLS = ("read", "write", "public")
 DEMO_PASSWORD = "correct horse battery staple"
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @events.init_command_line_parser.add_listener
-def options(parser: LocustArgumentParser) -> None:
-    """Every option with its unit and default."""
-    group = parser.add_argument_group("Yett")
-    group.add_argument("--identity-url", default="http://localhost:8080", help="public_url of the gateway")
-    group.add_argument("--api-url", default="http://127.0.0.1:8080", help="base URL of the API behind it")
-    group.add_argument(
-        "--tenants", default="acme:alice,globex:carol", metavar="TENANT:USER,...", help="who logs in, in turn"
-    )
-    group.add_argument("--client-id", default="demo-app", help="a public client with the password grant")
-    group.add_argument("--scope", default="", help="scopes to ask for; empty: the client's default")
-    group.add_argument(
-        "--mix", default="login:1,page:1,api:200,refresh:2", help="weights of the steps login, page, api, refresh"
-    )
-    group.add_argument("--api-mix", default="read:8,write:1,public:1", help="weights of the calls read, write, public")
-    group.add_argument(
-        "--think", type=float, default=0.1, metavar="SECONDS", help="mean pause between two steps; 0: none"
-    )
-    group.add_argument(
-        "--renew-before", type=float, default=30, metavar="SECONDS", help="refresh this long before expiry"
-    )
-    group.add_argument("--shape", choices=SHAPES, default="constant", help="how the number of users goes over time")
-    group.add_argument(
-        "--peak", type=int, default=0, metavar="USERS", help="most users of ramp and spike; 0: 4 x --users"
-    )
-    group.add_argument(
-        "--period", type=float, default=60, metavar="SECONDS", help="length of a ramp, distance of spikes"
-    )
-    group.add_argument(
-        "--on-retry-after",
-        choices=("wait", "fail"),
-        default="wait",
-        help="429, 503 with Retry-After: a row, or a failure",
-    )
-    group.add_argument("--max-wait", type=float, default=30, metavar="SECONDS", help="longest wait for a Retry-After")
-    group.add_argument("--max-failures", type=int, default=0, metavar="N", help="more failures than this exit with 1")
+def _options(parser: LocustArgumentParser) -> None:
+    options.add(parser)
 
 
 @events.init.add_listener
 def check_options(environment: Environment, **_: Any) -> None:
-    """A misspelt option ends the run before the first request."""
-    given: Any = environment.parsed_options
-    if given is None:
+    """What is wrong with them ends the run before the first request; what was missed is said below the table."""
+    if environment.parsed_options is None:
         return
     try:
-        Mix.parse(given.mix, STEPS)
-        Mix.parse(given.api_mix, CALLS)
-        accounts(given.tenants)
-        if given.period <= 0:
-            raise ValueError("--period must be longer than nothing")
+        options.check(environment.parsed_options)
     except ValueError as error:
         raise SystemExit(f"load test: {error}") from error
+    if not isinstance(environment.runner, WorkerRunner):
+        environment.events.quit.add_listener(lambda **_: _say(missed(environment)))
+
+
+@events.test_start.add_listener
+def share_out(environment: Environment, **_: Any) -> None:
+    """Each load generator gets accounts of its own, since a code of an authenticator is taken once."""
+    runner, given = environment.runner, environment.parsed_options
+    if isinstance(runner, MasterRunner):
+        given.load_generators = runner.worker_count  # what stands in here, locust sends to them before they begin
+        return
+    index, count = (runner.worker_index, given.load_generators) if isinstance(runner, WorkerRunner) else (0, 1)
+    Person.accounts = share(options.accounts(given), index, count)
+    Person.turns = Turns(Person.accounts)
 
 
 @events.quitting.add_listener
 def exit_code(environment: Environment, **_: Any) -> None:
-    """0: few enough failures. 1: too many, or an error of the test itself. 2: no request was made."""
-    total = environment.stats.total
-    given: Any = environment.parsed_options
-    if given is None:
+    """0: all that was asked for was reached. 1: something was not, and it is said what. 2: no request was made."""
+    if environment.parsed_options is None:
         return
-    failures = total.num_failures + (0 if environment.runner is None else _exceptions(environment.runner.exceptions))
-    if total.num_requests == 0:
+    if isinstance(environment.runner, WorkerRunner):
+        environment.process_exit_code = 0  # whoever adds them up judges
+    elif environment.stats.total.num_requests == 0:
         environment.process_exit_code = 2
     else:
-        environment.process_exit_code = 1 if failures > given.max_failures else 0
+        environment.process_exit_code = 1 if missed(environment) else 0
 
 
-def _exceptions(seen: dict[Any, Any]) -> int:
-    return sum(int(entry["count"]) for entry in seen.values())
+def missed(environment: Environment) -> list[str]:
+    """A sentence for each bar that was not reached."""
+    total = environment.stats.total
+    if total.num_requests == 0:
+        return ["no request was made"]
+    seconds = max(total.last_request_timestamp - total.start_time, 1.0)
+    seen = {} if environment.runner is None else environment.runner.exceptions
+    errors = sum(int(entry["count"]) for entry in seen.values())
+    return options.bars(environment.parsed_options).missed(_rows(environment), seconds=seconds, errors=errors)
+
+
+def _rows(environment: Environment) -> Iterator[Row]:
+    for entry in environment.stats.entries.values():
+        yield Row(entry.name, entry.num_requests, entry.num_failures, entry.response_times)
+
+
+def _say(sentences: list[str]) -> None:
+    for sentence in sentences:
+        print(f"load test: {sentence}", file=sys.stderr)
 
 
 class Shape(LoadTestShape):
@@ -119,27 +114,26 @@ class Shape(LoadTestShape):
 
 
 class Person(FastHttpUser):
-    """One user of one tenant with one session. Tokens stay in memory and are never part of a row's name."""
+    """One user: a session, a browser, and what an attacker does, of which the mix takes what it wants."""
 
     host = "http://localhost:8080"
-    turns = itertools.count()
+    accounts: tuple[Account, ...] = ()
+    turns: Turns
 
     def __init__(self, environment: Environment) -> None:
         given: Any = environment.parsed_options
         self.host = given.identity_url
         super().__init__(environment)
-        known = accounts(given.tenants)
-        self.account = known[next(self.turns) % len(known)]
         self.options: Any = given
         self.rng = random.Random()
-        self.mix = Mix.parse(given.mix, STEPS)
-        self.api_mix = Mix.parse(given.api_mix, CALLS)
-        self.password = os.environ.get("LOAD_PASSWORD", DEMO_PASSWORD)
-        self.origin = given.identity_url.rstrip("/")
-        self.issuer = f"{self.origin}/t/{self.account.tenant}"
-        self.api = given.api_url.rstrip("/")
-        self.access_token = self.refresh_token = ""
-        self.expires_at = 0.0
+        self.mix = Mix.parse(given.mix, options.STEPS)
+        self.api_mix = Mix.parse(given.api_mix, options.CALLS)
+        password = os.environ.get("LOAD_PASSWORD", DEMO_PASSWORD)
+        target = Target(given.identity_url.rstrip("/"), given.api_url.rstrip("/"), given.client_id, given.scope)
+        exchange = Exchange(self.client, given.spread == "yes", given.on_retry_after == "fail", given.max_wait)
+        self.session = Session(exchange, target, password, self.rng)
+        self.browser = Browser(exchange, target, password, given.redirect_uri)
+        self.attacker = Attacker(exchange, target, given.networks, self.rng)
 
     def wait_time(self) -> float:
         """Exponential pauses, as independent people make them."""
@@ -147,104 +141,50 @@ class Person(FastHttpUser):
 
     @task
     def step(self) -> None:
-        chosen = self.mix.choose(self.rng)
-        if not self.access_token or chosen == "login":
-            self.log_in()
-        elif chosen == "refresh" or time.monotonic() > self.expires_at - self.options.renew_before:
-            self.refresh()
-        if chosen == "api":
-            self.call()
-        elif chosen == "page":
-            self.log_in_by_page()
+        match self.mix.choose(self.rng):
+            case "login":
+                self.session.log_in(self.turn())
+            case "page":
+                self.browser.log_in(self.turn())
+            case "code":
+                self.browser.code_flow(self.turn(), self.session)
+            case "stuffing":
+                self.attacker.attempt(self.accounts)
+            case "refresh":
+                self.hold_session() and self.session.refresh()
+            case "api":
+                if self.hold_session() and self.session.expires_within(self.options.renew_before):
+                    self.session.refresh()
+                self.session.call(self.api_mix, self.accounts[0])
+            case "revoke":
+                self.hold_session() and self.revoke()
 
-    def log_in(self) -> None:
-        form = {"grant_type": "password", "username": self.account.username, "password": self.password}
-        self._token("login", form)
+    def turn(self) -> Turn:
+        """Whose login it is; if all codes of this half minute are used, with the next one."""
+        while not isinstance(found := self.turns.next(time.time()), Turn):
+            gevent.sleep(found)
+        return found
 
-    def refresh(self) -> None:
-        if not self.refresh_token:
-            self.log_in()
+    def hold_session(self) -> bool:
+        """Log in if need be: by the code flow where the mix has that and no password grant."""
+        if not self.session.stands:
+            if "code" in self.mix.names and "login" not in self.mix.names:
+                self.browser.code_flow(self.turn(), self.session)
+            else:
+                self.session.log_in(self.turn())
+        return self.session.stands
+
+    def revoke(self) -> None:
+        """The time until the API refuses the token is a row of its own."""
+        done = self.session.revoke(self.options.revoked_within)
+        if done is None:
             return
-        self._token("refresh", {"grant_type": "refresh_token", "refresh_token": self.refresh_token})
-
-    def log_in_by_page(self) -> None:
-        """The login page, its form, and where that leads: the account."""
-        self.client.cookiejar.clear_session_cookies()
-        page, body = self._request("/login", "GET", f"{self.issuer}/login")
-        if not isinstance(page, Done):
-            return
-        form = {**hidden_fields(body), "username": self.account.username, "password": self.password}
-        headers = {**_FORM, "Origin": self.origin}
-        sent, _ = self._request(
-            "/login", "POST", f"{self.issuer}/login", 303, data=form, headers=headers, allow_redirects=False
+        milliseconds, wrong = done
+        self.environment.events.request.fire(
+            request_type="WAIT",
+            name=rows.REFUSED,
+            response_time=milliseconds,
+            response_length=0,
+            exception=wrong,
+            context={},
         )
-        if isinstance(sent, Done):
-            self._request("/account", "GET", f"{self.issuer}/account", allow_redirects=False)
-
-    def call(self) -> None:
-        """One call of the API. Without a token (a login was refused) there is nothing to call with."""
-        number = self.rng.randrange(1_000_000)
-        match self.api_mix.choose(self.rng):
-            case "public":
-                self._request("/public/N", "GET", f"{self.api}/public/{number}")
-            case _ if not self.access_token:
-                return
-            case "read":
-                self._request("/orders/N", "GET", f"{self.api}/orders/{number}", own=True)
-            case "write":
-                self._request("/orders", "POST", f"{self.api}/orders", own=True, json={"number": number})
-
-    def _token(self, name: str, form: dict[str, str]) -> None:
-        fields = {**form, "client_id": self.options.client_id}
-        if self.options.scope:
-            fields["scope"] = self.options.scope
-        url = f"{self.issuer}/token"
-        match self._request(f"/token {name}", "POST", url, data=fields, headers=_FORM):
-            case Done(), body:
-                said = json.loads(body)
-                self.access_token = said["access_token"]
-                self.refresh_token = said.get("refresh_token", "")
-                self.expires_at = time.monotonic() + float(said["expires_in"])
-            case Failed(), _:
-                # Whether the refresh token was spent is not known: the next step logs in.
-                self.access_token = self.refresh_token = ""
-            case Wait(), _:
-                pass  # nothing was spent, so the session goes on
-
-    def _request(
-        self, name: str, method: str, url: str, expected: int = 200, *, own: bool = False, **more: Any
-    ) -> tuple[Answer, bytes]:
-        """The answer and its body. ``own``: with this user's token, so the API must see this user's tenant."""
-        if own:
-            more["headers"] = {"Authorization": f"Bearer {self.access_token}"}
-        seconds = 0.0
-        with self.client.request(method, url, name=name, catch_response=True, **more) as response:
-            headers = response.headers if response.headers is not None else {}
-            body = response.content or b""
-            error = getattr(response, "error", None)  # locust sets it only where no answer came
-            retry_after = headers.get("Retry-After")
-            judged = judge(response.status_code, expected, retry_after=retry_after, body=body, error=error)
-            answer = self._checked(judged, body, own=own)
-            match answer:
-                case Done():
-                    response.success()
-                case Wait(status, asked):
-                    response.request_meta["name"] = f"{name} [{status}, told to wait]"
-                    response.success()
-                    seconds = min(float(asked), self.options.max_wait)
-                case Failed(text):
-                    response.failure(text)
-                case other:
-                    assert_never(other)
-        # Behind the block, so that the pause is no part of the request.
-        gevent.sleep(seconds)
-        return answer, body
-
-    def _checked(self, answer: Answer, content: bytes, *, own: bool) -> Answer:
-        match answer:
-            case Wait(status, _) if self.options.on_retry_after == "fail":
-                return Failed(f"{status} with Retry-After")
-            case Done() if own and tenants_seen(content) not in (None, [self.account.tenant]):
-                return Failed("the API saw another tenant")
-            case _:
-                return answer

@@ -145,8 +145,8 @@ class Watch:
             for kind in rules
             if kind not in (_OF_A_CLIENT, _OF_THE_SERVICE)
         }
-        # Apart, so that nobody uses up with many what is told of one.
-        self._at_once = Sightings.of(known.get(_AT_ONCE, {}))
+        # Apart, so that nobody uses up with many what is told of one; nor with what is told of one at once.
+        self._at_once = Sightings.of(known.get(_AT_ONCE, {}), forgets_told=True)
         self._clients = Baselines.of(known.get(_OF_A_CLIENT, {}))
         self._configurations = Configurations.of(known.get(_OF_THE_SERVICE, {}))
 

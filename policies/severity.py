@@ -32,6 +32,11 @@ _ADMIN: Final = "admin"
 _RULES: Final = frozenset(
     {
         "detections",
+        "lifetimes.audit_events",
+        "lifetimes.invitation",
+        "lifetimes.refresh_absolute",
+        "lifetimes.refresh_idle",
+        "lifetimes.reset_link",
         "lifetimes.session",
         "lifetimes.session_idle",
         "lifetimes.trusted_device",

@@ -11,6 +11,7 @@ from uuid import UUID
 from tenants.archive_fields import Fields, check_truths, told_in_words
 from tenants.archive_seal import ArchiveSeal
 from tenants.branding import Branding
+from tenants.detection_policy import DetectionPolicy
 from tenants.errors import InvalidValue
 from tenants.jose import Algorithm
 from tenants.lifetimes import Lifetimes
@@ -37,6 +38,7 @@ class NewTenant:
     people: PeoplePolicy
     branding: Branding
     provider: ProviderPolicy
+    detections: DetectionPolicy
     salt: bytes | None
     check: str | None
 
@@ -75,6 +77,7 @@ class NewTenant:
                 _checked_people(people, written_at),
                 Branding.from_stored(its.object_("branding")).checked(),
                 provider.changed(),
+                DetectionPolicy().changed(DetectionPolicy.from_stored(its.object_("detections")).own),
                 None if salt is None else bytes.fromhex(salt),
                 check,
             )
@@ -114,6 +117,7 @@ def header_of(
         "people": tenant.people.stored(),
         "branding": tenant.branding.stored(),
         "provider": tenant.provider.stored(),
+        "detections": tenant.detections.stored(),
     }
     head: dict[str, Any] = {"id": str(archive), "at": at.isoformat(), "tenant": settings}
     if salt is not None and seal is not None:

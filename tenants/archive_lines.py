@@ -74,7 +74,6 @@ def _client(fields: Fields, line: int, known: Known) -> Iterator[Row]:
         registration_digest=fields.digest_or_none("registration"),
     )
     check_truths(client.options)
-    check_truths(client.options)
     known.once("client", client.client_id, line)
     known.clients.add(client.client_id)
     yield "clients", {**checked_row(client), "created_at": fields.time("created_at")}

@@ -34,6 +34,8 @@ _REDIRECT_URIS = select(clients.c.redirect_uris).where(
 )
 _KEPT = frozenset({"client_id", "active"})
 _AT_ONCE = 100
+MOST_SECRETS = 20
+"""Of one client, at a time."""
 
 
 class Clients:
@@ -205,13 +207,18 @@ class Clients:
 
         Raises:
             NotFound: no such client in this tenant.
-            InvalidValue: a public client keeps no secret.
+            InvalidValue: a public client keeps no secret, and any other one a bounded number.
         """
         client = await self.get(client_id)
         if client is None:
             raise NotFound("client", client_id)
         if client.method not in SECRET_METHODS:
             raise InvalidValue(f"a client that proves itself by {client.method} has no secret")
+        mine = client_secrets.c.tenant_id == self._tenant_id, client_secrets.c.client_id == client_id
+        lives = or_(client_secrets.c.expires_at.is_(None), client_secrets.c.expires_at > self._now)
+        living = select(func.count()).select_from(client_secrets).where(*mine, lives)
+        if (await self._connection.execute(living)).scalar_one() >= MOST_SECRETS:
+            raise InvalidValue(f"a client has at most {MOST_SECRETS} secrets at a time: end those that are not used")
         secret = opaque.new("ycs_")
         await self._connection.execute(
             insert(client_secrets).values(

@@ -73,8 +73,12 @@ class Database:
         """
         match make_url(url).get_backend_name():
             case "sqlite":
-                engine = sqlite_engine(url, pool_size=pool_size)
-                return cls(engine, engine, engine)
+                # Apart here, too: who reads all tenants in the middle of a tenant's step waits for no such step.
+                return cls(
+                    sqlite_engine(url, pool_size=pool_size),
+                    sqlite_engine(url, pool_size=max(2, pool_size // 2)),
+                    sqlite_engine(url, pool_size=1),
+                )
             case "postgresql":
                 if system_url is None:
                     raise ValueError("PostgreSQL needs database_system_url beside database_url (role yett_system)")
@@ -92,10 +96,8 @@ class Database:
         """Close every pooled connection."""
         if self._line is not None:
             await self._line.settled()
-        await self.app.dispose()
-        if not self.is_sqlite:
-            await self.system.dispose()
-            await self.feed.dispose()
+        for engine in (self.app, self.system, self.feed):
+            await engine.dispose()
 
     def give_up(self) -> None:
         """Wait for the server no more: whatever is asked of it, or was, fails at once from here on. Not on SQLite."""

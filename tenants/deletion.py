@@ -56,7 +56,17 @@ class Doomed:
     issuer: str
 
 
-async def order(database: Database, doomed: Doomed, at: datetime, *, platform: UUID, now: datetime, actor: str) -> None:
+async def order(
+    database: Database,
+    doomed: Doomed,
+    at: datetime,
+    *,
+    platform: UUID,
+    now: datetime,
+    actor: str,
+    request_id: str | None = None,
+    address: str | None = None,
+) -> None:
     """Suspend it now, and have it deleted then with all that it owns. Another order replaces an earlier one, until that
     one's time has come. Its own log, which goes, and that of ``platform`` tell of it in the same transaction.
 
@@ -69,7 +79,14 @@ async def order(database: Database, doomed: Doomed, at: datetime, *, platform: U
         if not await deletion_steps.order(connection, doomed.id, at, now=now):
             raise InvalidValue("the time of its deletion has come")
         for told_in, details in ((doomed.id, when), (platform, when | whose)):
-            event = Event(type="tenant.deletion_scheduled", outcome="success", actor=actor, details=details)
+            event = Event(
+                type="tenant.deletion_scheduled",
+                outcome="success",
+                actor=actor,
+                request_id=request_id,
+                address=address,
+                details=details,
+            )
             await connection.execute(_TELL, audit_outbox.row(event, told_in, now))
         await _hear_of(database, connection, doomed.id, now)
 

@@ -59,6 +59,10 @@ class NoActiveKey(Exception):
     """The tenant has no key to sign with: its last was revoked and none was promoted."""
 
 
+MOST_RETIRING = 20
+"""Published keys of a tenant that sign no more: every process has them in memory."""
+
+
 class Keys:
     """One tenant's signing keys."""
 
@@ -128,11 +132,15 @@ class Keys:
 
         ``alg`` is the algorithm of the key that is made to follow. ``force`` promotes at once: clients that have the
         JWKS cached will refuse tokens until they fetch it again.
+
+        Raises:
+            InvalidValue: at once, and as many as may be wait until their last tokens have expired.
         """
         await self._lock()
-        promotion = promote(
-            [key.facts() for key in await self.list()], now=self._now, publish_for=PUBLISH_FOR, force=force
-        )
+        known = await self.list()
+        if force and sum(key.state is KeyState.RETIRING for key in known) >= MOST_RETIRING:
+            raise InvalidValue(f"{MOST_RETIRING} keys are retiring: wait until the last token of one has expired")
+        promotion = promote([key.facts() for key in known], now=self._now, publish_for=PUBLISH_FOR, force=force)
         match promotion:
             case NothingToPromote():
                 await self._create(alg, KeyState.NEXT)

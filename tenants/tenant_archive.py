@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Table, func, insert, select
+from sqlalchemy import Row, Table, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +29,7 @@ from tenants.sealing import MasterKeys
 from tenants.tables import client_secrets, clients, passwords, roles, signing_keys, user_roles, users
 
 _PAGE: Final = 500
+_READER_MAY_REST = text("SET LOCAL idle_in_transaction_session_timeout = 0")
 _CLIENT = ("client_id", "name", "confidential", "active", "grant_types", "scopes", "default_scopes", "audiences")
 _ADDRESSES = ("redirect_uris", "origins", "auth_method", "options", "created_at")
 _SECRETS: Final[Mapping[str, SealedColumn]] = {each.table.name: each for each in sealed_columns()}
@@ -65,6 +66,8 @@ class TenantArchive:
         Raises:
             Unsealable: a secret does not open.
         """
+        if self._connection.dialect.name == "postgresql":  # one moment for all of it, and its reader may be slow
+            await self._connection.execute(_READER_MAY_REST)
         async for row in self._pages(logos):
             yield "logo", _plain(image=base64.b64encode(row.image).decode("ascii"), changed_at=row.changed_at)
         async for row in self._pages(roles):

@@ -116,8 +116,11 @@ class Endpoint:
             tenant_id = uuid4() if key is None else tenant_to_be(key)
         with self.shared.in_flights.entered(key, tenant_id):
             written = await self._written(operation, scope, known, tenant_id, found, key)
-        if written.afterwards is not None:
-            await written.afterwards()
+            if written.afterwards is not None:  # kept once that is done: broken off between, it is done again
+                await written.afterwards()
+                if key is not None:
+                    async with step(self.shared.services.installation.store, tenant_id) as store:
+                        await store.idempotency_keys.keep(key, status=operation.status, body=written.stored())
         return written.response(operation)
 
     async def _written(
@@ -160,7 +163,7 @@ class Endpoint:
             call.body = _body(call, found)
             answer = await operation.handle(call)
             written = Written.of(operation, answer)
-            if key is not None:
+            if key is not None and written.afterwards is None:
                 await store.idempotency_keys.keep(key, status=operation.status, body=written.stored())
         return written
 

@@ -10,7 +10,7 @@ from gateway.admin.document import Document
 from gateway.admin.errors import Existing, InsufficientScope, MailNotConfigured, ValidationFailed
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.users import Address, roles_of
-from policies.administration import USERS_WRITE
+from policies.administration import ROLES_WRITE, USERS_WRITE
 from tenants.acts import invitations as acts
 
 
@@ -55,7 +55,8 @@ async def _invite(call: Call) -> Answer:
         raise MailNotConfigured
     if not call.tenant.active:
         raise ValidationFailed([{"detail": "the tenant is suspended, and its pages are closed"}])
-    call.require_own(*(role.scopes for role in await roles_of(call, wanted.roles)))
+    giving = frozenset({ROLES_WRITE}) if wanted.roles else frozenset[str]()
+    call.require_own(giving, *(role.scopes for role in await roles_of(call, wanted.roles)))
     await acts.require_free(call.store, name=wanted.name, email=wanted.email)
     lifetime, link = call.tenant.lifetimes.invitation, None
     if wanted.by == "link":

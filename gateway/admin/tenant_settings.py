@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import Field, create_model
 
+from gateway import urls
 from gateway.admin.document import Document
 from gateway.admin.errors import ValidationFailed
 from gateway.admin.operation import Answer, Call
@@ -146,6 +147,8 @@ async def change_tenant(call: Call) -> Answer:
     wanted: TenantSettings = call.body
     await _check_names(call, wanted)
     before = call.tenant
+    if _lifetimes(wanted.lifetimes).audit_events != before.lifetimes.audit_events:
+        _require_operator(call)
     after = replace(
         before,
         name=wanted.name,
@@ -160,12 +163,20 @@ async def change_tenant(call: Call) -> Answer:
     kept = after.lifetimes.audit_events
     if kept == before.lifetimes.audit_events:
         return Answer(document_of(stored))
-    database, told = call.services.installation.database, acts.retention_configured(call.by)
+    database = call.services.installation.database
+    told = acts.retention_configured(call.by, before.lifetimes, after.lifetimes)
 
     async def keep() -> None:  # behind the transaction, which holds the tenant's row
         await audit_retention.keep_events(database, before.id, kept, told=told, now=call.now)
 
     return Answer(document_of(replace(stored, lifetimes=after.lifetimes)), afterwards=keep)
+
+
+def _require_operator(call: Call) -> None:
+    """What erases a log is no tenant's own to say: whoever has got hold of its administrator would begin with it."""
+    if call.caller.principal.tenant != urls.PLATFORM:
+        told = {"pointer": "/lifetimes/audit_events", "detail": "operators alone say how long events are kept"}
+        raise ValidationFailed([told])
 
 
 async def _check_names(call: Call, wanted: TenantSettings) -> None:

@@ -107,9 +107,11 @@ async def _resume(call: Call) -> Answer:
         return await _shown(call)
     if ordered <= call.now:
         raise InvalidValue("the time of its deletion has come: it cannot be resumed")
-    told = {found.id: call.by.event("tenant.resumed", {})}
 
     async def take_back() -> None:
+        whose = call.by.event("tenant.resumed", {"slug": found.slug, "tenant": str(found.id)})
+        platform = (await call.services.installation.platform()).id
+        told = {found.id: call.by.event("tenant.resumed", {}), platform: whose}
         await deletion.take_back(database, found.id, ordered, active=True, told=told, now=call.now)
 
     return Answer(document_of(replace(found, active=True, delete_at=None)), afterwards=take_back)
@@ -125,7 +127,16 @@ async def _delete(call: Call) -> Answer:
 
     async def order() -> None:
         platform = (await installation.platform()).id
-        await deletion.order(installation.database, doomed, at, platform=platform, now=call.now, actor=call.by.actor)
+        await deletion.order(
+            installation.database,
+            doomed,
+            at,
+            platform=platform,
+            now=call.now,
+            actor=call.by.actor,
+            request_id=call.by.request_id,
+            address=call.by.address,
+        )
 
     return Answer(document_of(replace(found, active=False, delete_at=at)), afterwards=order)
 

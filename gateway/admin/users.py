@@ -19,7 +19,7 @@ from gateway.admin.errors import (
 )
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.owners import require_another_owner
-from policies.administration import USERS_READ, USERS_SUPPORT, USERS_WRITE
+from policies.administration import ROLES_WRITE, USERS_READ, USERS_SUPPORT, USERS_WRITE
 from tenants.acts import users as acts
 from tenants.roles import Role
 from tenants.user_names import look_up_key
@@ -133,7 +133,8 @@ async def _list(call: Call) -> Answer:
 
 async def _create(call: Call) -> Answer:
     wanted: NewUser = call.body
-    call.require_own(*(role.scopes for role in await roles_of(call, wanted.roles)))
+    giving = frozenset({ROLES_WRITE}) if wanted.roles else frozenset[str]()
+    call.require_own(giving, *(role.scopes for role in await roles_of(call, wanted.roles)))
     made = await acts.create(
         call.store,
         call.by,

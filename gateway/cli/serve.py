@@ -1,6 +1,7 @@
 """``yett serve``: the listeners of a configured installation, until SIGTERM, in one process or in several."""
 
 import asyncio
+import resource
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
@@ -66,6 +67,8 @@ def serve(call: Invocation, watch: bool, processes: str | None) -> Awaitable[Non
     """
     for number in (signal.SIGHUP, signal.SIGUSR1):  # until there is something to reload, they must not end the process
         signal.signal(number, signal.SIG_IGN)
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))  # a core would hold master keys and passwords
     if processes is not None:
         call = replace(call, environ={**call.environ, "YETT_PROCESSES": processes})
     path = call.config_file()

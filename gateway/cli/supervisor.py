@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, NoReturn
@@ -167,9 +167,12 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _HEARD)
             code = self._work(Worker(number, self._processes, self._board, self._sheets), line)
         finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(code)
+            try:
+                for stream in (sys.stdout, sys.stderr):
+                    with suppress(OSError, ValueError):  # nobody reads it, or its disk is full
+                        stream.flush()
+            finally:
+                os._exit(code)
 
     def _listen(self) -> None:
         now = time.monotonic()
@@ -268,7 +271,12 @@ class Supervisor:
                 os.kill(pid, signal.SIGKILL)  # it may be stopped, and would hear nothing else
 
     def _read_anew(self, *, by_signal: bool) -> None:
-        if self._reads_anew(by_signal):
+        try:
+            changed = self._reads_anew(by_signal)
+        except (OSError, RuntimeError) as error:  # no thread, no descriptor: what is served goes on
+            log.error("config_not_read", error=type(error).__name__)
+            return
+        if changed:
             self._read += 1
             self._tell(signal.SIGHUP)
 

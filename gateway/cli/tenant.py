@@ -17,7 +17,7 @@ from gateway.cli.tenant_detections import detection_fields
 from gateway.cli.tenant_provider import provider_fields
 from gateway.free_issuer import free_issuer
 from tenants import deletion
-from tenants.audit_event import Event
+from tenants.audit_event import Details, Event
 from tenants.former_issuers import FormerIssuer
 from tenants.jose import ALGORITHMS, DEFAULT_ALGORITHM
 from tenants.tenant import Tenant, algorithm
@@ -143,12 +143,13 @@ async def enable(call: Invocation, slug: str) -> None:
         if found is None:
             raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
         if found.delete_at is not None:
+            whose: Details = {"slug": found.slug, "tenant": str(found.id)}
             await deletion.take_back(
                 installation.database,
                 found.id,
                 found.delete_at,
                 active=True,
-                told={found.id: resumed},
+                told={found.id: resumed, (await installation.platform()).id: resumed._replace(details=whose)},
                 now=installation.clock(),
             )
         else:

@@ -8,7 +8,6 @@ at once where the import fails, by a serving process where this one is killed. T
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -28,7 +27,8 @@ from tenants import deletion
 from tenants.archive_file import ArchiveReader, Line
 from tenants.archive_known import Known, Row
 from tenants.audit_event import Details, Event
-from tenants.errors import InvalidValue
+from tenants.database import DATABASE_ERRORS
+from tenants.errors import InvalidValue, StoreError
 from tenants.lifetimes import Lifetimes
 from tenants.seen_keys import SeenKeys
 
@@ -137,7 +137,12 @@ async def bring_in(installation: Installation, archive: Archive, checked: Checke
     try:
         await _write(installation, archive, checked, begun)
     except BaseException:
-        await _undo(installation, begun)
+        try:
+            await _undo(installation, begun)
+        except (StoreError, *DATABASE_ERRORS):
+            click.echo(
+                "yett: what is there already could not be taken back: a server deletes it within a day", err=True
+            )
         raise
 
 
@@ -157,6 +162,7 @@ async def create(installation: Installation, archive: Archive, begun: Begun) -> 
         await store.settings.set_people(tenant.people)
         await store.settings.set_branding(tenant.branding)
         await store.settings.set_provider(tenant.provider)
+        await store.settings.set_detections(tenant.detections)
         details: Details = {"slug": begun.slug, "issuer": begun.issuer, "signing_alg": tenant.signing_alg}
         details["import"] = str(begun.import_id)
         await store.audit.add(Event(type="tenant.created", outcome="success", actor=actor(), details=details))
@@ -168,7 +174,7 @@ async def _write(installation: Installation, archive: Archive, checked: Checked,
     with archive.path.open("rb") as file, SeenKeys() as seen, progress("importing", checked.lines) as bar:
         reader = ArchiveReader(file)
         found = _good(rows_of(archive, Known(archive.seal, seen), reader))
-        while batch := list(islice(found, size)):
+        while batch := _batch(found, size):
             archive.refuse_if_changed()
             bar.update(len(batch))
             if not begun.moves:
@@ -180,6 +186,15 @@ async def _write(installation: Installation, archive: Archive, checked: Checked,
         if reader.digest != checked.digest:
             raise Refused(f"{archive.path} has changed since it was checked")
     await _finish(installation, archive, checked, begun, last)
+
+
+def _batch(found: Iterator[tuple[Line, list[Row]]], rows: int) -> list[tuple[Line, list[Row]]]:
+    """The next lines, of so many rows: one line may be of thousands."""
+    batch: list[tuple[Line, list[Row]]] = []
+    while rows > 0 and (one := next(found, None)) is not None:
+        batch.append(one)
+        rows -= len(one[1])
+    return batch
 
 
 def _good(found: Iterator[tuple[Line, list[Row]]]) -> Iterator[tuple[Line, list[Row]]]:

@@ -193,7 +193,7 @@ async def configure(
                 installation.database,
                 found.id,
                 after.lifetimes.audit_events,
-                told=acts.retention_configured(by()),
+                told=acts.retention_configured(by(), before.lifetimes, after.lifetimes),
                 now=installation.clock(),
             )
     if after.people.sign_up and not call.settings().mail.configured:

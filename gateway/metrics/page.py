@@ -23,7 +23,10 @@ def metrics_router(read: Callable[[], Sequence[Family]]) -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
-        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        try:
+            encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        except (TypeError, ValueError):  # it names a version that is none
+            encode, content_type = choose_encoder("")
         found = CollectorRegistry(auto_describe=False)
         found.register(_Read(read()))
         # Writing thousands of lines takes tens of milliseconds, which belong to requests.

@@ -55,7 +55,7 @@ def running(
     ready: tuple[int, str] | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
-    """Run ``command`` on one CPU (None: on any) until the block ends; what it prints goes to ``log``.
+    """Run ``command`` until the block ends, on one CPU or (None) on all; what it prints goes to ``log``.
 
     It counts as started when it accepts on ``port`` or, with ``ready``, when that port answers 200 at that path.
     Raises ``DidNotStart``.

@@ -1,6 +1,7 @@
 """What an answer means to a load test: it did what it should, it asks to wait, or it failed, and with what code."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 
 _MAX_CODE = 80
@@ -8,7 +9,7 @@ _MAX_CODE = 80
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The expected status."""
+    """An expected status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,15 @@ Answer = Done | Wait | Failed
 
 
 def judge(
-    status: int, expected: int, *, retry_after: str | None, body: bytes | None, error: BaseException | None
+    status: int,
+    expected: Collection[int],
+    *,
+    retry_after: str | None,
+    body: bytes | None,
+    error: BaseException | None,
 ) -> Answer:
     """``status`` 0 is no answer at all; ``error`` then says why."""
-    if status == expected:
+    if status in expected:
         return Done()
     if status in (429, 503) and retry_after is not None and retry_after.isascii() and retry_after.isdigit():
         return Wait(status, int(retry_after))

@@ -32,22 +32,3 @@ class Mix:
     def choose(self, rng: random.Random) -> str:
         """One of the names."""
         return rng.choices(self.names, self.weights)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user of a tenant that the load logs in as."""
-
-    tenant: str
-    username: str
-
-
-def accounts(text: str) -> tuple[Account, ...]:
-    """``acme:alice,globex:carol`` as accounts. Raises ``ValueError`` with a sentence."""
-    found = []
-    for entry in text.split(","):
-        tenant, colon, username = entry.strip().partition(":")
-        if not tenant or not colon or not username:
-            raise ValueError(f"{entry.strip()!r} must be TENANT:USER")
-        found.append(Account(tenant, username))
-    return tuple(found)

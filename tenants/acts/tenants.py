@@ -71,9 +71,12 @@ async def set_active(store: TenantStore, by: By, active: bool) -> None:
     await by.tell(store, "tenant.resumed" if active else "tenant.suspended")
 
 
-def retention_configured(by: By) -> Event:
+def retention_configured(by: By, before: Lifetimes, after: Lifetimes) -> Event:
     """What tells that the audit log keeps events for another time, for ``audit_retention.keep_events``."""
     details: Details = {"changed": ["lifetimes.audit_events"]}
+    kept, keeps = before.audit_events, after.audit_events
+    if keeps is not None and (kept is None or keeps < kept):
+        details["weakened"] = ["lifetimes.audit_events"]
     return by.event("tenant.configured", details)
 
 

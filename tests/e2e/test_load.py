@@ -1,8 +1,9 @@
-"""``make load``'s users against the demo, for a few seconds: the table appears and nothing fails.
+"""``make load``'s users against the demo, for a few seconds: every step of every scenario, and what is said of a miss.
 
 Locust runs as a process of its own: it replaces parts of the standard library where it is imported.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -32,19 +33,42 @@ def _locust(demo: Demo, *more: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_users_log_in_call_and_refresh_without_a_failure(demo: Demo) -> None:
-    done = _locust(demo, "--mix", "login:1,api:10,refresh:5", "--think", "0.05")
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = {
-        match[2]: (int(match[3]), int(match[4]))
-        for match in re.finditer(r"^(GET|POST) +(\S.*?) +(\d+) +(\d+)\(", done.stdout + done.stderr, re.MULTILINE)
-    }
-    assert len(rows) >= 3, done.stdout + done.stderr  # logins, calls of the API, refreshes
+def _rows(table: str) -> dict[str, tuple[int, int]]:
+    """Requests and failures of each row."""
+    lines = re.finditer(r"^(GET|POST|WAIT) +(\S.*?) +(\d+) +(\d+)\(", table, re.MULTILINE)
+    return {line[2]: (int(line[3]), int(line[4])) for line in lines}
+
+
+def test_every_step_passes_with_authenticators_in_two_processes(demo: Demo, tmp_path: Path) -> None:
+    accounts = tmp_path / "accounts.jsonl"
+    seed = [sys.executable, "loadtests/seed.py", "--data", str(demo.data), "--out", str(accounts)]
+    counts = ["--tenants", "2", "--users", "21", "--totp", "20"]
+    made = subprocess.run(
+        [*seed, *counts], cwd=_ROOT, env=environment({}), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    assert accounts.stat().st_mode & 0o777 == 0o600
+
+    mix = "login:1,page:1,code:1,api:3,refresh:2,revoke:1,stuffing:1"
+    secrets = [json.loads(line)["totp_secret"] for line in accounts.read_text("utf-8").splitlines() if "totp" in line]
+    options = ["--mix", mix, "--accounts", str(accounts), "--factor", "with", "--processes", "2", "--think", "0.01"]
+    done = _locust(demo, *options, "--fail-p99", "api=60000", "--fail-ratio", "0")
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    rows = _rows(said)
+    # Which of them come first is drawn, and there are as many logins as there are codes in half a minute.
+    assert len(rows) >= 6, said
     assert all(requests > 0 and failures == 0 for requests, failures in rows.values()), rows
-    assert "correct horse" not in done.stdout + done.stderr
-    assert "eyJ" not in done.stdout + done.stderr
+    assert len(secrets) == 40
+    assert not any(secret in said for secret in ["correct horse", "eyJ", *secrets])
 
 
-def test_failures_end_with_1(demo: Demo) -> None:
-    done = _locust(demo, "--tenants", "acme:nobody", "--run-time", "2s")
+def test_what_was_missed_is_said_below_the_table_and_ends_with_1(demo: Demo) -> None:
+    bars = ["--max-failures", "0", "--fail-p99", "revoked=100", "--fail-rps", "login=100000"]
+    done = _locust(demo, "--tenants", "acme:nobody", "--run-time", "2s", *bars)
     assert done.returncode == 1, done.stdout + done.stderr
+    sentences = [line for line in done.stderr.splitlines() if line.startswith("load test: ")]
+    assert len(sentences) == 3, done.stderr
+    assert "revoked=100 cannot be judged" in sentences[0]
+    assert "login came to 0.0 a second" in sentences[1]
+    assert sentences[2].endswith("failures, and --max-failures allows 0")
