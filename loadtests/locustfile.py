@@ -151,13 +151,14 @@ class Person(FastHttpUser):
             case "stuffing":
                 self.attacker.attempt(self.accounts)
             case "refresh":
-                self.hold_session() and self.session.refresh()
-            case "api":
-                if self.hold_session() and self.session.expires_within(self.options.renew_before):
+                if self.hold_session():
                     self.session.refresh()
+            case "api":
+                self.hold_session()
                 self.session.call(self.api_mix, self.accounts[0])
             case "revoke":
-                self.hold_session() and self.revoke()
+                if self.hold_session():
+                    self.revoke()
 
     def turn(self) -> Turn:
         """Whose login it is; if all codes of this half minute are used, with the next one."""
@@ -166,7 +167,9 @@ class Person(FastHttpUser):
         return found
 
     def hold_session(self) -> bool:
-        """Log in if need be: by the code flow where the mix has that and no password grant."""
+        """Refresh or log in if need be, the latter by the code flow where the mix has that and no password grant."""
+        if self.session.expires_within(self.options.renew_before):
+            self.session.refresh()
         if not self.session.stands:
             if "code" in self.mix.names and "login" not in self.mix.names:
                 self.browser.code_flow(self.turn(), self.session)

@@ -62,13 +62,13 @@ class Session:
             token = json.loads(reply.body)["mfa_token"]
             self.ask(rows.OTP, turn.account, {"grant_type": _MFA_OTP, "mfa_token": token, "otp": turn.code})
 
-    def refresh(self) -> bool:
-        """False where there is nothing to refresh with."""
+    def refresh(self) -> None:
+        """Where there is no refresh token the session ends, so that the next step logs in."""
         if self._account is None or not self._refresh_token:
-            return False
+            self._forget()
+            return
         form = {"grant_type": "refresh_token", "refresh_token": self._refresh_token}
         self.ask(rows.REFRESH, self._account, form | self._scope())
-        return True
 
     def ask(self, row: str, account: Account, form: dict[str, str]) -> None:
         """A request of the token endpoint, and what it gives is this session's from now on."""
