@@ -130,7 +130,7 @@ class Person(FastHttpUser):
         self.api_mix = Mix.parse(given.api_mix, options.CALLS)
         password = os.environ.get("LOAD_PASSWORD", DEMO_PASSWORD)
         target = Target(given.identity_url.rstrip("/"), given.api_url.rstrip("/"), given.client_id, given.scope)
-        exchange = Exchange(self.client, given.spread == "yes", given.on_retry_after == "fail", given.max_wait)
+        exchange = Exchange(self.client, given.spread, given.on_retry_after == "fail", given.max_wait)
         self.session = Session(exchange, target, password, self.rng)
         self.browser = Browser(exchange, target, password, given.redirect_uri)
         self.attacker = Attacker(exchange, target, given.networks, self.rng)

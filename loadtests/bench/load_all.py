@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import load_report
 from conditions import conditions
 from processes import DidNotStart, free_port, running
 from sqlalchemy import make_url
@@ -63,14 +64,25 @@ def main() -> int:
     for name, value in conditions((), ("locust", "uvicorn", "uvloop", "psycopg")).items():
         print(f"- {name}: {value}")
     print(f"- {options.seconds} s each, {options.tenants} tenants with {options.users} users each", flush=True)
-    failed = []
+    failed: list[str] = []
+    rows: list[tuple[str, ...]] = []
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="yett-load-")))
             gateway = stack.enter_context(_gateway(folder, options))
             for path in chosen:
                 print(f"\n== {path.stem}\n", flush=True)
-                done = subprocess.run(_locust(path, gateway, options), cwd=_ROOT, env=_environ(), check=False)
+                done = subprocess.run(
+                    _locust(path, gateway, options),
+                    cwd=_ROOT,
+                    env=_environ(),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    check=False,
+                )
+                print(done.stdout, flush=True)
+                rows += load_report.rows(path.stem, done.stdout)
                 if done.returncode:
                     failed.append(path.stem)
             if failed:
@@ -78,6 +90,8 @@ def main() -> int:
     except (DidNotStart, RuntimeError) as failure:
         print(failure, file=sys.stderr)
         return 1
+    if options.markdown:
+        print("\n".join(load_report.markdown(rows)))
     print(
         f"\nnot reached: {', '.join(failed)}" if failed else f"\nall {len(chosen)} scenarios reached what they ask for"
     )
@@ -169,6 +183,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2, metavar="N", help="of the gateway (default: %(default)s)")
     names = [path.stem for path in SCENARIOS]
     parser.add_argument("--only", action="append", choices=names, help="may be given several times (default: all)")
+    parser.add_argument("--markdown", action="store_true", help="at the end, all rows in one table for a page")
     parser.add_argument("locust", nargs="*", metavar="-- OPTION", help="further options of locust, for all scenarios")
     given = parser.parse_args(arguments)
     if min(given.seconds, given.tenants, given.processes) < 1 or given.users < 2:

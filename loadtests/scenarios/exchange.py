@@ -4,16 +4,19 @@ Owns what counts as done, what as a wait, what as a failure. Locust's client doe
 that this needs no locust to be imported.
 """
 
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never, get_args
 
 import gevent
 
-from scenarios.accounts import Account
+from scenarios.accounts import Account, address_of
 from scenarios.answers import Answer, Done, Failed, Wait, judge
 from scenarios.rows import told_to_wait
 
+Spread = Literal["no", "account", "request"]
+SPREADS: tuple[Spread, ...] = get_args(Spread)
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 Check = Callable[[bytes, str], str | None]
 """What is wrong with a body and a ``Location`` (empty without one) whose status is right; None where nothing is."""
@@ -35,10 +38,12 @@ def _in_order(_body: bytes, _location: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """``client`` is one user's ``FastHttpSession``. ``spread``: who sends says by ``X-Forwarded-For`` where from."""
+    """``client`` is one user's ``FastHttpSession``. ``spread`` is what has an address of its own each, sent as
+    ``X-Forwarded-For``: nothing, an account (and an attacker), or a request.
+    """
 
     client: Any
-    spread: bool
+    spread: Spread
     fail_on_wait: bool
     max_wait: float
 
@@ -55,8 +60,8 @@ class Exchange:
     ) -> Reply:
         """Send it and book it. Who is ``patient`` waits as long as ``Retry-After`` says, if that is not too long."""
         headers = dict(more.pop("headers", {}))
-        if self.spread:
-            headers["X-Forwarded-For"] = sender if isinstance(sender, str) else sender.address
+        if self.spread != "no":
+            headers["X-Forwarded-For"] = self._address(sender)
         seconds = 0.0
         with self.client.request(
             method, url, name=row, catch_response=True, headers=headers, allow_redirects=False, **more
@@ -78,6 +83,11 @@ class Exchange:
         # Behind the block, so that the pause is no part of the request.
         gevent.sleep(seconds)
         return Reply(answer, response.status_code, body, fields.get("Location") or "")
+
+    def _address(self, sender: Account | str) -> str:
+        if isinstance(sender, str):
+            return sender
+        return sender.address if self.spread == "account" else address_of(secrets.randbits(16), attacker=False)
 
     def _judged(self, response: Any, fields: Any, body: bytes, expected: tuple[int, ...], check: Check) -> Answer:
         error = getattr(response, "error", None)  # locust sets it only where no answer came

@@ -5,6 +5,7 @@ from typing import Any
 
 from scenarios.accounts import FACTORS, Account, named, of_factor, read
 from scenarios.bars import Bars
+from scenarios.exchange import SPREADS
 from scenarios.mix import Mix
 from scenarios.shapes import SHAPES
 
@@ -39,9 +40,9 @@ def add(parser: Any) -> None:
     )
     group.add_argument(
         "--spread",
-        choices=("yes", "no"),
+        choices=SPREADS,
         default="no",
-        help="yes: each account, and each attacker, has an address of its own, sent as X-Forwarded-For",
+        help="send an X-Forwarded-For: one for each account (and attacker), or for each request",
     )
     group.add_argument("--networks", type=int, default=1000, metavar="N", help="that `stuffing` comes from, if spread")
     group.add_argument(
