@@ -12,13 +12,13 @@ WAIT     revoked until refused             41     0(0.00%) |    117      23     
          Aggregated                      2641     1(0.04%) |      3       0     223      1 |  131.26        0.05
 
 Response time percentiles (approximated)
-Type     Name                            50%    66%    75%    80%    90%    95%    98%    99%  99.9% 99.99%   100% # reqs
+Type     Name                           50%   66%   75%   80%   90%   95%   98%   99%  99.9% 99.99%  100% # reqs
 --------|--------|--------
-GET      /orders/N                         1      2      2      2      3      3      5      6     15     27     27   2598
-POST     /token login [429, told to wait]    5      5      5      5      5      5      5      5      5      5      5      2
-WAIT     revoked until refused           120    140    160    170    200    210    220    220    220    220    220     41
+GET      /orders/N                        1     2     2     2     3     3     5     6    15    27    27  2598
+POST     /token login [429, told to wait]   5     5     5     5     5     5     5     5     5     5     5     2
+WAIT     revoked until refused          120   140   160   170   200   210   220   220   220   220   220    41
 --------|--------|--------
-         Aggregated                        1      2      2      2      3      4      6    120    220    220    220   2641
+         Aggregated                       1     2     2     2     3     4     6   120   220   220   220  2641
 """
 
 

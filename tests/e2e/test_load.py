@@ -23,7 +23,7 @@ def _locust(demo: Demo, *more: str) -> "subprocess.CompletedProcess[str]":
     words = words.replace("$(LOAD_PORT)", str(demo.port)).replace("$(LOAD_ARGS)", "")
     assert "$(" not in words
     return subprocess.run(
-        [*words.split(), "--users", "8", "--spawn-rate", "8", "--run-time", "4s", *more],
+        [*words.split(), "--users", "8", "--spawn-rate", "8", "--run-time", "3s", *more],
         cwd=_ROOT,
         env=environment({}),
         capture_output=True,
