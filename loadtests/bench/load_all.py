@@ -178,7 +178,7 @@ def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=20, help="of each scenario (default: %(default)s)")
     parser.add_argument("--tenants", type=int, default=10, metavar="N", help="(default: %(default)s)")
     parser.add_argument(
-        "--users", type=int, default=200, metavar="N", help="of each, half with authenticators (default: %(default)s)"
+        "--users", type=int, default=400, metavar="N", help="of each, half with authenticators (default: %(default)s)"
     )
     parser.add_argument("--processes", type=int, default=2, metavar="N", help="of the gateway (default: %(default)s)")
     names = [path.stem for path in SCENARIOS]
