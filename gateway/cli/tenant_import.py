@@ -140,9 +140,7 @@ async def bring_in(installation: Installation, archive: Archive, checked: Checke
         try:
             await _undo(installation, begun)
         except (StoreError, *DATABASE_ERRORS):
-            click.echo(
-                "yett: what is there already could not be taken back: a server deletes it within a day", err=True
-            )
+            click.echo("yett: what is there already could not be taken back: deleted within a day", err=True)
         raise
 
 
