@@ -62,7 +62,10 @@ def test_alice_administers_acme_at_its_issuer(demo: Demo, browser: httpx.Client)
 def test_the_first_operator_administers_every_tenant(demo: Demo, browser: httpx.Client) -> None:
     link = re.search(r"^  (http://localhost:\d+/t/platform/invite\?token=yic_\S+)$", demo.banner, re.MULTILINE)
     assert link is not None
-    fill(browser, browser.get(link[1]), password=PASSWORD)
+    page = browser.get(link[1])
+    assert "Accept the invitation" in page.text
+    assert "operator" in page.text
+    fill(browser, page, password=PASSWORD)
     issuer = f"http://localhost:{demo.port}/t/platform"
     authorization = {"Authorization": f"Bearer {token(issuer, 'operator', browser)}"}
     management = f"http://localhost:{demo.management_port}"

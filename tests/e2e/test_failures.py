@@ -10,10 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 import pytest
 
@@ -21,7 +19,6 @@ from tests.e2e import ledger
 from tests.e2e.conftest import Copy
 from tests.e2e.eventually import eventually
 from tests.e2e.failing import SECONDS, House, standing
-from tests.e2e.gateway import Gateway
 from tests.e2e.ledger import ISSUE, LOGIN, Ledger
 from tests.e2e.own_postgresql import own_postgresql
 
@@ -143,29 +140,6 @@ def test_a_fail_over_that_cuts_connections_and_a_slow_database_lose_nothing(hous
         assert not noted.refused_beyond(refused), "what is slow is not refused"
     assert not noted.broken
     ledger.check(house.of, noted)
-
-
-@pytest.mark.skipif(not SOAK, reason="it takes as long as an end may take")
-def test_an_end_is_bounded_though_the_database_never_answers(house: House, tmp_path: Path) -> None:
-    """Nor is it cut off by signals that come again meanwhile."""
-    gateway = Gateway(house.of, tmp_path, YETT_PROCESSES="2", YETT_DRAIN="1s", YETT_HASHING__HELPERS="1")
-    try:
-        gateway.wait_until_ready()
-        everyone = psutil.Process(gateway.pid).children()
-        with house.server.held_up():
-            assert gateway.call("/orders/1").status_code == 401  # which is to be written
-            gateway.terminate()
-            begun = time.monotonic()
-            eventually(gateway.is_closed, within=SECONDS, what="it ends")
-            for worker in everyone:
-                for number in (signal.SIGTERM, signal.SIGTERM):
-                    worker.send_signal(number)
-            assert gateway.process.wait(SECONDS) == 0, gateway.log
-        assert 1 + 10 <= time.monotonic() - begun < 1 + 10 + 8
-        assert "observations_lost" in gateway.log
-    finally:
-        gateway.close()
-        gateway.discard()
 
 
 @pytest.fixture
