@@ -393,3 +393,20 @@ def test_any_text_under_a_secret_name_is_never_in_the_output(stream: io.StringIO
     assert secret not in json.dumps(json.loads(stream.getvalue()), ensure_ascii=False)
     stream.seek(0)
     stream.truncate()
+
+
+class Full(io.StringIO):
+    """A disk without room, or a pipe whose reader is gone."""
+
+    def write(self, _: str) -> int:
+        raise OSError(28, "No space left on device")
+
+    def flush(self) -> None:
+        raise BrokenPipeError
+
+
+@pytest.mark.usefixtures("stream")
+def test_what_cannot_be_written_ends_nobody_who_logs() -> None:
+    telemetry.configure(Log(), Full())
+    structlog.get_logger("yett.jobs").error("job_failed", job="feed")
+    logging.getLogger("uvicorn.error").error("a library's word")

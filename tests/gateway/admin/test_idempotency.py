@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from tests.gateway.admin.house import Caller, House
 from tests.gateway.world import ORDERS
@@ -132,3 +133,26 @@ async def test_an_action_is_done_once_too(house: House) -> None:
         first, second = await create(caller, "k", {"now": True}, keys), await create(caller, "k", {"now": True}, keys)
     assert first.json() == second.json()
     assert await made(house, "key.rotated") == 1
+
+
+async def test_what_was_not_done_behind_the_transaction_is_not_told_as_done(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An order to delete is taken back in a step of its own: broken off before that, the next one does it."""
+
+    async def away(*_: object, **__: object) -> None:
+        raise OperationalError("the database is away", None, Exception())
+
+    resume = "/v1/tenants/acme/resume"
+    async with house.client(await house.operator()) as caller:
+        tag = (await caller.get("/v1/tenants/acme")).headers["etag"]
+        assert (await caller.delete("/v1/tenants/acme", headers={"If-Match": tag})).status_code == 200
+        with monkeypatch.context() as patched:
+            patched.setattr("tenants.deletion.take_back", away)
+            assert (await create(caller, "k1", {}, resume)).status_code == 503
+        assert (await caller.get("/v1/tenants/acme")).json()["delete_at"] is not None
+        answer = await create(caller, "k1", {}, resume)
+        assert (answer.status_code, answer.json()["delete_at"]) == (200, None)
+        assert "idempotent-replayed" not in answer.headers
+        assert (await caller.get("/v1/tenants/acme")).json()["delete_at"] is None
+        assert (await create(caller, "k1", {}, resume)).headers["idempotent-replayed"] == "true"

@@ -201,3 +201,35 @@ async def test_another_tenants_ids_lead_nowhere(house: House) -> None:
         ):
             answer = await caller.call(method, f"{ACME}/users/{theirs}{path}")
             assert (answer.status_code, answer.json()["code"]) == (404, "resource_not_found"), path
+
+
+async def test_how_long_a_log_keeps_events_is_for_operators_to_say(house: House) -> None:
+    change = {"lifetimes": {"audit_events": 86_400}}
+    async with house.client(await house.administrator()) as caller:
+        answer = await caller.patch(ACME, change, tag=(await caller.get(ACME)).headers["etag"])
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"] == "/lifetimes/audit_events"
+    async with house.client(await house.operator()) as caller:
+        answer = await caller.patch(ACME, change, tag=(await caller.get(ACME)).headers["etag"])
+        assert answer.status_code == 200
+        assert answer.json()["lifetimes"]["audit_events"] == 86_400
+    (told,) = [event for event in await house.world.events() if event["type"] == "tenant.configured"]
+    assert (told["severity"], told["details"]["weakened"]) == ("high", ["lifetimes.audit_events"])
+
+
+async def test_keys_and_secrets_of_a_tenant_are_bounded(house: House) -> None:
+    async with house.client(await house.administrator()) as caller:
+        rotations = [(await caller.post(f"{ACME}/signing-keys/rotate", {"now": True})).status_code for _ in range(21)]
+        assert rotations == [200] * 20 + [422]
+        made = {
+            "client_id": "machine",
+            "name": "M",
+            "auth_method": "client_secret_basic",
+            "audiences": ["https://a.b/c"],
+        }
+        assert (await caller.post(f"{ACME}/clients", made)).status_code == 201
+        path = f"{ACME}/clients/machine/secrets"
+        secrets = [(await caller.post(path, {})).status_code for _ in range(20)]
+        assert set(secrets[:19]) <= {200, 201}
+        assert secrets[19] == 422
+        assert (await caller.post(path, {"end_others": True})).status_code in (200, 201)

@@ -89,3 +89,10 @@ async def test_the_trace_of_an_example_is_the_clients_where_it_has_one() -> None
         async with calling(application(metrics_router(lambda: list(made.plane.meter.read())))) as client:
             exposed = (await client.get("/metrics", headers=_OPEN_METRICS)).text
     assert f'trace_id="{trace}"' in exposed
+
+
+async def test_an_accept_that_names_no_version_is_answered_in_the_usual_format() -> None:
+    async with calling(application(metrics_router(list))) as client:
+        for said in ("application/openmetrics-text; version=abc", "text/plain; version=", "*/*;q=x", "\x80"):
+            answer = await client.get("/metrics", headers={"Accept": said.encode("latin-1")})
+            assert answer.status_code == 200, said
