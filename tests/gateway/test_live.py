@@ -441,11 +441,11 @@ async def test_reloads_leave_nothing_behind(house: Reloadable) -> None:
 
     for turn in range(5):
         await reload(turn)
-    await eventually(settled)
+    await eventually(settled, within=60)  # each look goes through every object that there is
     before = alive()
     for turn in range(5, RELOADS):
         await reload(turn)
-    await eventually(settled)
+    await eventually(settled, within=60)  # each look goes through every object that there is
     after = alive()
     assert {name: (count, before[name]) for name, count in after.items() if count > before[name]} == {}
 

@@ -30,7 +30,8 @@ class Line:
         self.commits = 0
         self.committing = asyncio.Event()
         self.gate = asyncio.Event()
-        event.listen(self.database.app.sync_engine, "commit", self._commit)
+        for engine in (self.database.app, self.database.system):
+            event.listen(engine.sync_engine, "commit", self._commit)
 
     def _commit(self, _connection: Any) -> None:
         self.commits += 1

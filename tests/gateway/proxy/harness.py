@@ -403,8 +403,8 @@ def tasks_of_the_proxy() -> list[Any]:
     return [one for one in coroutines if one.cr_code.co_filename.startswith(home)]
 
 
-async def eventually(condition: Callable[[], object]) -> None:
-    """Let the loop run until it is so; fails after five seconds."""
-    async with asyncio.timeout(5):
+async def eventually(condition: Callable[[], object], *, within: float = 5) -> None:
+    """Let the loop run until it is so; fails after so many seconds."""
+    async with asyncio.timeout(within):
         while not condition():  # noqa: ASYNC110 - it is in sockets and in other objects' state
             await asyncio.sleep(0)
