@@ -91,9 +91,10 @@ def _bury_connections() -> None:
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run a test once more whose PostgreSQL connection was ended for four idle seconds in a transaction, told or not. It
-    happens to one in some ten thousand, on a machine that is full; what stood still is not known, so the server's last
-    words are shown. Nothing else is run again.
+    """Run a test once more whose PostgreSQL connection was ended for four idle seconds in a transaction, told or not.
+
+    It happens to one in some ten thousand, on a machine that is full; what stood still is not known, so the server's
+    last words are shown. Nothing else is run again.
     """
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
