@@ -102,7 +102,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
         said = "".join(log.read_text(errors="replace")[-3000:] for log in _server_logs if log.exists())
         print(f"\n{item.nodeid} is run again; the server's log ends with\n{said}", file=sys.__stderr__)
         _bury_connections()
-        item._initrequest()  # type: ignore[attr-defined]
+        item._initrequest()  # type: ignore[attr-defined]  # fixtures anew: pytest has no public word for it
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)

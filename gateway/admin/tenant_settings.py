@@ -59,6 +59,7 @@ LifetimesDocument: type[Document] = create_model(
     "Lifetimes",
     __base__=Document,
     __doc__="In seconds; null: for ever.",
+    # Its overloads know no fields that come from a table.
     **{entry.name: _seconds(entry.name) for entry in fields(Lifetimes)},  # type: ignore[call-overload]
 )
 
@@ -80,7 +81,7 @@ class TenantSettings(Document):
     default_client_id: str | None = None
     people: People = People()
     branding: Look = Look()
-    lifetimes: LifetimesDocument = LifetimesDocument()  # type: ignore[valid-type]
+    lifetimes: LifetimesDocument = LifetimesDocument()  # type: ignore[valid-type]  # made while this is read
     provider: Provider = Provider()
 
 

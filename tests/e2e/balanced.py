@@ -87,6 +87,7 @@ class Balanced:
         old = self._workers()
         self._process.send_signal(signal.SIGHUP)
         for worker in old:
+            # mypy cannot tell the type of a default in a lambda
             eventually(lambda worker=worker: self._rests(worker, lasting), within=20, what="the old worker rests")  # type: ignore[misc]
 
     def _rests(self, worker: psutil.Process, lasting: Collection[int]) -> bool:
