@@ -11,6 +11,7 @@ MET = Cost(
     database_mib=900.0,
     ready_in=5.0,
     cpu=4.0,
+    caught_up_in=40.0,
     memory_mib=250.0,
     login=24.0,
     login_of_one=20.0,
