@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import event, make_url, text
+from sqlalchemy.dialects.postgresql.psycopg import AsyncAdapt_psycopg_connection
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -241,7 +242,7 @@ def postgresql_engine(
         session["tcp_user_timeout"] = _IDLE_TIMEOUT_MS  # an answer that nobody takes: no other timeout ends that
         bounds["async_creator_fn"] = (connections or Connections()).connecting(patience + _OVERDUE)
     options = " ".join(f"-c {name}={value}" for name, value in session.items())
-    return create_async_engine(
+    engine = create_async_engine(
         make_url(url).set(drivername="postgresql+psycopg"),
         pool_size=pool_size,
         max_overflow=0,
@@ -251,3 +252,12 @@ def postgresql_engine(
         hide_parameters=True,  # an error's text must not quote what was stored
         connect_args={**bounds, "options": options},
     )
+
+    @event.listens_for(engine.sync_engine, "checkin")
+    def _forget(connection: AsyncAdapt_psycopg_connection | None, _record: ConnectionPoolEntry) -> None:
+        # After a transaction that only read, SQLAlchemy has the driver begin the next one with READ WRITE, which a
+        # server that was made read-only (its disk is nearly full, say) would take for the word of an operator.
+        if connection is not None and connection.read_only is False:
+            connection.set_read_only(None)  # type: ignore[no-untyped-call]  # it has no annotations
+
+    return engine

@@ -6,7 +6,9 @@ APIs go on with what is known, and all returns by itself.
 
 import os
 import signal
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -100,11 +102,17 @@ statement, and one that has to be seen to be believed (only root can make a smal
 """
 
 
-def more(noted: Ledger, *, what: str) -> None:
+def more(noted: Ledger, *, what: str, told: Callable[[], str] = str) -> None:
     """Wait until there are enough more logins, and tokens of machines."""
     for kind in (LOGIN, ISSUE):
         before = noted.count(kind)
-        eventually(partial(noted.has, kind, before + _ENOUGH), within=SECONDS, what=what)
+        eventually(partial(noted.has, kind, before + _ENOUGH), within=SECONDS, what=what, told=told)
+
+
+def _told(house: House) -> str:
+    """What a failure is understood by: what people were answered, what threads wait for, and what the log says."""
+    waiting = "\n".join("".join(traceback.format_stack(frame)[-3:]) for frame in sys._current_frames().values())
+    return f"{len(house.ledger.done)} done, {house.ledger.refused}\n{waiting}\n{house.gateway.log[-3000:]}"
 
 
 @pytest.mark.parametrize("fault", TRIED)
@@ -115,14 +123,14 @@ def test_what_is_answered_is_kept_and_the_rest_is_refused(house: House, fault: s
             token = house.gateway.login("alice")["access_token"]  # it is good for five minutes
             with FAULTS[fault](house):
                 refused = partial(noted.refused_beyond, noted.refused.total())
-                eventually(refused, within=SECONDS, what="somebody is refused")
+                eventually(refused, within=SECONDS, what="somebody is refused", told=partial(_told, house))
                 assert house.gateway.call("/orders/1", token).status_code == 200
                 assert house.gateway.call("/public/1").status_code == 200
                 page = house.gateway.identity.get("/t/acme/login")
                 assert page.status_code in (200, 503), page.text
                 assert page.status_code == 200 or int(page.headers["retry-after"]) > 0
                 assert house.gateway.probes.get("/livez").status_code == 200
-            more(noted, what=f"people log in again: {noted.refused} {noted.strange} {house.gateway.log[-3000:]}")
+            more(noted, what="people log in again", told=partial(_told, house))
     assert not noted.broken
     ledger.check(house.of, noted)
 

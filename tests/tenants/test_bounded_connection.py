@@ -78,3 +78,17 @@ async def test_a_migration_takes_what_it_takes(database_urls: DatabaseUrls) -> N
     async with engine.connect() as connection:
         assert (await connection.execute(text("SHOW statement_timeout"))).scalar_one() == "0"
     await engine.dispose()
+
+
+async def test_a_server_that_was_made_read_only_is_obeyed_after_a_transaction_that_only_read(
+    database_urls: DatabaseUrls,
+) -> None:
+    """Such a default is how hosted servers stop writers whose disk is nearly full."""
+    database = Database.open(database_urls.app, database_urls.system, pool_size=1)
+    async with database.app_step(read_only=True) as connection:
+        await connection.execute(text("SELECT 1"))
+    async with database.app_step(read_only=False) as connection:
+        await connection.execute(text("SET SESSION default_transaction_read_only = on"))  # as a reload of its settings
+    async with database.app_step(read_only=False) as connection:
+        assert (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on"
+    await database.close()
