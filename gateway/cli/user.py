@@ -93,7 +93,7 @@ async def set_password(call: Invocation, slug: str, name: str, password_stdin: b
     async with call.tenant(slug, read_only=True) as (tenant, store):
         found = await find(store, slug, name)  # before anything is asked
         second_factor = await store.factors.has_any(found.id)
-        second_factor = second_factor or _requires_factor(tenant, await store.roles.of_user(found.id))
+        second_factor = second_factor or _requires_factor(tenant, await store.roles.held_by(found.id))
     text = _read_password(from_stdin=password_stdin)
     made = await _make_password(call, text, tenant, name=found.name, email=found.email, second_factor=second_factor)
     async with call.tenant(slug) as (_, store):

@@ -81,8 +81,8 @@ TYPES: Final[dict[str, Line]] = {
     **_each(Line(ACCOUNT_CHANGE, OTHER), "factor.renamed", "recovery_codes.made", "device.revoked"),
     **_each(Line(ACCOUNT_CHANGE, OTHER), "user.invited", "user.uninvited", "user.email_asked", "user.email_set"),
     # what they may do
-    **_each(Line(USER_ACCESS, ASSIGN), "user.role_assigned", "consent.granted"),
-    **_each(Line(USER_ACCESS, REVOKE), "user.role_withdrawn", "consent.withdrawn"),
+    **_each(Line(USER_ACCESS, ASSIGN), "user.role_assigned", "group.member_added", "consent.granted"),
+    **_each(Line(USER_ACCESS, REVOKE), "user.role_withdrawn", "group.member_removed", "consent.withdrawn"),
     "user.role_missing": Line(USER_ACCESS, OTHER),
     # what administrators keep
     **_each(
@@ -90,14 +90,16 @@ TYPES: Final[dict[str, Line]] = {
         "tenant.created",
         "tenant.imported",
         "role.created",
+        "group.created",
         "client.created",
         "api_key.created",
     ),
     **_each(Line(ENTITY_MANAGEMENT, MADE), "client.registration_token_created", "key.created"),
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "tenant.configured", "tenant.issuer_changed", "tenant.overlap_changed"),
-    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "client.changed", "client.secret_added", "role.changed"),
+    **_each(Line(ENTITY_MANAGEMENT, UPDATED), "client.changed", "client.secret_added", "role.changed", "group.changed"),
     **_each(Line(ENTITY_MANAGEMENT, UPDATED), "key.scheduled", "key.rotated", "key.advanced"),
     **_each(Line(ENTITY_MANAGEMENT, REMOVED), "client.deleted", "client.registration_token_deleted", "role.deleted"),
+    "group.deleted": Line(ENTITY_MANAGEMENT, REMOVED),
     "api_key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
     "key.revoked": Line(ENTITY_MANAGEMENT, REMOVED),
     "client.registered": Line(ENTITY_MANAGEMENT, ENROLLED),
