@@ -26,6 +26,7 @@ from tenants.user_names import look_up_key
 from tenants.users import User
 
 _MOST_ROLES = 100
+_MOST_GROUPS = 100
 Address = Annotated[str, Field(max_length=254)]
 
 
@@ -38,11 +39,12 @@ class UserChange(Document):
 
 
 class UserDocument(UserChange):
-    """``id`` is the ``sub`` of their tokens."""
+    """``id`` is the ``sub`` of their tokens; ``roles`` are their own, beside those that their groups carry."""
 
     id: UUID
     name: str
     roles: tuple[str, ...]
+    groups: tuple[str, ...]
     created_at: datetime
 
 
@@ -53,6 +55,7 @@ class NewUser(Document):
     email: Address | None = None
     email_verified: bool = False
     roles: Annotated[tuple[str, ...], Field(max_length=_MOST_ROLES)] = ()
+    groups: Annotated[tuple[str, ...], Field(max_length=_MOST_GROUPS)] = ()
 
 
 class UsersQuery(PageQuery):
@@ -97,11 +100,29 @@ async def roles_of(call: Call, names: Sequence[str]) -> list[Role]:
     return [role for role in found.values() if role is not None]
 
 
+async def require_givable(call: Call, roles: Sequence[str], groups: Sequence[str]) -> None:
+    """Whether the caller may give these roles and what these groups carry.
+
+    Raises:
+        InsufficientScope: they lack something of it, or may give nothing.
+        ValidationFailed: one of them is none.
+    """
+    missing = [name for name in groups if await call.store.groups.get(name) is None]
+    if missing:
+        raise ValidationFailed(
+            [{"pointer": "/groups", "detail": f"there is no group {name[:100]!r}"} for name in missing]
+        )
+    giving = frozenset({ROLES_WRITE}) if roles or groups else frozenset[str]()
+    carried = [await call.store.groups.scopes_of(name) for name in groups]
+    call.require_own(giving, *carried, *(role.scopes for role in await roles_of(call, roles)))
+
+
 async def _document(call: Call, user: User) -> UserDocument:
-    return _shown(user, tuple(await call.store.roles.of_user(user.id)))
+    roles, groups = await call.store.roles.of_user(user.id), await call.store.groups.of_user(user.id)
+    return _shown(user, tuple(roles), tuple(groups))
 
 
-def _shown(user: User, roles: tuple[str, ...]) -> UserDocument:
+def _shown(user: User, roles: tuple[str, ...], groups: tuple[str, ...]) -> UserDocument:
     return UserDocument(
         id=user.id,
         name=user.name,
@@ -109,6 +130,7 @@ def _shown(user: User, roles: tuple[str, ...]) -> UserDocument:
         email_verified=user.email_verified,
         active=user.active,
         roles=roles,
+        groups=groups,
         created_at=user.created_at,
     )
 
@@ -126,15 +148,15 @@ async def _list(call: Call) -> Answer:
         after=place[0] if place else "", limit=query.limit + 1, begins=begins or "", active=query.active
     )
     page = found[: query.limit]
-    roles = await call.store.roles.of_users([user.id for user in page])
-    shown = [_shown(user, tuple(roles.get(user.id, ()))) for user in page]
+    ids = [user.id for user in page]
+    roles, groups = await call.store.roles.of_users(ids), await call.store.groups.of_users(ids)
+    shown = [_shown(user, tuple(roles.get(user.id, ())), tuple(groups.get(user.id, ()))) for user in page]
     return Answer(call.page(shown, [page[-1].key] if len(found) > query.limit else None))
 
 
 async def _create(call: Call) -> Answer:
     wanted: NewUser = call.body
-    giving = frozenset({ROLES_WRITE}) if wanted.roles else frozenset[str]()
-    call.require_own(giving, *(role.scopes for role in await roles_of(call, wanted.roles)))
+    await require_givable(call, wanted.roles, wanted.groups)
     made = await acts.create(
         call.store,
         call.by,
@@ -142,6 +164,7 @@ async def _create(call: Call) -> Answer:
         email=wanted.email,
         email_verified=wanted.email_verified,
         roles=wanted.roles,
+        groups=wanted.groups,
     )
     return Answer(await _document(call, made), location=f"{call.base}/users/{made.id}")
 

@@ -189,8 +189,14 @@ class NewPasswordPage:
                 await store.roles.assign(user.id, role)
             except NotFound:  # the role is gone since: the rest of the invitation still holds
                 await store.audit.add(visit.event("user.role_missing", "notice", user=user, role=role))
+        groups = str(link.data.get("groups") or "").split()
+        for group in groups:
+            try:
+                await store.groups.add(group, user.id)
+            except NotFound:  # likewise
+                await store.audit.add(visit.event("user.group_missing", "notice", user=user, group=group))
         may_administer = administrative(await store.roles.scopes_of(user.id))
-        told = visit.event("user.created", "success", user=user, way=self.purpose, roles=roles)
+        told = visit.event("user.created", "success", user=user, way=self.purpose, roles=roles, groups=groups)
         if may_administer:
             told = told._replace(details={**told.details, "administrative": True})
         await store.audit.add(told)

@@ -83,7 +83,7 @@ TYPES: Final[dict[str, Line]] = {
     # what they may do
     **_each(Line(USER_ACCESS, ASSIGN), "user.role_assigned", "group.member_added", "consent.granted"),
     **_each(Line(USER_ACCESS, REVOKE), "user.role_withdrawn", "group.member_removed", "consent.withdrawn"),
-    "user.role_missing": Line(USER_ACCESS, OTHER),
+    **_each(Line(USER_ACCESS, OTHER), "user.role_missing", "user.group_missing"),
     # what administrators keep
     **_each(
         Line(ENTITY_MANAGEMENT, MADE),

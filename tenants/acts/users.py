@@ -22,18 +22,28 @@ class FactorsReset:
 
 
 async def create(
-    store: TenantStore, by: By, name: str, *, email: str | None, roles: Iterable[str], email_verified: bool = False
+    store: TenantStore,
+    by: By,
+    name: str,
+    *,
+    email: str | None,
+    roles: Iterable[str],
+    groups: Iterable[str] = (),
+    email_verified: bool = False,
 ) -> User:
     """A new user, without a password.
 
     Raises:
-        AlreadyExists, InvalidValue, NotFound: as ``Users.create`` and ``Roles.assign``.
+        AlreadyExists, InvalidValue, NotFound: as ``Users.create``, ``Roles.assign`` and ``Groups.add``.
     """
     made = await store.users.create(name, email=email, email_verified=email_verified)
     given = list(dict.fromkeys(roles))
     for role in given:
         await store.roles.assign(made.id, role)
-    told = administering(await store.roles.scopes_of(made.id))
+    joined = list(dict.fromkeys(groups))
+    for group in joined:
+        await store.groups.add(group, made.id)
+    told = administering(await store.roles.scopes_of(made.id)) | ({"groups": joined} if joined else {})
     await by.tell_of(store, "user.created", made, roles=given, **told)
     return made
 
