@@ -1,12 +1,13 @@
 """``/tenants/{slug}/users``: the people of a tenant. What they log in with is user_security.py's."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from pydantic import Field
 
+from gateway.admin.chosen_password import ChosenPassword, hashing_of, require_enough, requires_factor
 from gateway.admin.cursor import PageQuery
 from gateway.admin.document import Document, Nothing, Page
 from gateway.admin.errors import (
@@ -14,13 +15,16 @@ from gateway.admin.errors import (
     InsufficientScope,
     LastOwner,
     MailNotConfigured,
+    PasswordsBusy,
     ResourceNotFound,
     ValidationFailed,
 )
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.owners import require_another_owner
+from gateway.authn.new_password import HashedPassword
 from policies.administration import ROLES_WRITE, USERS_READ, USERS_SUPPORT, USERS_WRITE
 from tenants.acts import users as acts
+from tenants.acts.invitations import require_free
 from tenants.roles import Role
 from tenants.user_names import look_up_key
 from tenants.users import User
@@ -49,13 +53,15 @@ class UserDocument(UserChange):
 
 
 class NewUser(Document):
-    """Without a password: a letter leads to where they choose one."""
+    """``password`` null: a letter leads to where they choose one. ``must_change``: the first login asks for another."""
 
     name: Annotated[str, Field(min_length=1, max_length=254)]
     email: Address | None = None
     email_verified: bool = False
     roles: Annotated[tuple[str, ...], Field(max_length=_MOST_ROLES)] = ()
     groups: Annotated[tuple[str, ...], Field(max_length=_MOST_GROUPS)] = ()
+    password: ChosenPassword | None = None
+    must_change: bool = False
 
 
 class UsersQuery(PageQuery):
@@ -67,7 +73,7 @@ class UsersQuery(PageQuery):
 
 async def found_user(call: Call) -> User:
     """The user of the path. Raises ResourceNotFound."""
-    user = await call.store.users.get(call.uuid("user_id"), hold=not call.operation.reads)
+    user = await call.store.users.get(call.uuid("user_id"), hold=call.holds)
     if user is None:
         raise ResourceNotFound
     return user
@@ -154,6 +160,23 @@ async def _list(call: Call) -> Answer:
     return Answer(call.page(shown, [page[-1].key] if len(found) > query.limit else None))
 
 
+async def _prepare(call: Call) -> Callable[[], Awaitable[HashedPassword]] | None:
+    wanted: NewUser = call.body
+    if wanted.password is None:
+        if wanted.must_change:
+            raise ValidationFailed([{"pointer": "/must_change", "detail": "there is no password to be changed"}])
+        return None
+    await require_givable(call, wanted.roles, wanted.groups)
+    await require_free(call.store, name=wanted.name, email=wanted.email)
+    second_factor = await _needs_factor(call, wanted)
+    return hashing_of(call, wanted.password, user_name=wanted.name, email=wanted.email, second_factor=second_factor)
+
+
+async def _needs_factor(call: Call, wanted: NewUser) -> bool:
+    carried = await call.store.groups.roles_of(wanted.groups)
+    return requires_factor(call, {*wanted.roles, *(role for roles in carried.values() for role in roles)})
+
+
 async def _create(call: Call) -> Answer:
     wanted: NewUser = call.body
     await require_givable(call, wanted.roles, wanted.groups)
@@ -166,6 +189,10 @@ async def _create(call: Call) -> Answer:
         roles=wanted.roles,
         groups=wanted.groups,
     )
+    if call.prepared is not None:
+        require_enough(call.prepared, second_factor=await _needs_factor(call, wanted))
+        stored = acts.StoredPassword(call.prepared.hash, call.prepared.stands_alone, wanted.must_change)
+        await acts.set_first_password(call.store, made, stored)
     return Answer(await _document(call, made), location=f"{call.base}/users/{made.id}")
 
 
@@ -228,9 +255,10 @@ OPERATIONS = (
         _create,
         answer=UserDocument,
         body=NewUser,
+        prepare=_prepare,
         tagged=True,
         status=201,
-        refusals=(Existing, InsufficientScope),
+        refusals=(Existing, InsufficientScope, PasswordsBusy),
     ),
     Operation(
         "read_user",
