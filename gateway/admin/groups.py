@@ -12,9 +12,10 @@ from pydantic import Field
 from gateway.admin.cursor import PageQuery
 from gateway.admin.document import Document, Page
 from gateway.admin.errors import Existing, InsufficientScope, LastOwner, ResourceNotFound
+from gateway.admin.givable import roles_of
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.owners import require_owner_without
-from gateway.admin.users import found_user, roles_of
+from gateway.admin.users import found_user
 from policies.administration import OWNER, ROLES_READ, ROLES_WRITE
 from tenants.acts import groups as acts
 from tenants.groups import LONGEST_DESCRIPTION, MOST_ROLES, Group

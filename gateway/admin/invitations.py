@@ -8,8 +8,9 @@ from pydantic import Field
 from gateway import urls
 from gateway.admin.document import Document
 from gateway.admin.errors import Existing, InsufficientScope, MailNotConfigured, ValidationFailed
+from gateway.admin.givable import require_givable
 from gateway.admin.operation import Answer, Call, Operation
-from gateway.admin.users import Address, require_givable
+from gateway.admin.users import Address
 from policies.administration import USERS_WRITE
 from tenants.acts import invitations as acts
 

@@ -1,6 +1,6 @@
 """``/tenants/{slug}/users``: the people of a tenant. What they log in with is user_security.py's."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -19,13 +19,13 @@ from gateway.admin.errors import (
     ResourceNotFound,
     ValidationFailed,
 )
+from gateway.admin.givable import require_givable
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.owners import require_another_owner
 from gateway.authn.new_password import HashedPassword
-from policies.administration import ROLES_WRITE, USERS_READ, USERS_SUPPORT, USERS_WRITE
+from policies.administration import USERS_READ, USERS_SUPPORT, USERS_WRITE
 from tenants.acts import users as acts
 from tenants.acts.invitations import require_free
-from tenants.roles import Role
 from tenants.user_names import look_up_key
 from tenants.users import User
 
@@ -89,38 +89,6 @@ async def touched_user(call: Call) -> User:
     user = await found_user(call)
     call.require_own(await call.store.roles.scopes_of(user.id))
     return user
-
-
-async def roles_of(call: Call, names: Sequence[str]) -> list[Role]:
-    """The roles that a body names.
-
-    Raises:
-        ValidationFailed: one of them is none.
-    """
-    found = {name: await call.store.roles.get(name) for name in names}
-    missing = [name for name, role in found.items() if role is None]
-    if missing:
-        raise ValidationFailed(
-            [{"pointer": "/roles", "detail": f"there is no role {name[:100]!r}"} for name in missing]
-        )
-    return [role for role in found.values() if role is not None]
-
-
-async def require_givable(call: Call, roles: Sequence[str], groups: Sequence[str]) -> None:
-    """Whether the caller may give these roles and what these groups carry.
-
-    Raises:
-        InsufficientScope: they lack something of it, or may give nothing.
-        ValidationFailed: one of them is none.
-    """
-    missing = [name for name in groups if await call.store.groups.get(name) is None]
-    if missing:
-        raise ValidationFailed(
-            [{"pointer": "/groups", "detail": f"there is no group {name[:100]!r}"} for name in missing]
-        )
-    giving = frozenset({ROLES_WRITE}) if roles or groups else frozenset[str]()
-    carried = [await call.store.groups.scopes_of(name) for name in groups]
-    call.require_own(giving, *carried, *(role.scopes for role in await roles_of(call, roles)))
 
 
 async def _document(call: Call, user: User) -> UserDocument:
