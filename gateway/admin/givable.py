@@ -1,4 +1,4 @@
-"""What somebody gets with an account, or by a group: roles and groups by name, which the caller has to have themselves."""
+"""What somebody gets by name with an account or a group: roles and groups that the caller has to have themselves."""
 
 from collections.abc import Sequence
 

@@ -13,6 +13,7 @@ from gateway.admin import (
     groups,
     installation,
     invitations,
+    jobs,
     openapi,
     passwords,
     roles,
@@ -36,6 +37,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *api_keys.OPERATIONS,
     *audit.OPERATIONS,
     *installation.OPERATIONS,
+    *jobs.OPERATIONS,
 )
 
 

@@ -128,6 +128,7 @@ TYPES: Final[dict[str, Line]] = {
         "detection.client_refusals",
         "detection.config_changed",
     ),
+    "job.ordered": Line(API_ACTIVITY, OTHER),
     "config.taken": Line(ENTITY_MANAGEMENT, UPDATED),
     "audit.gap": Line(EVENT_LOG, OTHER),
     CHECKPOINT: Line(EVENT_LOG, OTHER),
