@@ -16,6 +16,7 @@ from tenants.job_runs import GIVEN_UP, JobRun, JobRuns
 
 Outcome = Literal["never", "running", "succeeded", "failed", "broken_off"]
 _TURN = timedelta(seconds=25)  # less than it is looked for, so that one process alone never finds it taken
+_TEN_MINUTES = timedelta(seconds=580)
 LOOKED_FOR: Final = timedelta(seconds=30)
 """How often each process looks whether it is its turn."""
 
@@ -33,9 +34,7 @@ JOBS: Final[Mapping[str, KnownJob]] = MappingProxyType(
     {
         each.name: each
         for each in (
-            KnownJob(
-                "audit_erasure", "Erase events that are older than their tenant keeps them", timedelta(seconds=580)
-            ),
+            KnownJob("audit_erasure", "Erase events that are older than their tenant keeps them", _TEN_MINUTES),
             KnownJob("deletions", "Delete tenants whose time has come, in portions"),
             KnownJob("erasures", "Go on with erasures of people that were broken off"),
             KnownJob("keys", "Promote and retire signing keys that are due"),

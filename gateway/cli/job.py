@@ -17,8 +17,8 @@ def job() -> None:
 async def list_(call: Invocation) -> None:
     """List the jobs that one process does for all.
 
-    WAITING counts what there is to do, where that is known. FAILURES are those in a row; PROBLEM is the kind of the last
-    error. A job that never ran has no server yet.
+    WAITING counts what there is to do, where that is known. FAILURES are those in a row; PROBLEM is the kind of the
+    last error. A job that never ran has no server yet.
     """
     async with call.installation() as installation:
         rows = [_row(found) for found in await standing(installation.database, installation.clock())]
