@@ -5,18 +5,14 @@ transaction that stores it. It is never shown, logged or kept.
 """
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from gateway.admin.errors import PasswordsBusy, ValidationFailed
 from gateway.admin.operation import Call
 from gateway.authn.new_password import HashedPassword, RefusedPassword
 from gateway.errors import HashingBusy
 from tenants.users import User
-
-ChosenPassword = Annotated[SecretStr, Field(max_length=1024)]
-"""In characters; how many bytes it may have says its own rule (policies/password.py)."""
 
 
 async def has_factor(call: Call, user: User) -> bool:

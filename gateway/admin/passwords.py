@@ -6,7 +6,9 @@ rights than they have.
 
 from collections.abc import Awaitable, Callable
 
-from gateway.admin.chosen_password import ChosenPassword, has_factor, hashing_of, require_enough
+from pydantic import SecretStr
+
+from gateway.admin.chosen_password import has_factor, hashing_of, require_enough
 from gateway.admin.document import Document
 from gateway.admin.errors import InsufficientScope, PasswordsBusy, ResourceNotFound
 from gateway.admin.operation import Answer, Call, Operation
@@ -20,7 +22,7 @@ from tenants.acts import users as acts
 class NewPassword(Document):
     """``must_change``: the next login asks for another one. Sessions end, unless ``end_sessions`` is false."""
 
-    password: ChosenPassword
+    password: SecretStr
     must_change: bool = False
     end_sessions: bool = True
 

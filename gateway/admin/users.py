@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
-from gateway.admin.chosen_password import ChosenPassword, hashing_of, require_enough, requires_factor
+from gateway.admin.chosen_password import hashing_of, require_enough, requires_factor
 from gateway.admin.cursor import PageQuery
 from gateway.admin.document import Document, Nothing, Page
 from gateway.admin.errors import (
@@ -60,7 +60,7 @@ class NewUser(Document):
     email_verified: bool = False
     roles: Annotated[tuple[str, ...], Field(max_length=_MOST_ROLES)] = ()
     groups: Annotated[tuple[str, ...], Field(max_length=_MOST_GROUPS)] = ()
-    password: ChosenPassword | None = None
+    password: SecretStr | None = None
     must_change: bool = False
 
 
