@@ -55,10 +55,10 @@ async def keep_events(
     if seconds is not None:
         retention_of(seconds)
     asked: dict[str, object] = {"p_id": tenant_id, "p_seconds": seconds}
-    if before != "any":
+    if not isinstance(before, str):
         asked["p_before"] = None if before is None else int(before.total_seconds())
     async with database.system_step() as connection:
-        if (await connection.execute(_SET if before == "any" else _SET_IF, asked)).rowcount == 0:
+        if (await connection.execute(_SET if isinstance(before, str) else _SET_IF, asked)).rowcount == 0:
             return False
         await connection.execute(_TELL, audit_outbox.row(told, tenant_id, now))
         writer = changes.ChangeWriter(connection, tenant_id, locked=not database.is_sqlite)
