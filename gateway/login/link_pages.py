@@ -196,7 +196,9 @@ class NewPasswordPage:
             except NotFound:  # likewise
                 await store.audit.add(visit.event("user.group_missing", "notice", user=user, group=group))
         may_administer = administrative(await store.roles.scopes_of(user.id))
-        told = visit.event("user.created", "success", user=user, way=self.purpose, roles=roles, groups=groups)
+        told = visit.event("user.created", "success", user=user, way=self.purpose, roles=roles)
+        if groups:
+            told = told._replace(details={**told.details, "groups": groups})
         if may_administer:
             told = told._replace(details={**told.details, "administrative": True})
         await store.audit.add(told)
