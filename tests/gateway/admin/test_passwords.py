@@ -140,6 +140,11 @@ async def test_a_password_for_one_login_is_changed_at_it(each_house: House) -> N
         await browser.get("/login")
         await browser.submit(username="newcomer", password=FIRST)
         assert browser.at.startswith("/reset?token=")
+        await browser.submit(password=FIRST)
+        assert (browser.page.status_code, browser.error()) == (
+            422,
+            "That is the password that was chosen for you. Choose another one.",
+        )
         await browser.submit(password=OWN)
         assert browser.at == "/login"
         await browser.submit(username="newcomer", password=OWN)
