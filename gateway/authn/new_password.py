@@ -73,7 +73,7 @@ class NewPasswords:
             HashingBusy: more passwords wait to be hashed than may wait.
         """
         try:
-            return isinstance(await self._hashing.verify(stored, text or ""), Verified)
+            return isinstance(await self._hashing.verify(stored, text or "", renew=False), Verified)
         except HashingUnavailable as unavailable:
             raise HashingBusy(reason="hashing_unavailable", retry_after=unavailable.retry_after) from unavailable
 

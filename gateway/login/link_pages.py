@@ -50,8 +50,8 @@ class FactorGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whom a link is for. ``user`` is None for who has no account yet; ``second_factor``: they have one. ``outgoing`` is
-    the hash of a password that somebody else chose, and that has to be another from now on.
+    """Whom a link is for. ``user`` is None for who has no account yet; ``second_factor``: they have one. ``outgoing``
+    is the hash of a password that somebody else chose for them, which is to be no more.
     """
 
     link: MailLink

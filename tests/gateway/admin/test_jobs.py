@@ -21,6 +21,7 @@ def jobs(house: House) -> dict[str, Job]:
 
 
 async def listed(house: House) -> dict[str, dict[str, object]]:
+    await house.world.snapshot.poll()  # the clock may have moved on
     async with house.client(await house.operator("auditor")) as caller:
         answer = await caller.get("/v1/jobs")
     assert answer.status_code == 200
@@ -76,6 +77,7 @@ async def test_a_job_is_done_once_in_its_turn_and_again_when_an_operator_says(ea
     world.clock.advance(seconds=60)
     await erase.run()
     assert (await runs.all())["audit_erasure"].began_at == first
+    await world.snapshot.poll()
     async with each_house.client(await each_house.operator("admin")) as caller:
         assert (await caller.post("/v1/jobs/audit_erasure/run")).status_code == 204
         assert (await caller.post("/v1/jobs/nobodys/run")).status_code == 404
