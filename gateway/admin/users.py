@@ -43,12 +43,15 @@ class UserChange(Document):
 
 
 class UserDocument(UserChange):
-    """``id`` is the ``sub`` of their tokens; ``roles`` are their own, beside those that their groups carry."""
+    """``id`` is the ``sub`` of their tokens; ``roles`` are their own, beside those that their groups carry. Who is being
+    erased (``erasing_since``) cannot be enabled again.
+    """
 
     id: UUID
     name: str
     roles: tuple[str, ...]
     groups: tuple[str, ...]
+    erasing_since: datetime | None
     created_at: datetime
 
 
@@ -105,6 +108,7 @@ def _shown(user: User, roles: tuple[str, ...], groups: tuple[str, ...]) -> UserD
         active=user.active,
         roles=roles,
         groups=groups,
+        erasing_since=user.erasing_since,
         created_at=user.created_at,
     )
 

@@ -88,6 +88,17 @@ async def test_a_job_is_done_once_in_its_turn_and_again_when_an_operator_says(ea
     ]
 
 
+async def test_who_is_being_erased_is_shown_so_and_not_enabled(house: House) -> None:
+    bob = house.world.acme.users["bob"]
+    async with house.world.installation.store.for_tenant(house.acme.id) as store:
+        await store.users.set_active(bob, False)
+        await store.users.begin_erasure(bob)
+    async with house.client(await house.administrator()) as caller:
+        assert (await caller.get(f"{ACME}/users/{bob}")).json()["erasing_since"] is not None
+        answer = await caller.patch(f"{ACME}/users/{bob}", {"active": True})
+        assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
+
+
 async def test_what_waits_for_a_job_is_counted(house: House) -> None:
     world = house.world
     async with house.client(await house.operator()) as caller:
