@@ -43,8 +43,8 @@ class UserChange(Document):
 
 
 class UserDocument(UserChange):
-    """``id`` is the ``sub`` of their tokens; ``roles`` are their own, beside those that their groups carry. Who is being
-    erased (``erasing_since``) cannot be enabled again.
+    """``id`` is the ``sub`` of their tokens; ``roles`` are their own, beside those that their groups carry. Who is
+    being erased (``erasing_since``) cannot be enabled again.
     """
 
     id: UUID
