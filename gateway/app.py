@@ -196,6 +196,7 @@ def compose(
         limits.management,
         recorder.observe,
         lambda: live.settings,
+        passwords,
     )
     routers = (
         oauth_router(shared, endpoints),

@@ -4,7 +4,7 @@ Each process follows the feed and writes what it saw and spent itself. The rest 
 sequencer by whoever gets its lock, housekeeping by whoever's turn it is, letters and notices by whoever claims one.
 """
 
-from datetime import timedelta
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -14,6 +14,7 @@ from gateway.detecting import Detecting
 from gateway.health import Fitness
 from gateway.housekeeping import Housekeeping
 from gateway.installation import Installation
+from gateway.job_list import JOBS, LOOKED_FOR
 from gateway.jobs import Job
 from gateway.mail.configured import configured_mailer
 from gateway.oauth.backchannel import BackChannel
@@ -23,6 +24,7 @@ from gateway.proxy.shared_limits import SharedLimits
 from tenants import api_key_uses, audit_log, changes
 from tenants.api_key_uses import ApiKeyUses
 from tenants.database import DATABASE_ERRORS
+from tenants.job_runs import JobRuns
 from tenants.snapshot import Snapshot
 from tenants.turns import Turns
 
@@ -34,11 +36,7 @@ _CHECKPOINT_INTERVAL = 1.0
 _FORGOTTEN_TREES_INTERVAL = 10.0
 _LETTERS_INTERVAL = 0.5
 _NOTICES_INTERVAL = 0.5
-_HOUSEKEEPING_INTERVAL = 30.0
-_ERASURE_INTERVAL = 600.0
 _FITNESS_INTERVAL = 5.0
-_TURN = timedelta(seconds=25)  # less than the interval, so that one process alone never finds it taken
-_ERASURE_TURN = timedelta(seconds=580)
 
 
 def jobs_of(
@@ -53,6 +51,7 @@ def jobs_of(
     """Not started yet. ``shared`` where limits of routes are shared with other processes."""
     housekeeping = Housekeeping(installation.database, installation.store, installation.clock)
     turns = Turns(installation.database, installation.clock)
+    runs = JobRuns(installation.database, installation.clock)
     mailer = configured_mailer(
         installation.settings,
         installation.database,
@@ -75,22 +74,21 @@ def jobs_of(
     async def sequence() -> bool:
         return await installation.audit_log.sequence() >= audit_log.BATCH
 
-    async def keys() -> None:
-        if await turns.take("keys", _TURN):
-            await housekeeping.advance_keys()
+    def in_turn(name: str, work: Callable[[], Awaitable[None]]) -> Job:
+        known = JOBS[name]
 
-    async def erase() -> None:
-        if await turns.take("audit_erasure", _ERASURE_TURN):
-            await housekeeping.erase_events()
+        async def run() -> None:
+            if await turns.take(name, known.every):
+                async with runs.told(name):
+                    await work()
+
+        return Job(name, LOOKED_FOR.total_seconds(), run)
+
+    async def erase_people() -> None:
+        await housekeeping.erase_people(installation.audit_log)
 
     async def delete() -> None:
-        if await turns.take("deletions", _TURN):
-            await housekeeping.delete_tenants(installation.platform)
-
-    async def prune() -> None:
-        await snapshot.forget_expired()
-        if await turns.take("pruning", _TURN):
-            await housekeeping.prune()
+        await housekeeping.delete_tenants(installation.platform)
 
     return [
         Job("feed", _FEED_INTERVAL, follow),
@@ -99,10 +97,12 @@ def jobs_of(
         Job("audit_trees", _CHECKPOINT_INTERVAL, installation.audit_tree.follow),
         Job("audit_trees_behind", _FORGOTTEN_TREES_INTERVAL, installation.audit_tree.grow),
         Job("detections", detecting.INTERVAL, watch.run),
-        Job("keys", _HOUSEKEEPING_INTERVAL, keys),
-        Job("pruning", _HOUSEKEEPING_INTERVAL, prune),
-        Job("audit_erasure", _ERASURE_INTERVAL, erase),
-        Job("deletions", _HOUSEKEEPING_INTERVAL, delete),
+        Job("forgetting", LOOKED_FOR.total_seconds(), snapshot.forget_expired),
+        in_turn("keys", housekeeping.advance_keys),
+        in_turn("pruning", housekeeping.prune),
+        in_turn("audit_erasure", housekeeping.erase_events),
+        in_turn("erasures", erase_people),
+        in_turn("deletions", delete),
         Job("logouts", _NOTICES_INTERVAL, notices.deliver, notices.stop),
         Job("api_key_uses", api_key_uses.EVERY.total_seconds(), uses.write),
         Job("fitness", _FITNESS_INTERVAL, fitness.look),

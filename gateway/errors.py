@@ -153,6 +153,12 @@ class EnrolmentRequired(OAuthError):
     public = "A second factor has to be set up first: log in at the login page."
 
 
+class PasswordMustChange(InvalidGrant):
+    """Somebody else chose the password, for one login at the login page."""
+
+    public = "The password has to be changed first: log in at the login page."
+
+
 class BadCode(InvalidGrant):
     public = "The code is wrong, or was used before."
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import structlog
 
+from gateway.erasing import Erasing
 from policies.throttle import REMEMBERED
 from tenants import (
     api_keys,
@@ -37,6 +38,7 @@ from tenants import (
 )
 from tenants.audit_erasure import AuditErasure
 from tenants.audit_event import Details, Event
+from tenants.audit_log import AuditLog
 from tenants.database import Database
 from tenants.jose import SigningKey
 from tenants.lifetimes import LONGEST_KNOWN_NETWORK, LONGEST_REFRESH_GRACE
@@ -53,7 +55,9 @@ _DEVICE_CODES_KEPT = timedelta(minutes=10)  # a device that asks late is told th
 
 
 class Housekeeping:
-    """``advance_keys``, ``prune``, ``erase_events`` and ``delete_tenants``: none waits for another's failure."""
+    """``advance_keys``, ``prune``, ``erase_events``, ``erase_people`` and ``delete_tenants``: none waits for another's
+    failure.
+    """
 
     def __init__(self, database: Database, store: Store, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -123,6 +127,14 @@ class Housekeeping:
             ExceptionGroup: of the tenants that failed, once all had their turn.
         """
         await AuditErasure(self._database, self._clock).erase_old()
+
+    async def erase_people(self, audit_log: AuditLog) -> None:
+        """Go on with erasures of people that were broken off.
+
+        Raises:
+            ExceptionGroup: of those that failed, once all had their turn.
+        """
+        await Erasing(self._database, self._store, audit_log, self._clock).go_on()
 
     async def _prune_some(self, prune: Prune, before: datetime) -> bool:
         async with self._database.system_step() as connection:

@@ -33,6 +33,7 @@ API_KEYS_READ: Final = "yett:api-keys:read"
 API_KEYS_WRITE: Final = "yett:api-keys:write"
 AUDIT_READ: Final = "yett:audit:read"
 INSTALLATION_READ: Final = "yett:installation:read"
+INSTALLATION_WRITE: Final = "yett:installation:write"
 
 MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -52,13 +53,14 @@ MEANINGS: Final[Mapping[str, str]] = MappingProxyType(
         API_KEYS_READ: "see API keys",
         API_KEYS_WRITE: "create and revoke API keys",
         AUDIT_READ: "read the audit log",
-        INSTALLATION_READ: "see what belongs to no tenant: sinks, routes, limits",
+        INSTALLATION_READ: "see what belongs to no tenant: sinks, routes, limits, jobs",
+        INSTALLATION_WRITE: "have background jobs done at once",
     }
 )
 SCOPES: Final = frozenset(MEANINGS)
 
 _READING: Final = frozenset(scope for scope in SCOPES if scope.endswith(":read"))
-_OF_THE_INSTALLATION: Final = frozenset({TENANTS_WRITE, TENANTS_DELETE, INSTALLATION_READ})
+_OF_THE_INSTALLATION: Final = frozenset({TENANTS_WRITE, TENANTS_DELETE, INSTALLATION_READ, INSTALLATION_WRITE})
 
 OPERATOR_ROLES: Final[Mapping[str, frozenset[str]]] = MappingProxyType(
     {

@@ -36,6 +36,7 @@ class ClaimFacts:
     tenant_slug: str
     tenant_name: str
     client_id: str
+    groups: tuple[str, ...] = ()
 
 
 def _values(facts: ClaimFacts) -> Mapping[str, Value | None]:
@@ -45,6 +46,7 @@ def _values(facts: ClaimFacts) -> Mapping[str, Value | None]:
         "user.email": facts.email,
         "user.email_verified": None if facts.email is None else facts.email_verified,
         "user.roles": sorted(facts.roles),
+        "user.groups": sorted(facts.groups),
         "tenant.slug": facts.tenant_slug,
         "tenant.name": facts.tenant_name,
         "client.id": facts.client_id,

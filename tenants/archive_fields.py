@@ -39,6 +39,10 @@ class Fields:
             raise self._fault(name, "is true or false")
         return value
 
+    def truth_or_false(self, name: str) -> bool:
+        """Where it is not there, it is false."""
+        return self.truth(name) if self._has(name) else False
+
     def number(self, name: str, *, most: int) -> int:
         value = self._take(name)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:

@@ -22,7 +22,7 @@ from tenants.errors import InvalidValue
 
 FORMAT: Final = "yett_tenant_export"
 VERSION: Final = 1
-KINDS: Final = ("logo", "role", "client", "api_key", "user", "key")
+KINDS: Final = ("logo", "role", "group", "client", "api_key", "user", "key")
 LONGEST_LINE: Final = 1024 * 1024
 """Bytes. The largest that there is by itself is a logo, of 256 KiB."""
 

@@ -29,6 +29,7 @@ class Known:
     seal: ArchiveSeal | None
     seen: SeenKeys
     roles: set[str] = field(default_factory=set)
+    groups: set[str] = field(default_factory=set)
     clients: set[str] = field(default_factory=set)
     api_keys: int = 0
     states: list[str] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Known:
     def check_number(self) -> None:
         """Of what stays in memory, here or in every process that serves. Raises InvalidValue."""
         if (
-            max(len(self.roles), len(self.clients)) > _MOST_NAMES
+            max(len(self.roles), len(self.groups), len(self.clients)) > _MOST_NAMES
             or self.api_keys > MOST
             or len(self.states) > _MOST_KEYS
         ):

@@ -18,6 +18,7 @@ from tenants.branding import LARGEST_LOGO, Logo
 from tenants.client import Client, checked_row
 from tenants.client_options import AUTH_METHODS, AuthMethod, ClientOptions
 from tenants.errors import InvalidValue
+from tenants.groups import MOST_ROLES, checked_description
 from tenants.jose import ALGORITHMS, SigningKey
 from tenants.names import checked_audience, checked_name, checked_scopes, checked_title
 
@@ -54,6 +55,18 @@ def _role(fields: Fields, line: int, known: Known) -> Iterator[Row]:
     known.once("role", name, line)
     known.roles.add(name)
     yield "roles", {"name": name, "scopes": sorted(checked_scopes(fields.texts("scopes", most=_MOST)))}
+
+
+def _group(fields: Fields, line: int, known: Known) -> Iterator[Row]:
+    name = checked_name("group", fields.text("name", longest=100))
+    known.once("group", name, line)
+    known.groups.add(name)
+    description = checked_description(fields.text_or_none("description") or "")
+    yield "user_groups", {"name": name, "description": description, "created_at": fields.time("created_at")}
+    for role in dict.fromkeys(fields.texts("roles", most=MOST_ROLES)):
+        if role not in known.roles:
+            raise InvalidValue(f"there is no role {role[:100]!r}")
+        yield "group_roles", {"group_name": name, "role": role}
 
 
 def _client(fields: Fields, line: int, known: Known) -> Iterator[Row]:
@@ -146,6 +159,7 @@ def _key(fields: Fields, line: int, known: Known) -> Iterator[Row]:
 _READERS: Final[Mapping[str, Callable[[Fields, int, Known], Iterator[Row]]]] = {
     "logo": _logo,
     "role": _role,
+    "group": _group,
     "client": _client,
     "api_key": _api_key,
     "user": user,

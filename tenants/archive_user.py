@@ -30,6 +30,10 @@ def user(fields: Fields, line: int, known: Known) -> Iterator[Row]:
         if role not in known.roles:
             raise InvalidValue(f"there is no role {role[:100]!r}")
         yield "user_roles", {"user_id": user_id, "role": role}
+    for group in dict.fromkeys(fields.texts("groups", most=_MOST)):
+        if group not in known.groups:
+            raise InvalidValue(f"there is no group {group[:100]!r}")
+        yield "group_members", {"user_id": user_id, "group_name": group}
     for factor in fields.each("factors", most=MAX_FACTORS):
         yield "totp_factors", {"user_id": user_id, **_factor(factor, line, known)}
     step = fields.number_or_none("factor_step", most=_FARTHEST_STEP)
@@ -90,6 +94,7 @@ def _password(fields: Fields) -> dict[str, Any]:
         "scheme": foreign_hash.scheme(text),
         "version": fields.number("version", most=2**31 - 1),
         "stands_alone": fields.truth("stands_alone"),
+        "must_change": fields.truth_or_false("must_change"),
         "changed_at": fields.time("changed_at"),
     }
 

@@ -22,6 +22,18 @@ turns = Table(
     Column("next_at", UtcDateTime, nullable=False),
 )
 
+# How each job went that one process does for all: the run that ended last, whoever's it was.
+job_runs = Table(
+    "job_runs",
+    metadata,
+    Column("job", String(32), primary_key=True),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("succeeded_at", UtcDateTime),
+    Column("problem", String(200)),
+    Column("failures", Integer, nullable=False),
+)
+
 budgets = Table(
     "budgets",
     metadata,

@@ -27,7 +27,9 @@ goes through all of them.
 """
 _OF_TENANT = passwords.c.tenant_id == bindparam("p_tenant_id")
 _OF_USER = _OF_TENANT, passwords.c.user_id == bindparam("p_user_id")
-_FIND = select(passwords.c.hash, passwords.c.version, passwords.c.stands_alone).where(*_OF_USER)
+_FIND = select(passwords.c.hash, passwords.c.version, passwords.c.stands_alone, passwords.c.must_change).where(
+    *_OF_USER
+)
 _FIND_HELD = _FIND.with_for_update(key_share=True)
 _REHASH = update(passwords).where(*_OF_USER, passwords.c.version == bindparam("p_version"))
 # Any secret would do that all processes know and nobody else: the check's first envelope is there since the first
@@ -46,13 +48,15 @@ _SCHEMES = (
 class Password:
     """A stored hash (in a canonical text of foreign_hash.py). ``repr`` keeps it to itself.
 
-    ``stands_alone``: it was long enough for a user without a second factor when it was set.
+    ``stands_alone``: it was long enough for a user without a second factor when it was set. ``must_change``: somebody
+    else chose it, and a login asks for another one.
     """
 
     user_id: UUID
     hash: str
     version: int
     stands_alone: bool = False
+    must_change: bool = False
 
     def __repr__(self) -> str:
         return f"Password(user_id={self.user_id}, version={self.version})"
@@ -77,9 +81,11 @@ class Credentials:
         """
         mine = {"p_tenant_id": self._tenant_id, "p_user_id": user_id}
         row = (await self._connection.execute(_FIND_HELD if hold else _FIND, mine)).one_or_none()
-        return None if row is None else Password(user_id, row.hash, row.version, row.stands_alone)
+        return None if row is None else Password(user_id, row.hash, row.version, row.stands_alone, row.must_change)
 
-    async def set_password(self, user_id: UUID, hash_: str, *, stands_alone: bool = False) -> None:
+    async def set_password(
+        self, user_id: UUID, hash_: str, *, stands_alone: bool = False, must_change: bool = False
+    ) -> None:
         """A new password: the version rises, so that a login in flight with the old one fails.
 
         ``stands_alone``: it is long enough for a user without a second factor (its length is not stored).
@@ -92,6 +98,7 @@ class Credentials:
             "hash": hash_,
             "scheme": foreign_hash.scheme(hash_),
             "stands_alone": stands_alone,
+            "must_change": must_change,
             "changed_at": self._now,
         }
         first = table_insert(passwords).values(tenant_id=self._tenant_id, user_id=user_id, version=1, **values)

@@ -100,6 +100,19 @@ class MailLinks:
         """End every link of this purpose that went to this address, as it was written; says how many."""
         return await self._end(*self._live(purpose), mail_links.c.email == email)
 
+    async def end_named(self, name: str) -> int:
+        """End every invitation that was made out to this name, in any spelling; says how many. One that went to an
+        address says its name as well.
+        """
+        live, key = self._live("invite"), look_up_key(name)
+        query = select(mail_links.c.digest, mail_links.c.data).where(*live, mail_links.c.user_id.is_(None))
+        theirs = [
+            row.digest
+            for row in await self._connection.execute(query)
+            if key is not None and look_up_key(str(row.data.get("name") or "")) == key
+        ]
+        return await self._end(*live, mail_links.c.digest.in_(theirs)) if theirs else 0
+
     async def remove_for(self, keys: Collection[str]) -> int:
         """Remove every link that went to one of these addresses or invited one of these names (keys of user_names.py),
         used or not: the person is to be erased. Says how many.

@@ -10,28 +10,21 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from policies.refresh import RefreshFacts
-from tenants import opaque
+from tenants import held_roles, opaque
 from tenants.people_tables import totp_factors
 from tenants.pruning import delete_tokens, oldest
 from tenants.roles import Held, held_of
 from tenants.schema import Json
 from tenants.sealing import MasterKeys
 from tenants.sessions import Session
-from tenants.tables import refresh_families, refresh_tokens, roles, sessions, user_roles, users
+from tenants.tables import refresh_families, refresh_tokens, roles, sessions, users
 from tenants.users import User
 
 PREFIX: Final = "yrt_"
-
-
-def _roles(pairs: ColumnElement[Any]) -> ScalarSelect[Any]:
-    """What the user holds, as one JSON array of ``pairs`` of a role's name and its scopes."""
-    held = (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name)
-    of_user = user_roles.c.tenant_id == users.c.tenant_id, user_roles.c.user_id == users.c.id
-    return select(pairs).select_from(user_roles.join(roles, held)).where(*of_user).scalar_subquery()
 
 
 def _find(pairs: ColumnElement[Any]) -> Select[Any]:
@@ -71,7 +64,8 @@ def _find(pairs: ColumnElement[Any]) -> Select[Any]:
             users.c.email,
             users.c.email_verified,
             factors.exists().label("has_factor"),
-            _roles(pairs).label("held"),
+            held_roles.own(pairs).label("own_roles"),
+            held_roles.carried(pairs).label("carried_roles"),
         )
         .select_from(token)
         .join(family, (family.c.tenant_id == token.c.tenant_id) & (family.c.id == token.c.family_id))
@@ -216,7 +210,7 @@ class RefreshTokens:
             session,
             User(row.user_id, row.name, row.name_key, row.active, row.created_at, row.email, row.email_verified),
             row.has_factor,
-            held_of(row.held or ()),  # PostgreSQL makes no array of nothing
+            held_of([*(row.own_roles or ()), *(row.carried_roles or ())]),  # PostgreSQL makes no array of nothing
             tuple(row.audiences),
             facts,
             row.sealed_successor,

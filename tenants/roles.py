@@ -1,4 +1,5 @@
-"""Roles: named sets of scopes in a tenant. A user's scopes are the union of the roles'.
+"""Roles: named sets of scopes in a tenant. A user's scopes are the union of those of the roles that they hold: their
+own, which somebody gave to them, and those that their groups carry (groups.py).
 
 A role may hold scopes of OpenID Connect too. That changes nothing: every user has those (``policies.scope.of_user``).
 """
@@ -8,25 +9,32 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, exists, insert, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tenants.errors import AlreadyExists, NotFound
+from tenants.group_tables import group_members, group_roles
 from tenants.names import checked_name, checked_scopes, is_name
-from tenants.tables import roles, user_roles
+from tenants.tables import roles, user_roles, users
 
-_OF_USER = user_roles.c.tenant_id == bindparam("p_tenant_id"), user_roles.c.user_id == bindparam("p_user_id")
-_NAMES = select(user_roles.c.role).where(*_OF_USER).order_by(user_roles.c.role)
-_SCOPES = (
-    select(roles.c.scopes)
-    .join(user_roles, (user_roles.c.tenant_id == roles.c.tenant_id) & (user_roles.c.role == roles.c.name))
-    .where(*_OF_USER)
+_TENANT_ID, _USER_ID = bindparam("p_tenant_id"), bindparam("p_user_id")
+_OWN = select(user_roles.c.role).where(user_roles.c.tenant_id == _TENANT_ID, user_roles.c.user_id == _USER_ID)
+_NAMES = _OWN.order_by(user_roles.c.role)
+_OF_GROUP = (group_members.c.tenant_id == group_roles.c.tenant_id) & (
+    group_members.c.group_name == group_roles.c.group_name
 )
+_CARRIED = (
+    select(group_roles.c.role)
+    .join(group_members, _OF_GROUP)
+    .where(group_members.c.tenant_id == _TENANT_ID, group_members.c.user_id == _USER_ID)
+)
+_HELD = union(_OWN, _CARRIED)
+_SCOPES = select(roles.c.scopes).where(roles.c.tenant_id == _TENANT_ID, roles.c.name.in_(_HELD))
 
 
 class Held(NamedTuple):
-    """What a user has of roles: their names, and the union of their scopes."""
+    """What a user holds, by themselves and by their groups: roles' names, and the union of their scopes."""
 
     roles: frozenset[str]
     scopes: frozenset[str]
@@ -106,13 +114,24 @@ class Roles:
         if not is_name(name) or (await self._connection.execute(delete(roles).where(*mine))).rowcount == 0:
             raise NotFound("role", name)
 
-    async def holders(self, name: str, *, most: int) -> Sequence[UUID]:
-        """Users who have it, at most so many."""
+    async def held_by_another(self, name: str, *, but: UUID | None = None, without_group: str = "") -> bool:
+        """Whether an active user other than ``but`` holds it, whatever the group ``without_group`` gives."""
         if not is_name(name):
-            return []
-        mine = user_roles.c.tenant_id == self._tenant_id, user_roles.c.role == name
-        query = select(user_roles.c.user_id).where(*mine).order_by(user_roles.c.user_id).limit(most)
-        return (await self._connection.execute(query)).scalars().all()
+            return False
+        own = exists().where(
+            user_roles.c.tenant_id == users.c.tenant_id, user_roles.c.user_id == users.c.id, user_roles.c.role == name
+        )
+        carried = exists(select(group_roles.c.role).join(group_members, _OF_GROUP)).where(
+            group_members.c.tenant_id == users.c.tenant_id,
+            group_members.c.user_id == users.c.id,
+            group_roles.c.role == name,
+            group_roles.c.group_name != without_group,
+        )
+        mine = users.c.tenant_id == self._tenant_id, users.c.active, or_(own, carried)
+        query = select(users.c.id).where(*mine).limit(1)
+        if but is not None:
+            query = query.where(users.c.id != but)
+        return (await self._connection.execute(query)).first() is not None
 
     async def assign(self, user_id: UUID, name: str) -> None:
         """Give a user a role; a second time changes nothing.
@@ -143,11 +162,11 @@ class Roles:
         )
 
     async def of_user(self, user_id: UUID) -> Sequence[str]:
-        """The names of a user's roles."""
+        """The names of a user's own roles."""
         return list((await self._connection.execute(_NAMES, self._of(user_id))).scalars())
 
     async def of_users(self, user_ids: Collection[UUID]) -> Mapping[UUID, Sequence[str]]:
-        """The names of these users' roles; nothing for who has none."""
+        """The names of these users' own roles; nothing for who has none."""
         mine = user_roles.c.tenant_id == self._tenant_id, user_roles.c.user_id.in_(user_ids)
         found: dict[UUID, Any] = {}
         query = select(user_roles.c.user_id, user_roles.c.role).where(*mine).order_by(user_roles.c.role)
@@ -155,8 +174,12 @@ class Roles:
             found.setdefault(user_id, []).append(role)
         return found
 
+    async def held_by(self, user_id: UUID) -> frozenset[str]:
+        """The names of all roles that a user holds, by themselves or by a group."""
+        return frozenset((await self._connection.execute(_HELD, self._of(user_id))).scalars())
+
     async def scopes_of(self, user_id: UUID) -> frozenset[str]:
-        """The union of the user's roles."""
+        """The union of the roles that the user holds."""
         found: frozenset[str] = frozenset()
         for scopes in (await self._connection.execute(_SCOPES, self._of(user_id))).scalars():
             found |= frozenset(scopes)

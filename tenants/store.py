@@ -30,6 +30,7 @@ from tenants.detections import Detections
 from tenants.device_codes import DeviceCodes
 from tenants.devices import Devices
 from tenants.former_issuers import FormerIssuers
+from tenants.groups import Groups
 from tenants.idempotency_keys import IdempotencyKeys
 from tenants.keys import Keys
 from tenants.logins import Logins
@@ -94,6 +95,10 @@ class TenantStore:
     @cached_property
     def roles(self) -> Roles:
         return Roles(self._connection, self._tenant_id)
+
+    @cached_property
+    def groups(self) -> Groups:
+        return Groups(self._connection, self._tenant_id, self._now)
 
     @cached_property
     def clients(self) -> Clients:

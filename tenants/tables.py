@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     Uuid,
+    false,
     text,
 )
 
@@ -26,6 +27,7 @@ from tenants import admin_tables as admin_tables  # so that whoever reads the me
 from tenants import audit_tables as audit_tables
 from tenants import cluster_tables as cluster_tables
 from tenants import detection_tables as detection_tables
+from tenants import group_tables as group_tables
 from tenants import people_tables as people_tables
 from tenants import provider_tables as provider_tables
 from tenants.schema import Json, Sealed, Sequence, UtcDateTime, belongs_to, owned
@@ -78,11 +80,14 @@ users = owned(
     Column("email_verified", Boolean, nullable=False),
     Column("import_id", Uuid),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("erasing_since", UtcDateTime),
     UniqueConstraint("tenant_id", "name_key"),
     key=("id",),
 )
 Index("uq_users_email", users.c.tenant_id, users.c.email_key, unique=True)
 Index("ix_users_import", users.c.tenant_id, users.c.import_id)
+_ERASING = users.c.erasing_since.is_not(None)
+Index("ix_users_erasing", users.c.erasing_since, postgresql_where=_ERASING, sqlite_where=_ERASING)
 
 passwords = owned(
     "passwords",
@@ -91,6 +96,7 @@ passwords = owned(
     Column("scheme", String(64), nullable=False),
     Column("version", Integer, nullable=False),
     Column("stands_alone", Boolean, nullable=False),
+    Column("must_change", Boolean, nullable=False, server_default=false()),
     Column("changed_at", UtcDateTime, nullable=False),
     belongs_to("users", ("user_id",), ("id",)),
     key=("user_id",),
@@ -287,7 +293,7 @@ Index(
 )
 Index("ix_audit_events_subject", audit_events.c.tenant_id, audit_events.c.subject, audit_events.c.position)
 
-NOBODYS_TABLES = frozenset({"installation", "schema_support", "serving", "turns"})
+NOBODYS_TABLES = frozenset({"installation", "job_runs", "schema_support", "serving", "turns"})
 """Without a tenant, so not under row-level security."""
 
 CLUSTER_TABLES = NOBODYS_TABLES | {"changes", "audit_outbox", "budgets", "sinks"}

@@ -21,6 +21,7 @@ from tenants.archive_known import Secret
 from tenants.archive_seal import ArchiveSeal
 from tenants.changes import ChangeWriter
 from tenants.errors import InvalidValue
+from tenants.group_tables import group_members, group_roles, user_groups
 from tenants.people_tables import logos, recovery_codes, totp_factors, totp_steps
 from tenants.provider_tables import api_keys, consents
 from tenants.resealing import SealedColumn, sealed_columns
@@ -72,6 +73,11 @@ class TenantArchive:
             yield "logo", _plain(image=base64.b64encode(row.image).decode("ascii"), changed_at=row.changed_at)
         async for row in self._pages(roles):
             yield "role", _plain(name=row.name, scopes=row.scopes)
+        async for page in self._in_pages(user_groups):
+            carried = await self._of(group_roles, "group_name", [row.name for row in page])
+            for row in page:
+                told = _picked(row, "name", "description", "created_at")
+                yield "group", told | _plain(roles=[one.role for one in carried[row.name]])
         async for page in self._in_pages(clients):
             secrets = await self._of(client_secrets, "client_id", [row.client_id for row in page])
             for row in page:
@@ -142,15 +148,16 @@ class TenantArchive:
 
     async def _users(self, page: Sequence[Row[Any]], seal: ArchiveSeal | None) -> list[Body]:
         ids = [row.id for row in page]
-        tables = (passwords, user_roles, totp_factors, totp_steps, recovery_codes, consents)
+        tables = (passwords, user_roles, group_members, totp_factors, totp_steps, recovery_codes, consents)
         theirs = [await self._of(table, "user_id", ids) for table in tables]
         return [self._user(row, *(found[row.id] for found in theirs), seal=seal) for row in page]
 
     def _user(self, row: Row[Any], *theirs: Sequence[Row[Any]], seal: ArchiveSeal | None) -> Body:
-        stored, roles_, factors, steps, codes, agreed = theirs
+        stored, roles_, groups, factors, steps, codes, agreed = theirs
         told = _picked(row, "id", "name", "email", "email_verified", "active", "created_at") | _plain(
-            password=[_picked(one, "hash", "version", "stands_alone", "changed_at") for one in stored],
+            password=[_password(one) for one in stored],
             roles=[one.role for one in roles_],
+            groups=[one.group_name for one in groups],
             consents=[_picked(one, "client_id", "audience", "scopes", "granted_at") for one in agreed],
         )
         if seal is None:
@@ -183,6 +190,11 @@ class TenantArchive:
             registration=row.registration_digest,
             secrets=[_picked(one, "id", "digest", "created_at", "expires_at") for one in secrets],
         )
+
+
+def _password(row: Row[Any]) -> Body:
+    told = _picked(row, "hash", "version", "stands_alone", "changed_at")
+    return told | {"must_change": True} if row.must_change else told  # what a release before does not know is refused
 
 
 _TIMES_OF_API_KEY = ("created_at", "expires_at", "revoked_at")

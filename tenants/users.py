@@ -32,7 +32,9 @@ _BY_EMAIL = _OF_TENANT.where(users.c.email_key == bindparam("p_value"))
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person in a tenant; ``id`` is the ``sub`` of their tokens. ``email_verified``: they can read its mail."""
+    """A person in a tenant; ``id`` is the ``sub`` of their tokens. ``email_verified``: they can read its mail.
+    ``erasing_since``: they are to be erased, and have no way back.
+    """
 
     id: UUID
     name: str
@@ -41,6 +43,7 @@ class User:
     created_at: datetime
     email: str | None
     email_verified: bool
+    erasing_since: datetime | None = None
 
 
 class Users:
@@ -131,9 +134,13 @@ class Users:
         """Disable (ending every session and refusing every token at once) or enable again.
 
         Raises:
+            InvalidValue: they are being erased, and cannot be enabled.
             NotFound: no such user in this tenant.
         """
-        if (await self._connection.execute(self._of(user_id).values(active=active))).rowcount == 0:
+        statement = self._of(user_id) if not active else self._of(user_id).where(users.c.erasing_since.is_(None))
+        if (await self._connection.execute(statement.values(active=active))).rowcount == 0:
+            if active and await self.get(user_id) is not None:
+                raise InvalidValue("this user is being erased, and cannot be enabled again")
             raise NotFound("user", str(user_id))
         if not active:
             ended = await self._connection.execute(
@@ -150,6 +157,11 @@ class Users:
             await self._revocations.forbid("subject", str(user_id))
         else:
             await self._revocations.allow("subject", str(user_id))
+
+    async def begin_erasure(self, user_id: UUID) -> None:
+        """They are to be erased; where that has begun it stays as long ago as it is. To be disabled before."""
+        statement = self._of(user_id).where(users.c.erasing_since.is_(None))
+        await self._connection.execute(statement.values(erasing_since=self._now))
 
     async def delete(self, user_id: UUID) -> None:
         """Delete the user, with all that is theirs alone. Their tokens stay refused where they were disabled before.
@@ -203,4 +215,5 @@ class Users:
 
 
 def _user(row: Row[Any]) -> User:
-    return User(row.id, row.name, row.name_key, row.active, row.created_at, row.email, row.email_verified)
+    address = row.email, row.email_verified
+    return User(row.id, row.name, row.name_key, row.active, row.created_at, *address, row.erasing_since)

@@ -38,7 +38,7 @@ LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 EVENT_TYPE = re.compile(
     r"logout(?:\.[a-z]+)?|users\.import[a-z_]*"  # other words behind "users." are columns
-    r"|(?:tenant|user|role|client|key|master_key|api_key|login|session|device|factor|recovery_codes|mail|token|audit"
+    r"|(?:tenant|user|role|group|job|client|key|master_key|api_key|login|session|device|factor|recovery_codes|mail|token|audit"
     r"|authorization|consent|detection|config)\.(?!html)[a-z_]+"
 )
 OCSF_TABLE = ROOT / "gateway" / "sinks" / "ocsf_types.py"

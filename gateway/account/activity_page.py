@@ -46,6 +46,8 @@ _WORDS: Mapping[str, Callable[[Happening], str | None]] = {
     "user.email_set": lambda _: "Email address changed",
     "user.role_assigned": lambda what: f"Role {what.details.get('role', '')} given",
     "user.role_withdrawn": lambda what: f"Role {what.details.get('role', '')} taken away",
+    "group.member_added": lambda what: f"Put into the group {what.details.get('group', '')}",
+    "group.member_removed": lambda what: f"Taken out of the group {what.details.get('group', '')}",
     "factor.added": lambda _: "Authenticator added",
     "factor.renamed": lambda _: "Authenticator renamed",
     "factor.removed": lambda _: "Authenticator removed",

@@ -41,6 +41,7 @@ from tenants import errors as store_errors
 from tenants.acts.by import By
 from tenants.database import DATABASE_ERRORS
 from tenants.idempotency_keys import IdempotencyKey
+from tenants.store import TenantStore
 
 _log = structlog.get_logger("yett.admin")
 _OBSERVED = frozenset({401, 403, 404, 429})  # what tells of somebody who tries; the rest is an administrator's mistake
@@ -109,17 +110,22 @@ class Endpoint:
         self, operation: Operation, scope: Scope, known: Known, tenant_id: UUID | None, found: Asked
     ) -> Response:
         key = None
+        installation = self.shared.services.installation
         if operation.method == "POST":
-            principal = known.caller.principal
-            key = key_of(found.idempotency, principal, method=scope["method"], path=scope["path"], body=found.raw)
+            principal, secret = known.caller.principal, None
+            if operation.prepare is not None:
+                secret = installation.master_keys.derived("admin request")[0]
+            asked_for = {"method": scope["method"], "path": scope["path"]}
+            key = key_of(found.idempotency, principal, **asked_for, body=found.raw, secret=secret)
         if tenant_id is None:
             tenant_id = uuid4() if key is None else tenant_to_be(key)
         with self.shared.in_flights.entered(key, tenant_id):
-            written = await self._written(operation, scope, known, tenant_id, found, key)
+            prepared = await self._prepared(operation, scope, known, tenant_id, found, key)
+            written = await self._written(operation, scope, known, tenant_id, found, key, prepared)
             if written.afterwards is not None:  # kept once that is done: broken off between, it is done again
                 await written.afterwards()
                 if key is not None:
-                    async with step(self.shared.services.installation.store, tenant_id) as store:
+                    async with step(installation.store, tenant_id) as store:
                         await store.idempotency_keys.keep(key, status=operation.status, body=written.stored())
         return written.response(operation)
 
@@ -131,9 +137,9 @@ class Endpoint:
         tenant_id: UUID,
         found: Asked,
         key: IdempotencyKey | None,
+        prepared: object,
     ) -> Written:
-        installation, context = self.shared.services.installation, context_of(scope)
-        principal = known.caller.principal
+        installation = self.shared.services.installation
         async with step(installation.store, tenant_id, read_only=operation.reads) as store:
             if key is not None:
                 kept = await answered_before(store, key)
@@ -141,22 +147,8 @@ class Endpoint:
                     return Written.kept(kept.body)
             if not operation.reads:
                 await store.settings.hold()
-            tenant = await store.settings.get()
-            if tenant is None and operation.where == "path":
-                raise TenantUnknown(reason="tenant_deleted")
-            call = Call(
-                operation=operation,
-                services=self.shared.services,
-                caller=known.caller,
-                by=By(f"{principal.tenant}/{principal.subject}", context.request_id, str(context.address)),
-                now=installation.clock(),
-                parameters=scope["path_params"],
-                base=known.base,
-                query=found.query,
-                store=store,
-                tenant_id=tenant_id,
-                found=tenant,
-            )
+            call = await self._call(operation, scope, known, tenant_id, found, store)
+            call.prepared, call.holds = prepared, not operation.reads
             if operation.current is not None:
                 call.current = await operation.current(call)
                 check_precondition(call.current, found.if_match, required=operation.method == "PATCH")
@@ -166,6 +158,53 @@ class Endpoint:
             if key is not None and written.afterwards is None:
                 await store.idempotency_keys.keep(key, status=operation.status, body=written.stored())
         return written
+
+    async def _prepared(
+        self,
+        operation: Operation,
+        scope: Scope,
+        known: Known,
+        tenant_id: UUID,
+        found: Asked,
+        key: IdempotencyKey | None,
+    ) -> object:
+        """What the operation needs that is made while no transaction is open; None where it was done before."""
+        if operation.prepare is None:
+            return None
+        async with step(self.shared.services.installation.store, tenant_id, read_only=True) as store:
+            if key is not None and await store.idempotency_keys.find(key) is not None:
+                return None
+            call = await self._call(operation, scope, known, tenant_id, found, store)
+            call.body = _body(call, found)
+            make = await operation.prepare(call)
+        return None if make is None else await make()
+
+    async def _call(
+        self,
+        operation: Operation,
+        scope: Scope,
+        known: Known,
+        tenant_id: UUID,
+        found: Asked,
+        store: TenantStore,
+    ) -> Call:
+        tenant = await store.settings.get()
+        if tenant is None and operation.where == "path":
+            raise TenantUnknown(reason="tenant_deleted")
+        context, principal = context_of(scope), known.caller.principal
+        return Call(
+            operation=operation,
+            services=self.shared.services,
+            caller=known.caller,
+            by=By(f"{principal.tenant}/{principal.subject}", context.request_id, str(context.address)),
+            now=self.shared.services.installation.clock(),
+            parameters=scope["path_params"],
+            base=known.base,
+            query=found.query,
+            store=store,
+            tenant_id=tenant_id,
+            found=tenant,
+        )
 
     def _tell(self, refusal: Problem, scope: Scope, principal: Principal | None) -> None:
         if refusal.status not in _OBSERVED:

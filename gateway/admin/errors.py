@@ -250,6 +250,12 @@ class RevocationsStale(AdminProblem):
     public = "Access tokens cannot be checked at present. Try again later."
 
 
+class PasswordsBusy(AdminProblem):
+    status = 503
+    code = "passwords_busy"
+    public = "More passwords wait to be hashed than may wait. Nothing was changed; try again in a moment."
+
+
 class DatabaseAway(AdminProblem):
     status = 503
     code = "unavailable"

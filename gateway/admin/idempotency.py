@@ -5,6 +5,7 @@ committed, together with its answer (tenants/idempotency_keys.py). Only what was
 changed nothing, and may be tried again. Owns the field's form, and what makes two requests the same.
 """
 
+import hmac
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def key_of(
-    fields: tuple[str, ...], principal: Principal, *, method: str, path: str, body: bytes
+    fields: tuple[str, ...], principal: Principal, *, method: str, path: str, body: bytes, secret: bytes | None = None
 ) -> IdempotencyKey | None:
-    """The key of a request, if it has one.
+    """The key of a request, if it has one. ``secret`` is what its body is digested with, where a person's password may
+    be in it: whoever read the table could else try passwords at no cost.
 
     Raises:
         IdempotencyKeyInvalid: more than one, or it cannot be one.
@@ -32,7 +34,8 @@ def key_of(
     if len(fields) > 1 or _KEY.fullmatch(fields[0]) is None:
         raise IdempotencyKeyInvalid
     who = (principal.tenant_id.hex, principal.subject, principal.client_id or "")
-    return IdempotencyKey(_digest(*who), fields[0], _digest(method, path, sha256(body).hexdigest()))
+    digested = sha256(body) if secret is None else hmac.new(secret, body, sha256)
+    return IdempotencyKey(_digest(*who), fields[0], _digest(method, path, digested.hexdigest()))
 
 
 def tenant_to_be(key: IdempotencyKey) -> UUID:

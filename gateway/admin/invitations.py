@@ -8,9 +8,10 @@ from pydantic import Field
 from gateway import urls
 from gateway.admin.document import Document
 from gateway.admin.errors import Existing, InsufficientScope, MailNotConfigured, ValidationFailed
+from gateway.admin.givable import require_givable
 from gateway.admin.operation import Answer, Call, Operation
-from gateway.admin.users import Address, roles_of
-from policies.administration import ROLES_WRITE, USERS_WRITE
+from gateway.admin.users import Address
+from policies.administration import USERS_WRITE
 from tenants.acts import invitations as acts
 
 
@@ -22,6 +23,7 @@ class NewInvitation(Document):
     email: Address | None = None
     name: Annotated[str, Field(min_length=1, max_length=254)] | None = None
     roles: Annotated[tuple[str, ...], Field(max_length=100)] = ()
+    groups: Annotated[tuple[str, ...], Field(max_length=100)] = ()
     by: Annotated[str, Field(pattern=r"^(letter|link)$")] = "letter"
 
 
@@ -31,14 +33,18 @@ class InvitationDocument(Document):
     email: str | None
     name: str | None
     roles: tuple[str, ...]
+    groups: tuple[str, ...]
     link: str | None
     expires_at: datetime
 
 
 class UninviteQuery(Document):
-    """Whose."""
+    """Whose: one of both."""
 
-    email: Annotated[str, Field(min_length=1, max_length=254, description="The address that was invited.")]
+    email: Annotated[str, Field(min_length=1, max_length=254, description="The address that was invited.")] | None = (
+        None
+    )
+    name: Annotated[str, Field(min_length=1, max_length=254, description="The name that was invited.")] | None = None
 
 
 class Withdrawn(Document):
@@ -55,26 +61,35 @@ async def _invite(call: Call) -> Answer:
         raise MailNotConfigured
     if not call.tenant.active:
         raise ValidationFailed([{"detail": "the tenant is suspended, and its pages are closed"}])
-    giving = frozenset({ROLES_WRITE}) if wanted.roles else frozenset[str]()
-    call.require_own(giving, *(role.scopes for role in await roles_of(call, wanted.roles)))
+    await require_givable(call, wanted.roles, wanted.groups)
+    given = acts.Given(wanted.roles, wanted.groups)
     await acts.require_free(call.store, name=wanted.name, email=wanted.email)
     lifetime, link = call.tenant.lifetimes.invitation, None
     if wanted.by == "link":
         secret = await acts.by_link(
-            call.store, call.by, email=wanted.email, name=wanted.name, roles=wanted.roles, lifetime=lifetime
+            call.store, call.by, email=wanted.email, name=wanted.name, given=given, lifetime=lifetime
         )
         link = f"{urls.below(call.tenant.issuer, 'invite')}?token={secret}"
     elif wanted.email is not None:
-        await acts.by_letter(call.store, call.by, email=wanted.email, name=wanted.name, roles=wanted.roles)
+        await acts.by_letter(call.store, call.by, email=wanted.email, name=wanted.name, given=given)
     return Answer(
         InvitationDocument(
-            email=wanted.email, name=wanted.name, roles=wanted.roles, link=link, expires_at=call.now + lifetime
+            email=wanted.email,
+            name=wanted.name,
+            roles=wanted.roles,
+            groups=wanted.groups,
+            link=link,
+            expires_at=call.now + lifetime,
         )
     )
 
 
 async def _withdraw(call: Call) -> Answer:
-    return Answer(Withdrawn(links_ended=await acts.withdraw(call.store, call.by, call.query.email)))
+    query: UninviteQuery = call.query
+    if (query.email is None) == (query.name is None):
+        raise ValidationFailed([{"detail": "name the address or the name that was invited, and one of them"}])
+    ended = await acts.withdraw(call.store, call.by, email=query.email, name=query.name)
+    return Answer(Withdrawn(links_ended=ended))
 
 
 _ALL = "/tenants/{slug}/invitations"
@@ -96,7 +111,7 @@ OPERATIONS = (
         "DELETE",
         _ALL,
         USERS_WRITE,
-        "Withdraw the invitations that went to an address",
+        "Withdraw the invitations that went to an address, or that were made out to a name",
         _withdraw,
         answer=Withdrawn,
         query=UninviteQuery,

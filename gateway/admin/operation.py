@@ -16,6 +16,7 @@ from gateway.admin.caller import Caller
 from gateway.admin.cursor import Cursors, PageQuery
 from gateway.admin.document import Document, Item, Page
 from gateway.admin.errors import AdminProblem, InsufficientScope, ResourceNotFound, TenantUnknown
+from gateway.authn.new_password import NewPasswords
 from gateway.installation import Installation
 from gateway.settings import Settings
 from policies.administration import beyond
@@ -35,6 +36,7 @@ class Services:
     installation: Installation
     settings: Callable[[], Settings]
     cursors: Cursors
+    passwords: NewPasswords
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,8 @@ class Call:
     """One request, parsed and admitted, inside its transaction. ``found`` is the tenant, None where it is to be made.
 
     ``body`` and ``query`` are of the operation's own models. ``current`` is what a PATCH or DELETE is about, as it is
-    shown. ``base`` is the URL path that the tenant's resources are below.
+    shown. ``base`` is the URL path that the tenant's resources are below. ``prepared`` is what was made before the
+    transaction; ``holds`` is false where that is asked for still, in one that only reads.
     """
 
     operation: "Operation"
@@ -70,6 +73,8 @@ class Call:
     found: Tenant | None
     body: Any = None
     current: Any = None
+    prepared: Any = field(default=None, repr=False)
+    holds: bool = False
 
     @property
     def tenant(self) -> Tenant:
@@ -123,12 +128,15 @@ class Call:
 
 Handle = Callable[[Call], Awaitable[Answer]]
 Current = Callable[[Call], Awaitable[Document]]
+Prepare = Callable[[Call], Awaitable[Callable[[], Awaitable[Any]] | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One line of the table. ``scope`` None: any administrator may.
 
+    ``prepare`` says, in a transaction of its own that only reads, what has to be made while none is open (its result is
+    ``Call.prepared``); the body of such an operation may have a secret that a person chose.
     ``current`` reads what a PATCH or a DELETE is about: a PATCH wants If-Match, and ``body`` is what it may change of
     that. ``tagged``: what is answered is that representation, and has its ETag. ``refusals`` are the handler's own.
     """
@@ -143,6 +151,7 @@ class Operation:
     body: type[Document] | None = None
     query: type[Document] | None = None
     current: Current | None = None
+    prepare: Prepare | None = None
     tagged: bool = False
     operators_only: bool = False
     where: Where = "path"

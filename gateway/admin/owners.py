@@ -4,9 +4,8 @@ from gateway import urls
 from gateway.admin.errors import LastOwner
 from gateway.admin.operation import Call
 from policies.administration import OWNER
+from tenants.groups import Group
 from tenants.users import User
-
-_MOST = 100
 
 
 async def require_another_owner(call: Call, user: User) -> None:
@@ -16,10 +15,22 @@ async def require_another_owner(call: Call, user: User) -> None:
     Raises:
         LastOwner: nobody else is.
     """
-    if call.tenant.slug != urls.PLATFORM or OWNER not in await call.store.roles.of_user(user.id):
+    if call.tenant.slug != urls.PLATFORM or OWNER not in await call.store.roles.held_by(user.id):
         return
-    for user_id in await call.store.roles.holders(OWNER, most=_MOST):
-        other = None if user_id == user.id else await call.store.users.get(user_id)
-        if other is not None and other.active:
-            return
-    raise LastOwner
+    if not await call.store.roles.held_by_another(OWNER, but=user.id):
+        raise LastOwner
+
+
+async def require_owner_without(call: Call, group: Group, *, member: User | None = None) -> None:
+    """Whether somebody is owner still, if this group makes nobody one; or if it does no more of ``member`` alone.
+
+    Raises:
+        LastOwner: nobody is.
+    """
+    if call.tenant.slug != urls.PLATFORM or OWNER not in group.roles:
+        return
+    roles = call.store.roles
+    if await roles.held_by_another(OWNER, without_group=group.name):
+        return
+    if member is None or not await roles.held_by_another(OWNER, but=member.id):
+        raise LastOwner

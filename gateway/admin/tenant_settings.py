@@ -13,7 +13,7 @@ from pydantic import Field, create_model
 
 from gateway import urls
 from gateway.admin.document import Document
-from gateway.admin.errors import ValidationFailed
+from gateway.admin.errors import PreconditionFailed, ValidationFailed
 from gateway.admin.operation import Answer, Call
 from gateway.mail.wording import OWN_TEXTS
 from tenants import audit_retention
@@ -159,18 +159,29 @@ async def change_tenant(call: Call) -> Answer:
         lifetimes=_lifetimes(wanted.lifetimes),
         provider=_provider(before.provider, wanted.provider),
     )
+    if after.lifetimes.audit_events != before.lifetimes.audit_events:
+        return _keep_events(call, before, after)
     await acts.configure(call.store, call.by, before, after)
-    stored = await call.store.settings.get() or after
-    kept = after.lifetimes.audit_events
-    if kept == before.lifetimes.audit_events:
-        return Answer(document_of(stored))
+    return Answer(document_of(await call.store.settings.get() or after))
+
+
+def _keep_events(call: Call, before: Tenant, after: Tenant) -> Answer:
+    """It is stored in a transaction of its own, since another role of the database does that: so nothing else is with
+    it, and all of the request is done or nothing. Of two at a time, one finds that it is another time by now.
+    """
+    kept, keeps = before.lifetimes.audit_events, after.lifetimes.audit_events
     database = call.services.installation.database
-    told = acts.retention_configured(call.by, before.lifetimes, after.lifetimes)
+    alone = replace(before, lifetimes=replace(before.lifetimes, audit_events=keeps))
+    if alone != after:
+        told = {"pointer": "/lifetimes/audit_events", "detail": "this is changed by a request of its own, alone"}
+        raise ValidationFailed([told])
+    event = acts.retention_configured(call.by, before.lifetimes, after.lifetimes)
 
     async def keep() -> None:  # behind the transaction, which holds the tenant's row
-        await audit_retention.keep_events(database, before.id, kept, told=told, now=call.now)
+        if not await audit_retention.keep_events(database, before.id, keeps, told=event, now=call.now, before=kept):
+            raise PreconditionFailed(reason="changed_meanwhile")
 
-    return Answer(document_of(replace(stored, lifetimes=after.lifetimes)), afterwards=keep)
+    return Answer(document_of(alone), afterwards=keep)
 
 
 def _require_operator(call: Call) -> None:

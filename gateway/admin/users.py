@@ -1,12 +1,13 @@
 """``/tenants/{slug}/users``: the people of a tenant. What they log in with is user_security.py's."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 
+from gateway.admin.chosen_password import hashing_of, require_enough, requires_factor
 from gateway.admin.cursor import PageQuery
 from gateway.admin.document import Document, Nothing, Page
 from gateway.admin.errors import (
@@ -14,18 +15,22 @@ from gateway.admin.errors import (
     InsufficientScope,
     LastOwner,
     MailNotConfigured,
+    PasswordsBusy,
     ResourceNotFound,
     ValidationFailed,
 )
+from gateway.admin.givable import require_givable
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.owners import require_another_owner
-from policies.administration import ROLES_WRITE, USERS_READ, USERS_SUPPORT, USERS_WRITE
+from gateway.authn.new_password import HashedPassword
+from policies.administration import USERS_READ, USERS_SUPPORT, USERS_WRITE
 from tenants.acts import users as acts
-from tenants.roles import Role
+from tenants.acts.invitations import require_free
 from tenants.user_names import look_up_key
 from tenants.users import User
 
 _MOST_ROLES = 100
+_MOST_GROUPS = 100
 Address = Annotated[str, Field(max_length=254)]
 
 
@@ -38,21 +43,28 @@ class UserChange(Document):
 
 
 class UserDocument(UserChange):
-    """``id`` is the ``sub`` of their tokens."""
+    """``id`` is the ``sub`` of their tokens; ``roles`` are their own, beside those that their groups carry. Who is
+    being erased (``erasing_since``) cannot be enabled again.
+    """
 
     id: UUID
     name: str
     roles: tuple[str, ...]
+    groups: tuple[str, ...]
+    erasing_since: datetime | None
     created_at: datetime
 
 
 class NewUser(Document):
-    """Without a password: a letter leads to where they choose one."""
+    """``password`` null: a letter leads to where they choose one. ``must_change``: the first login asks for another."""
 
     name: Annotated[str, Field(min_length=1, max_length=254)]
     email: Address | None = None
     email_verified: bool = False
     roles: Annotated[tuple[str, ...], Field(max_length=_MOST_ROLES)] = ()
+    groups: Annotated[tuple[str, ...], Field(max_length=_MOST_GROUPS)] = ()
+    password: SecretStr | None = None
+    must_change: bool = False
 
 
 class UsersQuery(PageQuery):
@@ -64,7 +76,7 @@ class UsersQuery(PageQuery):
 
 async def found_user(call: Call) -> User:
     """The user of the path. Raises ResourceNotFound."""
-    user = await call.store.users.get(call.uuid("user_id"), hold=not call.operation.reads)
+    user = await call.store.users.get(call.uuid("user_id"), hold=call.holds)
     if user is None:
         raise ResourceNotFound
     return user
@@ -82,26 +94,12 @@ async def touched_user(call: Call) -> User:
     return user
 
 
-async def roles_of(call: Call, names: Sequence[str]) -> list[Role]:
-    """The roles that a body names.
-
-    Raises:
-        ValidationFailed: one of them is none.
-    """
-    found = {name: await call.store.roles.get(name) for name in names}
-    missing = [name for name, role in found.items() if role is None]
-    if missing:
-        raise ValidationFailed(
-            [{"pointer": "/roles", "detail": f"there is no role {name[:100]!r}"} for name in missing]
-        )
-    return [role for role in found.values() if role is not None]
-
-
 async def _document(call: Call, user: User) -> UserDocument:
-    return _shown(user, tuple(await call.store.roles.of_user(user.id)))
+    roles, groups = await call.store.roles.of_user(user.id), await call.store.groups.of_user(user.id)
+    return _shown(user, tuple(roles), tuple(groups))
 
 
-def _shown(user: User, roles: tuple[str, ...]) -> UserDocument:
+def _shown(user: User, roles: tuple[str, ...], groups: tuple[str, ...]) -> UserDocument:
     return UserDocument(
         id=user.id,
         name=user.name,
@@ -109,6 +107,8 @@ def _shown(user: User, roles: tuple[str, ...]) -> UserDocument:
         email_verified=user.email_verified,
         active=user.active,
         roles=roles,
+        groups=groups,
+        erasing_since=user.erasing_since,
         created_at=user.created_at,
     )
 
@@ -126,15 +126,32 @@ async def _list(call: Call) -> Answer:
         after=place[0] if place else "", limit=query.limit + 1, begins=begins or "", active=query.active
     )
     page = found[: query.limit]
-    roles = await call.store.roles.of_users([user.id for user in page])
-    shown = [_shown(user, tuple(roles.get(user.id, ()))) for user in page]
+    ids = [user.id for user in page]
+    roles, groups = await call.store.roles.of_users(ids), await call.store.groups.of_users(ids)
+    shown = [_shown(user, tuple(roles.get(user.id, ())), tuple(groups.get(user.id, ()))) for user in page]
     return Answer(call.page(shown, [page[-1].key] if len(found) > query.limit else None))
+
+
+async def _prepare(call: Call) -> Callable[[], Awaitable[HashedPassword]] | None:
+    wanted: NewUser = call.body
+    if wanted.password is None:
+        if wanted.must_change:
+            raise ValidationFailed([{"pointer": "/must_change", "detail": "there is no password to be changed"}])
+        return None
+    await require_givable(call, wanted.roles, wanted.groups)
+    await require_free(call.store, name=wanted.name, email=wanted.email)
+    second_factor = await _needs_factor(call, wanted)
+    return hashing_of(call, wanted.password, user_name=wanted.name, email=wanted.email, second_factor=second_factor)
+
+
+async def _needs_factor(call: Call, wanted: NewUser) -> bool:
+    carried = await call.store.groups.roles_of(wanted.groups)
+    return requires_factor(call, {*wanted.roles, *(role for roles in carried.values() for role in roles)})
 
 
 async def _create(call: Call) -> Answer:
     wanted: NewUser = call.body
-    giving = frozenset({ROLES_WRITE}) if wanted.roles else frozenset[str]()
-    call.require_own(giving, *(role.scopes for role in await roles_of(call, wanted.roles)))
+    await require_givable(call, wanted.roles, wanted.groups)
     made = await acts.create(
         call.store,
         call.by,
@@ -142,7 +159,12 @@ async def _create(call: Call) -> Answer:
         email=wanted.email,
         email_verified=wanted.email_verified,
         roles=wanted.roles,
+        groups=wanted.groups,
     )
+    if call.prepared is not None:
+        require_enough(call.prepared, second_factor=await _needs_factor(call, wanted))
+        stored = acts.StoredPassword(call.prepared.hash, call.prepared.stands_alone, wanted.must_change)
+        await acts.set_first_password(call.store, made, stored)
     return Answer(await _document(call, made), location=f"{call.base}/users/{made.id}")
 
 
@@ -205,9 +227,10 @@ OPERATIONS = (
         _create,
         answer=UserDocument,
         body=NewUser,
+        prepare=_prepare,
         tagged=True,
         status=201,
-        refusals=(Existing, InsufficientScope),
+        refusals=(Existing, InsufficientScope, PasswordsBusy),
     ),
     Operation(
         "read_user",

@@ -37,7 +37,7 @@ async def factor_facts(
     now: datetime,
 ) -> FactorFacts:
     """What is asked of this user, beside what was proved."""
-    roles = frozenset(await store.roles.of_user(user.id))
+    roles = await store.roles.held_by(user.id)
     return FactorFacts(
         proved=proved,
         has_factor=await store.factors.has_any(user.id),
@@ -49,7 +49,7 @@ async def factor_facts(
 
 async def session_facts(store: TenantStore, tenant: Tenant, user: User, session: Session) -> SessionFacts:
     """What is asked of this user, beside what the session has."""
-    roles = frozenset(await store.roles.of_user(user.id))
+    roles = await store.roles.held_by(user.id)
     return session_facts_of(tenant, user, session, roles=roles, has_factor=await store.factors.has_any(user.id))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.breach import Breaches
 from gateway.errors import HashingBusy
 from policies.password import Password, PasswordRule, Unacceptable, for_setting, least_length, stands_alone
-from tenants.hashing import HashingPool
+from tenants.hashing import HashingPool, Verified
 from tenants.hashing_queue import HashingUnavailable
 from tenants.tenant import Tenant
 
@@ -65,6 +65,17 @@ class NewPasswords:
         except HashingUnavailable as unavailable:
             raise HashingBusy(reason="hashing_unavailable", retry_after=unavailable.retry_after) from unavailable
         return HashedPassword(hashed, stands_alone(accepted, tenant.people.password_min_length))
+
+    async def is_same(self, text: str | None, stored: str) -> bool:
+        """Whether it is the password of this hash.
+
+        Raises:
+            HashingBusy: more passwords wait to be hashed than may wait.
+        """
+        try:
+            return isinstance(await self._hashing.verify(stored, text or "", renew=False), Verified)
+        except HashingUnavailable as unavailable:
+            raise HashingBusy(reason="hashing_unavailable", retry_after=unavailable.retry_after) from unavailable
 
 
 _WORDS = {

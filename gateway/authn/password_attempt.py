@@ -58,10 +58,11 @@ class PasswordAttempt:
 
 @dataclass(frozen=True, slots=True)
 class ProvedPassword:
-    """The password is this user's, and the account may be used."""
+    """The password is this user's, and the account may be used. ``must_change``: once they have another one."""
 
     user: User
     version: int
+    must_change: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,4 +183,4 @@ class PasswordCheck:
         own, *shared = attempt.counters
         await store.throttles.clear(own)
         await store.throttles.refund(*shared)  # a network is many people's: a success takes back its own attempt only
-        return ProvedPassword(user, current.version)
+        return ProvedPassword(user, current.version, current.must_change)

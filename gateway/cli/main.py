@@ -11,7 +11,9 @@ from gateway.cli.audit_proofs import checkpoint, consistency, prove, verifier_ke
 from gateway.cli.audit_verify import verify
 from gateway.cli.client import client
 from gateway.cli.demo import demo
+from gateway.cli.group import group
 from gateway.cli.init import init
+from gateway.cli.job import job
 from gateway.cli.key import key
 from gateway.cli.key_reseal import new_master, reseal
 from gateway.cli.migrate import migrate
@@ -56,7 +58,7 @@ def main(context: click.Context) -> None:
     context.call_on_close(lambda: os.umask(before))
 
 
-for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, sink, policy):
+for _command in (serve, demo, init, migrate, tenant, user, role, group, client, key, api_key, audit, sink, job, policy):
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)

@@ -246,5 +246,5 @@ async def _undo(installation: Installation, begun: Begun) -> None:
 
 
 def _summed(checked: Checked) -> str:
-    named = (("user", "users"), ("client", "clients"), ("role", "roles"), ("key", "signing keys"))
+    named = (("user", "users"), ("client", "clients"), ("role", "roles"), ("group", "groups"), ("key", "signing keys"))
     return ", ".join(f"{checked.counts[kind]:,} {name}" for kind, name in named)

@@ -25,7 +25,7 @@ from gateway.cli.options import Invocation, by, command
 from gateway.cli.tenant import fields_of, spelled
 from gateway.cli.tenant_detections import detection_option
 from gateway.cli.tenant_provider import provider_changes, provider_options
-from gateway.installation import utc_now
+from gateway.installation import Installation, utc_now
 from gateway.mail.wording import OWN_TEXTS
 from policies.detection import Kind
 from policies.password import LEAST_MIN_LENGTH, MOST_MIN_LENGTH
@@ -189,13 +189,7 @@ async def configure(
             await acts.configure(store, by(), before, after)
             former = await store.former_issuers.list()
         if after.lifetimes.audit_events != before.lifetimes.audit_events:
-            await audit_retention.keep_events(
-                installation.database,
-                found.id,
-                after.lifetimes.audit_events,
-                told=acts.retention_configured(by(), before.lifetimes, after.lifetimes),
-                now=installation.clock(),
-            )
+            await _keep_events(installation, before, after)
     if after.people.sign_up and not call.settings().mail.configured:
         click.echo("yett: warning: no mail is configured, and without a letter nobody can sign up.", err=True)
     call.output.item(fields_of(after, former))
@@ -207,6 +201,24 @@ async def _current(store: TenantStore, slug: str) -> Tenant:
     if found is None:
         raise Refused(f"the tenant {slug!r} is gone")
     return found
+
+
+async def _keep_events(installation: Installation, before: Tenant, after: Tenant) -> None:
+    """In a transaction of its own, behind the other one: another role of the database does that.
+
+    Raises:
+        Refused: somebody else has changed it meanwhile. What else was named is done.
+    """
+    done = await audit_retention.keep_events(
+        installation.database,
+        before.id,
+        after.lifetimes.audit_events,
+        told=acts.retention_configured(by(), before.lifetimes, after.lifetimes),
+        now=installation.clock(),
+        before=before.lifetimes.audit_events,
+    )
+    if not done:
+        raise Refused("how long events are kept was changed meanwhile, and stays so; everything else is set")
 
 
 def _given(**values: object) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 from gateway.authn.new_password import HashedPassword, NewPasswords, RefusedPassword
 from gateway.breach import Breaches
 from gateway.cli.errors import Refused
+from gateway.cli.group import require_groups
 from gateway.cli.options import Invocation, by, command
 from gateway.cli.people import find, tell, tenant_option
 from gateway.cli.user_import import import_users
@@ -19,6 +20,7 @@ from tenants.tenant import Tenant
 from tenants.users import User
 
 _from_stdin = click.option("--password-stdin", is_flag=True, help="Read the password from standard input, one line.")
+_must_change = click.option("--must-change", is_flag=True, help="It is good for one login, which asks for another one.")
 
 
 @click.group()
@@ -34,6 +36,7 @@ async def _fields(store: TenantStore, found: User) -> dict[str, object]:
         "email_verified": found.email_verified,
         "active": found.active,
         "roles": await store.roles.of_user(found.id),
+        "groups": await store.groups.of_user(found.id),
         "scopes": await store.roles.scopes_of(found.id),
         "created_at": found.created_at,
     }
@@ -44,20 +47,32 @@ async def _fields(store: TenantStore, found: User) -> dict[str, object]:
 @click.argument("name")
 @click.option("--email", help="Their email address, not yet verified. A NAME with an @ is its own.")
 @click.option("--role", "roles", multiple=True, help="A role that the user gets; may be repeated.")
+@click.option("--group", "groups", multiple=True, help="A group that the user is put into; may be repeated.")
+@_must_change
 @_from_stdin
 async def create(
-    call: Invocation, slug: str, name: str, email: str | None, roles: tuple[str, ...], password_stdin: bool
+    call: Invocation,
+    slug: str,
+    name: str,
+    email: str | None,
+    roles: tuple[str, ...],
+    groups: tuple[str, ...],
+    must_change: bool,
+    password_stdin: bool,
 ) -> None:
     """Create the user NAME with a password that is asked for."""
-    async with call.tenant(slug, read_only=True) as (tenant, _):
-        pass  # before anything is asked
+    async with call.tenant(slug, read_only=True) as (tenant, store):  # before anything is asked
+        await require_groups(store, slug, groups)
+        carried = await store.groups.roles_of(groups)
+    held = {*roles, *(role for names in carried.values() for role in names)}
     text = _read_password(from_stdin=password_stdin)
     made_password = await _make_password(
-        call, text, tenant, name=name, email=email, second_factor=_requires_factor(tenant, roles)
+        call, text, tenant, name=name, email=email, second_factor=_requires_factor(tenant, held)
     )
     async with call.tenant(slug) as (_, store):
-        made = await acts.create(store, by(), name, email=email, roles=roles)
-        await store.credentials.set_password(made.id, made_password.hash, stands_alone=made_password.stands_alone)
+        made = await acts.create(store, by(), name, email=email, roles=roles, groups=groups)
+        stored = acts.StoredPassword(made_password.hash, made_password.stands_alone, must_change)
+        await acts.set_first_password(store, made, stored)
         fields = await _fields(store, made)
     call.output.say(f"created user {name} in {slug}, id {made.id}", **fields)
 
@@ -87,18 +102,21 @@ async def show(call: Invocation, slug: str, name: str) -> None:
 @command(user, "set-password")
 @tenant_option
 @click.argument("name")
+@_must_change
 @_from_stdin
-async def set_password(call: Invocation, slug: str, name: str, password_stdin: bool) -> None:
+async def set_password(call: Invocation, slug: str, name: str, must_change: bool, password_stdin: bool) -> None:
     """Give the user NAME another password, and end all of their sessions."""
     async with call.tenant(slug, read_only=True) as (tenant, store):
         found = await find(store, slug, name)  # before anything is asked
         second_factor = await store.factors.has_any(found.id)
-        second_factor = second_factor or _requires_factor(tenant, await store.roles.of_user(found.id))
+        second_factor = second_factor or _requires_factor(tenant, await store.roles.held_by(found.id))
     text = _read_password(from_stdin=password_stdin)
     made = await _make_password(call, text, tenant, name=found.name, email=found.email, second_factor=second_factor)
     async with call.tenant(slug) as (_, store):
         found = await find(store, slug, found.name)
-        await store.credentials.set_password(found.id, made.hash, stands_alone=made.stands_alone)
+        await store.credentials.set_password(
+            found.id, made.hash, stands_alone=made.stands_alone, must_change=must_change
+        )
         await store.mail_links.end_all(found.id, "reset", "verify")
         await store.logins.end_all(found.id)
         ended = await store.sessions.end_all(found.id)

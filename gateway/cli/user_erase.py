@@ -1,24 +1,21 @@
 """``yett user erase``: a person's data goes, and the audit log stays provable.
 
-Each step tells in the log what it did, and can be taken again; the account goes last. So a command that was broken off
-is simply given once more.
+What it does is gateway/erasing.py's. A command that was broken off is gone on with by whoever serves, some minutes
+later; or it is simply given once more.
 """
 
 from uuid import UUID
 
 import click
 
-from gateway.cli.audit import sequence
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, actor, command
 from gateway.cli.people import tell, tenant_option
+from gateway.erasing import Erasing, keys_of
 from gateway.installation import Installation
-from tenants import pruning
-from tenants.audit_erasure import ERASED, AuditErasure
 from tenants.audit_event import Event
 from tenants.store import TenantStore
 from tenants.tenant import Tenant
-from tenants.user_names import look_up_key
 from tenants.users import User
 
 
@@ -32,28 +29,19 @@ async def erase(call: Invocation, slug: str, name: str) -> None:
     The log stays whole: an export says how many of its events are erased, and proves the others. NAME may be the user's
     id; with the id of somebody who is gone already, what came into the log since then is erased. Somebody who was only
     invited is erased by the address or name of the invitation. A command that was broken off goes on when it is given
-    again. Notices of logouts that wait end by themselves within two days; backups are as they were made.
+    again, or by itself some ten minutes later where a server runs; until then the user cannot be enabled. Notices of
+    logouts that wait end by themselves within two days; backups are as they were made.
     """
     async with call.installation() as installation:
         tenant = await installation.directory.find(slug)
         if tenant is None:
             raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
         user_id, keys = await _shut_out(installation, tenant, name)
-        await sequence(installation)
-        erasure = AuditErasure(installation.database, installation.clock)
-        erased = 0 if user_id is None else await erasure.erase_subject(tenant.id, str(user_id), actor=actor())
-        if keys:
-            erased += await erasure.erase_named(tenant.id, keys, actor=actor())
-        if user_id is None and not erased:
+        erasing = Erasing(installation.database, installation.store, installation.audit_log, installation.clock)
+        finished = await erasing.finish(tenant.id, user_id, keys, actor=actor())
+        if finished is None:
             raise Refused(f"there is no user {name!r} in {slug}, and no invitation")
-        if user_id is not None:
-            await _delete_tokens(installation, tenant.id, user_id)
-        async with installation.store.for_tenant(tenant.id) as store:
-            deleted = user_id is not None and await store.users.get(user_id) is not None
-            if user_id is not None and deleted:
-                await store.users.delete(user_id)
-            subject = None if user_id is None else str(user_id)
-            await store.audit.add(Event(type=ERASED, outcome="success", subject=subject, actor=actor(), count=erased))
+        deleted, erased = finished
     if user_id is None:
         said = f"erased the invitation of {name} to {slug}"
     else:
@@ -74,8 +62,9 @@ async def _shut_out(installation: Installation, tenant: Tenant, name: str) -> tu
         if found is not None and found.active:
             await store.users.set_active(found.id, False)
             await tell(store, "user.disabled", found)
-        names = (name,) if found is None else (found.name, found.email)
-        keys = {key for key in map(look_up_key, filter(None, names)) if key is not None}
+        if found is not None:
+            await store.users.begin_erasure(found.id)
+        keys = keys_of((name,) if found is None else (found.name, found.email))
         await _uninvite(store, name, found, keys)
     return None if found is None else found.id, keys
 
@@ -93,13 +82,6 @@ async def _uninvite(store: TenantStore, name: str, found: User | None, keys: set
                 details={"links_ended": ended},
             )
         )
-
-
-async def _delete_tokens(installation: Installation, tenant_id: UUID, user_id: UUID) -> None:
-    more = True
-    while more:
-        async with installation.database.system_step() as connection:
-            more = await pruning.delete_tokens_of(connection, tenant_id, user_id)
 
 
 def _as_id(name: str) -> UUID | None:

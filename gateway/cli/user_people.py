@@ -3,11 +3,13 @@
 import click
 
 from gateway.cli.errors import Refused
+from gateway.cli.group import require_groups
 from gateway.cli.options import Invocation, by, command
 from gateway.cli.people import find, tenant_option
 from gateway.installation import utc_now
 from tenants.acts import invitations
 from tenants.acts import users as acts
+from tenants.acts.invitations import Given
 from tenants.tenant import Tenant
 
 
@@ -16,13 +18,20 @@ from tenants.tenant import Tenant
 @click.argument("email", required=False)
 @click.option("--name", help="The name of the account. Default: the address.")
 @click.option("--role", "roles", multiple=True, help="A role that the account gets; may be repeated.")
+@click.option("--group", "groups", multiple=True, help="A group that the account is put into; may be repeated.")
 @click.option(
     "--print-link",
     is_flag=True,
     help="Print the link, to be handed over by other means, and send no letter. EMAIL may be left out then.",
 )
 async def invite(
-    call: Invocation, slug: str, email: str | None, name: str | None, roles: tuple[str, ...], print_link: bool
+    call: Invocation,
+    slug: str,
+    email: str | None,
+    name: str | None,
+    roles: tuple[str, ...],
+    groups: tuple[str, ...],
+    print_link: bool,
 ) -> None:
     """Invite somebody by a letter to EMAIL. Its link leads to where they choose a password, and works once.
 
@@ -41,13 +50,14 @@ async def invite(
         for role in roles:
             if await store.roles.get(role) is None:
                 raise Refused(f"there is no role {role!r} in {slug}")
-        lifetime = tenant.lifetimes.invitation
+        await require_groups(store, slug, groups)
+        lifetime, given = tenant.lifetimes.invitation, Given(roles, groups)
         secret = None
         if print_link:
-            secret = await invitations.by_link(store, by(), email=email, name=name, roles=roles, lifetime=lifetime)
+            secret = await invitations.by_link(store, by(), email=email, name=name, given=given, lifetime=lifetime)
         else:
-            await invitations.by_letter(store, by(), email=email or "", name=name, roles=roles)
-    facts = {"name": called, "email": email, "roles": roles}
+            await invitations.by_letter(store, by(), email=email or "", name=name, given=given)
+    facts = {"name": called, "email": email, "roles": roles, "groups": groups}
     if secret is None:
         call.output.say(f"invited {called} to {slug}; the letter is on its way", **facts, link=None)
         return
@@ -58,16 +68,20 @@ async def invite(
 
 @command(None)
 @tenant_option
-@click.argument("email")
-async def uninvite(call: Invocation, slug: str, email: str) -> None:
-    """Withdraw the invitations that went to EMAIL: their links work no more.
+@click.argument("email", required=False)
+@click.option("--name", help="The name that the invitation was made out to, where it went to no address.")
+async def uninvite(call: Invocation, slug: str, email: str | None, name: str | None) -> None:
+    """Withdraw the invitations that went to EMAIL, or that were made out to a name: their links work no more.
 
     A letter that waits to be sent still makes its link: if mail is down, say this once more when it is back.
     """
+    if (email is None) == (name is None):
+        raise click.UsageError("name the EMAIL that the invitation went to, or the --name that it was made out to")
     async with call.tenant(slug) as (_, store):
-        ended = await invitations.withdraw(store, by(), email)
-    said = f"withdrew the invitation of {email} to {slug}" if ended else f"nobody is invited to {slug} at {email}"
-    call.output.say(f"{said}; {ended} links ended", email=email, links_ended=ended)
+        ended = await invitations.withdraw(store, by(), email=email, name=name)
+    whose = f"at {email}" if name is None else f"by the name {name}"
+    said = f"withdrew the invitation of {email or name} to {slug}" if ended else f"nobody is invited to {slug} {whose}"
+    call.output.say(f"{said}; {ended} links ended", email=email, name=name, links_ended=ended)
 
 
 @command(None, "reset-factors")

@@ -6,7 +6,7 @@ after a reset the login begins as ever.
 """
 
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gateway.authn.new_password import HashedPassword, NewPasswords, RefusedPassword
@@ -40,6 +40,7 @@ _HEADINGS: dict[Purpose, tuple[str, str]] = {
 
 _NO_NAME = "That cannot be a user name: letters, digits and . _ - do, without a space, or an email address."
 _TAKEN = "Somebody has that name already. Choose another one."
+_SAME = "That is the password that was chosen for you. Choose another one."
 _ALONE = "Your second factor was removed meanwhile, so the password has to be longer. Choose another one."
 
 
@@ -49,13 +50,16 @@ class FactorGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whom a link is for. ``user`` is None for who has no account yet; ``second_factor``: they have one."""
+    """Whom a link is for. ``user`` is None for who has no account yet; ``second_factor``: they have one. ``outgoing``
+    is the hash of a password that somebody else chose for them, which is to be no more.
+    """
 
     link: MailLink
     user: User | None
     name: str
     email: str | None
     second_factor: bool
+    outgoing: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,8 @@ class NewPasswordPage:
         )
         if isinstance(made, RefusedPassword):
             return self._form(tenant, visit, holder, token, name=name, error=made.text, wrong="password", status=422)
+        if holder.outgoing is not None and await self.passwords.is_same(visit.form.text("password"), holder.outgoing):
+            return self._form(tenant, visit, holder, token, name=name, error=_SAME, wrong="password", status=422)
         try:
             async with self.site.step(visit) as store:
                 tenant = await tenant_of(store)
@@ -142,7 +148,9 @@ class NewPasswordPage:
         user = None if link.user_id is None else await store.users.get(link.user_id)
         if user is None or not user.active or not _is_address_of(user, link):
             return None
-        return Holder(link, user, user.name, user.email, second_factor=await store.factors.has_any(user.id))
+        has_factor, current = await store.factors.has_any(user.id), await store.credentials.password(user.id)
+        outgoing = current.hash if current is not None and current.must_change else None
+        return Holder(link, user, user.name, user.email, second_factor=has_factor, outgoing=outgoing)
 
     async def _reset(
         self,
@@ -189,8 +197,16 @@ class NewPasswordPage:
                 await store.roles.assign(user.id, role)
             except NotFound:  # the role is gone since: the rest of the invitation still holds
                 await store.audit.add(visit.event("user.role_missing", "notice", user=user, role=role))
+        groups = str(link.data.get("groups") or "").split()
+        for group in groups:
+            try:
+                await store.groups.add(group, user.id)
+            except NotFound:  # likewise
+                await store.audit.add(visit.event("user.group_missing", "notice", user=user, group=group))
         may_administer = administrative(await store.roles.scopes_of(user.id))
         told = visit.event("user.created", "success", user=user, way=self.purpose, roles=roles)
+        if groups:
+            told = told._replace(details={**told.details, "groups": groups})
         if may_administer:
             told = told._replace(details={**told.details, "administrative": True})
         await store.audit.add(told)

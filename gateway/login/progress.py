@@ -6,6 +6,7 @@ No page calls another: each ends here, and each asks here first whether it is it
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlencode
 
 from gateway.authn.completion import factor_facts, start_in_browser
 from gateway.authn.signed_in import signed_in
@@ -93,6 +94,14 @@ async def go_on(
         store, tenant, user, proved=proved, device=_trusted(device, wish), wanted_acr=wish.acr, now=now
     )
     match login.next_step(facts, now):
+        case Allow() if not step_up and await _must_change(store, user):
+            # All that is asked was proved. The link works once, as that of a letter; then the login begins anew.
+            await store.mail_links.end_all(user.id, "reset")
+            token = await store.mail_links.make("reset", lifetime=tenant.lifetimes.login, user_id=user.id)
+            await store.audit.add(
+                visit.event("login.challenged", "notice", reason="password_must_change", user=user, way="page")
+            )
+            return Go(f"{visit.base}/reset?{urlencode({'token': token})}", {"login": None})
         case Allow():
             begun = await start_in_browser(
                 store,
@@ -174,6 +183,11 @@ def refusal(tenant: Tenant, visit: Visit) -> Show:
 def retry_after(refusal: Refusal | None) -> dict[str, str]:
     """The field that says when to try again, where a form is shown in place of an error (RFC 9110 section 10.2.3)."""
     return {} if refusal is None or refusal.retry_after is None else {"Retry-After": str(refusal.retry_after)}
+
+
+async def _must_change(store: TenantStore, user: User) -> bool:
+    current = await store.credentials.password(user.id)
+    return current is not None and current.must_change
 
 
 def _trusted(device: Device | None, wish: Wish) -> Device | None:

@@ -131,7 +131,7 @@ def _account_change(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the sam
 
 def _user_access(event: Body, tenant: str) -> Body:  # noqa: ARG001 - the same for each class
     details = event.get("details", {})
-    privileges = details.get("scopes") or [details.get("role", _NOBODY)]
+    privileges = details.get("scopes") or [details.get("role") or details.get("group") or _NOBODY]
     return {"user": _user(event), "actor": _actor(event), "privileges": list(map(str, privileges)), **_source(event)}
 
 
@@ -143,7 +143,8 @@ def _entity_management(event: Body, tenant: str) -> Body:
     if kind == "tenant":
         entity = {"uid": event["tenant_id"], "name": tenant, "type_id": _ORGANIZATION, "type": "Organization"}
     else:
-        own = event.get("client_id") or details.get("kid") or details.get("api_key") or details.get("role")
+        own = event.get("client_id") or details.get("kid") or details.get("api_key")
+        own = own or details.get("role") or details.get("group")
         name = details.get("name") or own or kind
         entity = {"name": str(name), "type_id": _OTHER_ENTITY, "type": kind}
         if own is not None:

@@ -1,6 +1,7 @@
 """Inviting somebody who has no account yet: by a letter, or by a link that is handed over by other means."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from tenants.acts.by import By, administering
@@ -8,6 +9,18 @@ from tenants.audit_event import Details, Event
 from tenants.errors import AlreadyExists, InvalidValue
 from tenants.store import TenantStore
 from tenants.user_names import address_key, is_address_key, name_key
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What an account gets that is made by an invitation: names of roles and of groups."""
+
+    roles: Sequence[str] = ()
+    groups: Sequence[str] = ()
+
+    def stored(self) -> dict[str, str]:
+        """As a link and a letter carry it."""
+        return {"roles": " ".join(self.roles), "groups": " ".join(self.groups)}
 
 
 async def require_free(store: TenantStore, *, name: str | None, email: str | None) -> None:
@@ -26,38 +39,44 @@ async def require_free(store: TenantStore, *, name: str | None, email: str | Non
             raise AlreadyExists("user", text)
 
 
-async def by_letter(store: TenantStore, by: By, *, email: str, name: str | None, roles: Iterable[str]) -> None:
+async def by_letter(store: TenantStore, by: By, *, email: str, name: str | None, given: Given) -> None:
     """A letter whose link leads to where they choose a password. It takes the place of one that went there before."""
-    given = list(roles)
-    data = {"name": name or "", "roles": " ".join(given)}
+    data = {"name": name or "", **given.stored()}
     await store.mail_outbox.add("invite", {"email": email, "invited_by": "", **data})
-    await _tell(store, by, name or email, way="letter", roles=given)
+    await _tell(store, by, name or email, way="letter", given=given)
 
 
 async def by_link(
-    store: TenantStore, by: By, *, email: str | None, name: str | None, roles: Iterable[str], lifetime: timedelta
+    store: TenantStore, by: By, *, email: str | None, name: str | None, given: Given, lifetime: timedelta
 ) -> str:
     """The link's secret, shown this once. It proves no mailbox."""
-    given = list(roles)
-    data = {"name": name or "", "roles": " ".join(given), "printed": True}
+    data = {"name": name or "", **given.stored(), "printed": True}
     if email is not None:
         await store.mail_links.end_for(email, "invite")
     secret = await store.mail_links.make("invite", lifetime=lifetime, email=email, data=data)
-    await _tell(store, by, name or email or "", way="link", roles=given)
+    await _tell(store, by, name or email or "", way="link", given=given)
     return secret
 
 
-async def withdraw(store: TenantStore, by: By, email: str) -> int:
-    """End the invitations that went to this address; how many links that were."""
-    ended = await store.mail_links.end_for(email, "invite")
-    await _told(store, by, "user.uninvited", email, {"links_ended": ended})
+async def withdraw(store: TenantStore, by: By, *, email: str | None = None, name: str | None = None) -> int:
+    """End the invitations that went to this address, and those that were made out to this name, in any spelling; how
+    many links that were.
+    """
+    ended = 0 if email is None else await store.mail_links.end_for(email, "invite")
+    ended += 0 if name is None else await store.mail_links.end_named(name)
+    await _told(store, by, "user.uninvited", email or name or "", {"links_ended": ended})
     return ended
 
 
-async def _tell(store: TenantStore, by: By, called: str, *, way: str, roles: list[str]) -> None:
-    given = [await store.roles.get(name) for name in roles]
-    scopes = {scope for role in given if role is not None for scope in role.scopes}
-    await _told(store, by, "user.invited", called, {"way": way, "roles": roles, **administering(scopes)})
+async def _tell(store: TenantStore, by: By, called: str, *, way: str, given: Given) -> None:
+    roles = [await store.roles.get(name) for name in given.roles]
+    scopes = {scope for role in roles if role is not None for scope in role.scopes}
+    for group in given.groups:
+        scopes |= await store.groups.scopes_of(group)
+    details: Details = {"way": way, "roles": list(given.roles), **administering(scopes)}
+    if given.groups:
+        details |= {"groups": list(given.groups)}
+    await _told(store, by, "user.invited", called, details)
 
 
 async def _told(store: TenantStore, by: By, type_: str, called: str, details: Details) -> None:

@@ -1,7 +1,7 @@
 """What is done to a user: made, changed, shut out, helped back in, deleted."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from tenants import throttles
@@ -21,21 +21,67 @@ class FactorsReset:
     sessions_ended: int
 
 
+@dataclass(frozen=True, slots=True)
+class StoredPassword:
+    """The hash of a password. ``stands_alone`` as ``Password`` has it; ``must_change``: the next login asks for another
+    one.
+    """
+
+    hash: str = field(repr=False)
+    stands_alone: bool
+    must_change: bool = False
+
+
 async def create(
-    store: TenantStore, by: By, name: str, *, email: str | None, roles: Iterable[str], email_verified: bool = False
+    store: TenantStore,
+    by: By,
+    name: str,
+    *,
+    email: str | None,
+    roles: Iterable[str],
+    groups: Iterable[str] = (),
+    email_verified: bool = False,
 ) -> User:
     """A new user, without a password.
 
     Raises:
-        AlreadyExists, InvalidValue, NotFound: as ``Users.create`` and ``Roles.assign``.
+        AlreadyExists, InvalidValue, NotFound: as ``Users.create``, ``Roles.assign`` and ``Groups.add``.
     """
     made = await store.users.create(name, email=email, email_verified=email_verified)
     given = list(dict.fromkeys(roles))
     for role in given:
         await store.roles.assign(made.id, role)
-    told = administering(await store.roles.scopes_of(made.id))
+    joined = list(dict.fromkeys(groups))
+    for group in joined:
+        await store.groups.add(group, made.id)
+    told = administering(await store.roles.scopes_of(made.id)) | ({"groups": joined} if joined else {})
     await by.tell_of(store, "user.created", made, roles=given, **told)
     return made
+
+
+async def set_first_password(store: TenantStore, made: User, password: StoredPassword) -> None:
+    """Of an account that was made in this transaction, whose event tells of it."""
+    await store.credentials.set_password(
+        made.id, password.hash, stands_alone=password.stands_alone, must_change=password.must_change
+    )
+
+
+async def set_password(
+    store: TenantStore, by: By, found: User, password: StoredPassword, *, end_sessions: bool = True
+) -> int:
+    """Another password, by an administrator. What somebody began with the old one ends, and a letter tells of it; how
+    many sessions ended.
+    """
+    await store.credentials.set_password(
+        found.id, password.hash, stands_alone=password.stands_alone, must_change=password.must_change
+    )
+    await store.mail_links.end_all(found.id, "reset", "verify")
+    await store.logins.end_all(found.id)
+    ended = await store.sessions.end_all(found.id) if end_sessions else 0
+    await store.mail_outbox.add("password_changed", {"user_id": str(found.id)})
+    told = {"must_change": True} if password.must_change else {}
+    await by.tell_of(store, "user.password_set", found, way="administrator", sessions_ended=ended, **told)
+    return ended
 
 
 async def set_email(store: TenantStore, by: By, found: User, address: str, *, verified: bool) -> User:

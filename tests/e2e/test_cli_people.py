@@ -61,7 +61,7 @@ def in_acme(here: Installation, do: Callable[[TenantStore], Awaitable[Found]]) -
 
 def test_an_invitation_is_a_letter(here: Installation, with_mail: Installation) -> None:
     said = with_mail.does("user", "invite", *_ACME, "erin@example.com", "--name", "erin", "--role", "reader")
-    assert said == {"name": "erin", "email": "erin@example.com", "roles": ["reader"], "link": None}
+    assert said == {"name": "erin", "email": "erin@example.com", "roles": ["reader"], "groups": [], "link": None}
     assert here.rows("SELECT kind FROM mail_outbox") == [("invite",)]
     event = last_event(here)
     assert (event["type"], event["user_name"]) == ("user.invited", "erin")

@@ -35,6 +35,7 @@ from tenants.device_codes import DeviceCode, StartedDevice
 from tenants.devices import Device
 from tenants.directory import Directory
 from tenants.errors import AlreadyExists, InvalidValue, NotFound, StoreError
+from tenants.groups import Group
 from tenants.idempotency_keys import IdempotencyKey
 from tenants.import_lines import NewUser
 from tenants.logins import PendingLogin
@@ -64,6 +65,7 @@ SOURCE = b"s" * 32
 SEAL = ArchiveSeal(bytes(64), archive=UUID(int=7))
 SOON = datetime(2040, 1, 1, tzinfo=UTC)
 HOME = Visitor.of(ip_address("192.0.2.1"), "Firefox")
+THEIR_GROUP = Group("only-theirs", "", frozenset({"only-theirs"}), SOON)
 NEWCOMER = NewUser(1, "newcomer", "newcomer", None, None, False, True, (), None)
 
 
@@ -129,6 +131,8 @@ async def settle(directory: Directory, store: Store, clock: Clock, number: int) 
         await mine.credentials.set_password(alice.id, f"$argon2id$hash-of-{slug}")
         await mine.roles.create("reader", ["orders:read"])
         await mine.roles.assign(alice.id, "reader")
+        await mine.groups.create("staff", description=f"Of {slug}", roles=["reader"])
+        await mine.groups.add("staff", alice.id)
         await mine.clients.create(an_app())
         secret = await mine.clients.add_secret("app")
         await mine.settings.set_default_client("app")
@@ -322,6 +326,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "users.list": (lambda my, _: my.users.list(), unaware),
     "users.delete": (lambda my, their: my.users.delete(their.user_id), refused(NotFound)),
     "activity.any_of": (lambda my, their: my.activity.any_of(their.user_id), nothing),
+    "users.begin_erasure": (lambda my, their: my.users.begin_erasure(their.user_id), unaware),
     "users.set_active": (lambda my, their: my.users.set_active(their.user_id, False), refused(NotFound)),
     "credentials.password": (lambda my, their: my.credentials.password(their.user_id), nothing),
     "credentials.set_password": (
@@ -335,11 +340,24 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "roles.set_scopes": (lambda my, _: my.roles.set_scopes("only-theirs", ["orders:read"]), refused(NotFound)),
     "roles.delete": (lambda my, _: my.roles.delete("only-theirs"), refused(NotFound)),
     "roles.of_users": (lambda my, their: roles_of_other(my, their), nothing),
-    "roles.holders": (lambda my, _: my.roles.holders("only-theirs", most=9), nothing),
+    "roles.held_by_another": (lambda my, _: my.roles.held_by_another("only-theirs"), nothing),
+    "roles.held_by": (lambda my, their: my.roles.held_by(their.user_id), nothing),
     "roles.assign": (lambda my, their: my.roles.assign(their.user_id, "reader"), refused(NotFound)),
     "roles.withdraw": (lambda my, their: my.roles.withdraw(their.user_id, "reader"), unaware),
     "roles.of_user": (lambda my, their: my.roles.of_user(their.user_id), nothing),
     "roles.scopes_of": (lambda my, their: my.roles.scopes_of(their.user_id), nothing),
+    "groups.create": (lambda my, _: my.groups.create("staff"), refused(AlreadyExists)),
+    "groups.get": (lambda my, _: my.groups.get("only-theirs"), nothing),
+    "groups.list": (lambda my, _: my.groups.list(), unaware),
+    "groups.roles_of": (lambda my, _: my.groups.roles_of(["only-theirs"]), nothing),
+    "groups.scopes_of": (lambda my, _: my.groups.scopes_of("only-theirs"), nothing),
+    "groups.change": (lambda my, _: my.groups.change(THEIR_GROUP, description="Mine", roles=[]), refused(NotFound)),
+    "groups.members": (lambda my, _: my.groups.members("only-theirs"), nothing),
+    "groups.of_user": (lambda my, their: my.groups.of_user(their.user_id), nothing),
+    "groups.of_users": (lambda my, their: my.groups.of_users([their.user_id]), nothing),
+    "groups.add": (lambda my, their: my.groups.add("staff", their.user_id), refused(NotFound)),
+    "groups.remove": (lambda my, their: my.groups.remove("staff", their.user_id), nothing),
+    "groups.delete": (lambda my, _: my.groups.delete("only-theirs"), refused(NotFound)),
     "clients.create": (lambda my, _: my.clients.create(an_app()), refused(AlreadyExists)),
     "clients.get": (lambda my, _: my.clients.get("only-theirs"), nothing),
     "clients.held": (lambda my, _: my.clients.held("only-theirs"), nothing),
@@ -471,6 +489,7 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "mail_links.end": (lambda my, their: my.mail_links.end("reset", their.link_secret), unaware),
     "mail_links.end_all": (lambda my, their: my.mail_links.end_all(their.user_id, "reset"), unaware),
     "mail_links.end_for": (lambda my, their: my.mail_links.end_for(f"alice@{their.slug}.example", "reset"), nothing),
+    "mail_links.end_named": (lambda my, _: my.mail_links.end_named("alice"), unaware),
     "mail_links.remove_for": (lambda my, their: an_invitation_removed(my, f"alice@{their.slug}.example"), unaware),
     "mail_outbox.remove_about": (
         lambda my, their: my.mail_outbox.remove_about({f"alice@{their.slug}.example"}),
@@ -693,6 +712,8 @@ async def test_ten_tenants_with_the_same_names_stay_strangers(
     async with store.for_tenant(other.tenant_id) as theirs:
         await theirs.clients.create(an_app("only-theirs"))
         await theirs.roles.create("only-theirs", ["admin"])
+        await theirs.groups.create("only-theirs", roles=["only-theirs"])
+        await theirs.groups.add("only-theirs", other.user_id)
     await log_and_trees()
     async with store.for_tenant(other.tenant_id) as theirs:  # something stays in the outbox as well
         await theirs.audit.add(Event(type="login.succeeded", outcome="success", subject=str(other.user_id)))
@@ -768,6 +789,8 @@ async def test_what_a_tenant_does_to_its_own_leaves_those_of_the_same_names_alon
         await my.credentials.set_password(me.user_id, "$argon2id$another")
         await my.refresh_tokens.spend(me.found, idle=HOUR)
         await my.roles.withdraw(me.user_id, "reader")
+        await my.groups.remove("staff", me.user_id)
+        await my.groups.delete("staff")
         await my.keys.rotate("ES256")
         await my.keys.advance("ES256")
         await my.keys.revoke(me.kids[1], "ES256")

@@ -42,7 +42,7 @@ async def me(directory: Directory, store: Store, clock: Clock) -> Inhabitants:
     made = await settle(directory, store, clock, 1)
     async with store.for_tenant(made.tenant_id) as mine:
         await mine.logos.set(Logo.checked(PNG))
-        await mine.credentials.set_password(made.user_id, "$2b$04$" + "u" * 53)
+        await mine.credentials.set_password(made.user_id, "$2b$04$" + "u" * 53, must_change=True)
     return made
 
 
@@ -110,6 +110,8 @@ async def test_whoever_logged_in_before_does_so_in_the_other_database(
         assert await mine.credentials.password(me.user_id) == await before.credentials.password(me.user_id)
         assert await mine.roles.list() == await before.roles.list()
         assert await mine.roles.of_user(me.user_id) == ["reader"]
+        assert await mine.groups.list() == await before.groups.list()
+        assert await mine.groups.of_user(me.user_id) == ("staff",)
         assert await mine.clients.list() == await before.clients.list()
         assert await mine.api_keys.list() == await before.api_keys.list()
         assert await mine.consents.of_user(me.user_id) == await before.consents.of_user(me.user_id)

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 from gateway.authn.completion import factor_facts
 from gateway.authn.password_attempt import PasswordAttempt, PasswordCheck, Step, WrongPassword
-from gateway.errors import BadCredentials, EnrolmentRequired, InvalidRequest, MfaRequired, OAuthError
+from gateway.errors import (
+    BadCredentials,
+    EnrolmentRequired,
+    InvalidRequest,
+    MfaRequired,
+    OAuthError,
+    PasswordMustChange,
+)
 from gateway.oauth.grants.grant import GrantRequest, Issued, Refused
 from gateway.oauth.grants.user_login import Asked, issue_for, wanted
 from policies import login
@@ -58,6 +65,8 @@ class PasswordGrant:
         if isinstance(proved, WrongPassword):
             return _refused(BadCredentials(reason=proved.reason), proved.user)._replace(account=proved.account)
         user = proved.user
+        if proved.must_change:
+            return _refused(PasswordMustChange(reason="password_must_change"), user)
         asked = Asked.of(request.form)
         found = await wanted(store, request, user, asked)
         if isinstance(found, OAuthError):

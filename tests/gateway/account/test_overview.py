@@ -105,9 +105,11 @@ async def test_a_login_through_an_app_is_told(world: World) -> None:
 async def test_what_administrators_do_is_told(world: World) -> None:
     async with world.store() as store:
         await store.audit.add(told(world, "user.role_assigned", role="reader"))
+        await store.audit.add(told(world, "group.member_added", group="staff"))
         await store.audit.add(told(world, "user.password_set"))
     async with logged_in(world) as browser:
         text = await activity(browser)
+    assert "Put into the group staff, by an administrator" in text
     assert "Role reader given, by an administrator" in text
     assert "Password changed, by an administrator" in text
 

@@ -14,6 +14,7 @@ from tests.gateway.world import ORDERS
 PATCHES: dict[str, dict[str, Any]] = {
     "change_tenant": {"branding": {"tagline": "Hello"}},
     "change_user": {"active": False},
+    "change_group": {"description": "Who reads"},
     "change_role": {"scopes": ["orders:read"]},
     "change_client": {"name": "Another name"},
 }
@@ -22,6 +23,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_user": {"name": "newcomer", "email": "newcomer@example.com", "roles": ["reader"]},
     "invite": {"email": "guest@example.com", "roles": ["reader"]},
     "create_role": {"name": "new-role", "scopes": ["orders:read"]},
+    "create_group": {"name": "new-group", "roles": ["reader"]},
+    "set_password": {"password": "a few words, and a horse"},
     "create_client": {"client_id": "new-client", "name": "New", "audiences": [ORDERS]},
     "create_api_key": {"name": "machine", "scopes": ["orders:read"], "audiences": [ORDERS]},
 }
@@ -84,6 +87,9 @@ class Targets:
             if "{role}" in path:
                 await store.roles.create(name, ["orders:read"])
                 found["role"] = name
+            if "{group}" in path:
+                await store.groups.create(name, roles=["reader"])
+                found["group"] = name
             if "{client_id}" in path:
                 await store.clients.create(
                     Client(name, name, True, frozenset({"client_credentials"}), frozenset({"a"}), (ORDERS,))
@@ -96,6 +102,8 @@ class Targets:
                 found["key_id"] = str(key.id)
             if "/audit/" in path:
                 await store.audit.add(Event(type="login.succeeded", outcome="success"))
+        if "{job}" in path:
+            found["job"] = "pruning"
         if "/audit/" in path:
             found["event_id"] = await self._event()
         return found

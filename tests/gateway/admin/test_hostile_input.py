@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.admin.operation import Operation
 from gateway.admin.operations import OPERATIONS
 from tests.gateway.admin.house import DOCUMENT, House
 from tests.gateway.admin.targets import BODIES, PATCHES
@@ -20,16 +21,24 @@ FORBIDDEN = ("tenant_id", "id", "roles_", "is_admin", "password_hash", "created_
 WRITES = [each for each in OPERATIONS if each.body is not None and not each.body_optional]
 
 
+async def path_of(house: House, operation: Operation, name: str) -> str:
+    """Of something that is there."""
+    async with house.world.installation.store.for_tenant(house.acme.id) as store:
+        if await store.groups.get("staff") is None:
+            await store.groups.create("staff")
+    values = {"slug": "acme", "role": "reader", "group": "staff", "client_id": "spa"}
+    return f"/v1{operation.path.format_map({**values, 'user_id': house.world.acme.users[name]})}"
+
+
 async def test_m01_no_body_has_a_member_that_was_not_asked_for(house: House) -> None:
     async with house.client(await house.operator()) as caller:
         for operation in WRITES:
-            values = {"slug": "acme", "role": "reader", "client_id": "spa", "user_id": house.world.acme.users["alice"]}
-            path = f"/v1{operation.path.format_map(values)}"
+            path = await path_of(house, operation, "alice")
             for name in FORBIDDEN:
                 if operation.method == "PATCH":
                     answer = await caller.patch(path, {**PATCHES[operation.name], name: "x"})
                 else:
-                    answer = await caller.call("POST", path, {**BODIES[operation.name], name: "x"})
+                    answer = await caller.call(operation.method, path, {**BODIES[operation.name], name: "x"})
                 assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed"), (operation.name, name)
                 assert [each["pointer"] for each in answer.json()["errors"]] == [f"/{name}"]
 
@@ -178,13 +187,12 @@ def plausible(name: str) -> st.SearchStrategy[dict[str, Any]]:
 @given(data=st.data())
 async def test_no_body_is_more_than_refused(house: House, operation: Any, data: st.DataObject) -> None:
     body = data.draw(plausible(operation.name))
-    values = {"slug": "acme", "role": "reader", "client_id": "spa", "user_id": house.world.acme.users["bob"]}
-    path = f"/v1{operation.path.format_map(values)}"
+    path = await path_of(house, operation, "bob")
     async with house.client(await house.operator()) as caller:
         if operation.method == "PATCH":
             answer = await caller.patch(path, body, tag="*")
         else:
-            answer = await caller.post(path, body)
+            answer = await caller.call(operation.method, path, body)
     assert answer.status_code < 500, json.dumps(body)
 
 

@@ -38,6 +38,7 @@ async def test_an_admin_makes_no_owner_and_touches_none(house: House) -> None:
             ("DELETE", f"/users/{owner}/factors", None),
             ("DELETE", f"/users/{owner}/sessions", None),
             ("POST", f"/users/{owner}/reset-letter", None),
+            ("PUT", f"/users/{owner}/password", {"password": "a few words, and a horse"}),
             ("PATCH", "/clients/yett-cli", {"redirect_uris": ["https://evil.example/callback"]}),
             ("DELETE", "/clients/yett-cli", None),
             ("POST", "/clients/yett-cli/secrets", None),
