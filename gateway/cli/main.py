@@ -10,7 +10,9 @@ from gateway.cli.audit_export import export
 from gateway.cli.audit_proofs import checkpoint, consistency, prove, verifier_key
 from gateway.cli.audit_verify import verify
 from gateway.cli.client import client
+from gateway.cli.completion import completion
 from gateway.cli.demo import demo
+from gateway.cli.doctor.diagnosis import doctor
 from gateway.cli.init import init
 from gateway.cli.key import key
 from gateway.cli.key_reseal import new_master, reseal
@@ -56,7 +58,23 @@ def main(context: click.Context) -> None:
     context.call_on_close(lambda: os.umask(before))
 
 
-for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, sink, policy):
+for _command in (
+    serve,
+    demo,
+    init,
+    migrate,
+    doctor,
+    completion,
+    tenant,
+    user,
+    role,
+    client,
+    key,
+    api_key,
+    audit,
+    sink,
+    policy,
+):
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)
