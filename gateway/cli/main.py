@@ -8,6 +8,7 @@ from gateway.cli.api_key import api_key
 from gateway.cli.audit import audit
 from gateway.cli.audit_export import export
 from gateway.cli.audit_proofs import checkpoint, consistency, prove, verifier_key
+from gateway.cli.audit_show import show as show_event
 from gateway.cli.audit_verify import verify
 from gateway.cli.client import client
 from gateway.cli.completion import completion
@@ -33,6 +34,7 @@ from gateway.cli.tenant_import import import_tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
+from gateway.cli.user_access import end_session, factors
 from gateway.cli.user_erase import erase
 from gateway.cli.user_import import import_users
 from gateway.cli.user_people import end_sessions, invite, reset_factors, send_reset, sessions, uninvite, unlock
@@ -78,7 +80,7 @@ for _command in (
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)
-for _command in (export, checkpoint, verifier_key, prove, consistency, verify):
+for _command in (show_event, export, checkpoint, verifier_key, prove, consistency, verify):
     audit.add_command(_command)
 key.add_command(new_master)
 key.add_command(reseal)
@@ -89,5 +91,17 @@ tenant.add_command(delete_tenant)
 tenant.add_command(export_tenant)
 tenant.add_command(import_tenant)
 client.add_command(registration_token)
-for _command in (import_users, erase, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
+for _command in (
+    import_users,
+    erase,
+    invite,
+    uninvite,
+    reset_factors,
+    sessions,
+    end_sessions,
+    factors,
+    end_session,
+    unlock,
+    send_reset,
+):
     user.add_command(_command)

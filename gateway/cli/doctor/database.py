@@ -65,10 +65,11 @@ async def disk(examined: Examined) -> Sequence[str]:
     settings = examined.settings
     if settings.on_postgresql:
         return ()
-    return _space(Path(settings.database_url.get_secret_value().partition("///")[2].partition("?")[0]).resolve().parent)
+    return _space(settings.database_url.get_secret_value())
 
 
-def _space(folder: Path) -> Sequence[str]:
+def _space(url: str) -> Sequence[str]:
+    folder = Path(url.partition("///")[2].partition("?")[0]).resolve().parent
     findings = []
     kind = _file_system(folder, _MOUNTS.read_text(encoding="utf-8") if _MOUNTS.exists() else "")
     if kind in _OVER_A_NETWORK:
