@@ -76,6 +76,8 @@ for _command in (
     audit,
     sink,
     policy,
+    route,
+    limits,
 ):
     main.add_command(_command)
 for _command in (explain, test, diff):
@@ -91,17 +93,7 @@ tenant.add_command(delete_tenant)
 tenant.add_command(export_tenant)
 tenant.add_command(import_tenant)
 client.add_command(registration_token)
-for _command in (
-    import_users,
-    erase,
-    invite,
-    uninvite,
-    reset_factors,
-    sessions,
-    end_sessions,
-    factors,
-    end_session,
-    unlock,
-    send_reset,
-):
+for _command in (import_users, erase, invite, uninvite, reset_factors, unlock, send_reset):
+    user.add_command(_command)
+for _command in (sessions, end_sessions, end_session, factors):
     user.add_command(_command)

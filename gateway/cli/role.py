@@ -4,7 +4,7 @@ import click
 
 from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, by, command
-from policies.administration import OPERATOR_ROLES
+from policies.administration import OPERATOR_ROLES, TENANT_ROLES
 from tenants.acts import roles as acts
 from tenants.directory import PLATFORM
 
@@ -72,6 +72,6 @@ async def delete(call: Invocation, slug: str, name: str) -> None:
 
 
 def _require_changeable(slug: str, name: str) -> None:
-    """Operators' roles are what the service says they are."""
-    if slug == PLATFORM and name in OPERATOR_ROLES:
-        raise Refused(f"{name} is a role of operators, which cannot be changed")
+    """Built-in roles are what the service says they are, as in the admin API."""
+    if name in (OPERATOR_ROLES if slug == PLATFORM else TENANT_ROLES):
+        raise Refused(f"{name} is a built-in role of {slug}, which stays as it is")
