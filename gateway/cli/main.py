@@ -25,6 +25,7 @@ from gateway.cli.policy_test import test
 from gateway.cli.registration_token import registration_token
 from gateway.cli.role import role
 from gateway.cli.serve import serve
+from gateway.cli.shown import limits, route
 from gateway.cli.sink import sink
 from gateway.cli.tenant import tenant
 from gateway.cli.tenant_administer import administer
