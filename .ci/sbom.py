@@ -2,8 +2,8 @@
 
     python .ci/sbom.py requirements/runtime.txt OUT.json
 
-Versions and hashes are the lock's; the licence is what an installed package says of itself, so run it in the environment
-that the lock was installed into. The same lock and environment give the same bytes.
+Versions and hashes are the lock's; the licence is what an installed package says of itself, so run it in the
+environment that the lock was installed into. The same lock and environment give the same bytes.
 """
 
 import json
