@@ -21,6 +21,7 @@ from tenants.sealing import MasterKeys
 from tests.e2e import installation
 from tests.e2e.conftest import DATABASES, Copy
 from tests.e2e.installation import Installation
+from tests.e2e.ports import free_port
 from tests.e2e.recording_upstream import RecordingUpstream
 from tests.e2e.server_process import PASSWORD
 
@@ -79,7 +80,7 @@ def mended(here: Installation, *options: str) -> dict[str, str]:
 
 
 def test_a_healthy_installation_has_nothing_to_mend(here: Installation) -> None:
-    configured(here, public_url="https://localhost")
+    configured(here, f"management_listen: 127.0.0.1:{free_port()}", public_url="https://localhost")
     assert mended(here) == {}
     shown = here.run("doctor", "--offline")
     assert shown.code == 0

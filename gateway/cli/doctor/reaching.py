@@ -1,7 +1,9 @@
 """Checks that connect elsewhere: names, mail, upstreams, the gateway itself. Nothing is sent but what asks."""
 
 import asyncio
+import socket
 import ssl
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -22,10 +24,33 @@ async def names(examined: Examined) -> Sequence[str]:
     """Browsers find public_url."""
     host = urlsplit(examined.settings.public_url).hostname or ""
     try:
-        await asyncio.get_running_loop().getaddrinfo(host, None)
-    except OSError:
-        return (f"{host} (public_url) does not resolve: add it to DNS.",)
-    return ()
+        async with asyncio.timeout(_EACH):
+            found = await _resolves(host)
+    except TimeoutError:
+        return (f"DNS does not answer for {host} (public_url) within {_EACH:g} s: see to this machine's resolver.",)
+    return () if found else (f"{host} (public_url) does not resolve: add it to DNS.",)
+
+
+async def _resolves(host: str) -> bool:
+    """Asked in a thread that nobody waits for: a resolver may take half a minute to give up."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[bool] = loop.create_future()
+
+    def tell(found: bool) -> None:
+        if not answer.done():
+            answer.set_result(found)
+
+    def ask() -> None:
+        try:
+            socket.getaddrinfo(host, None)
+            found = True
+        except OSError:
+            found = False
+        with suppress(RuntimeError):  # the loop is closed: it took too long
+            loop.call_soon_threadsafe(tell, found)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return await answer
 
 
 async def mail(examined: Examined) -> Sequence[str]:
