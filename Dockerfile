@@ -13,6 +13,9 @@ RUN python -m venv --without-pip /opt/yett \
     && /opt/build/bin/python -m pip --python /opt/yett/bin/python install --require-hashes --only-binary=:all: --no-compile -r requirements/runtime.txt
 
 COPY pyproject.toml README.md LICENSE ./
+# What the environment is made of (CycloneDX), told by the packages that are in it.
+COPY .ci/sbom.py .ci/
+RUN /opt/yett/bin/python .ci/sbom.py requirements/runtime.txt /opt/yett/share/sbom.cdx.json
 COPY policies policies
 COPY tenants tenants
 COPY gateway gateway
@@ -35,6 +38,7 @@ COPY --from=builder /opt/yett /opt/yett
 
 USER 10001:10001
 WORKDIR /var/lib/yett
+LABEL org.cyclonedx.sbom=/opt/yett/share/sbom.cdx.json
 VOLUME ["/var/lib/yett", "/tmp"]
 EXPOSE 8080 8081
 STOPSIGNAL SIGTERM

@@ -47,7 +47,7 @@ DEV := $(VENV)/.dev $(VENV)/.project
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check format docs docs-serve load load-all soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere lock install e2e-tools clean
+.PHONY: help demo test check format docs docs-serve load load-all soak bench bench-login bench-token bench-connections bench-oracle bench-imports bench-tenants bench-audit bench-everywhere sbom lock install e2e-tools clean
 
 help: ## Print this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
@@ -125,6 +125,10 @@ bench-audit: $(DEV) ## A million events into the audit log and its tree, proofs,
 
 bench-everywhere: $(DEV) ## How soon changes are acted on in 8 processes of 2 pods, and what limits let through (needs nginx)
 	$(PY) loadtests/bench/everywhere.py $(ARGS)
+
+sbom: $(RUNTIME) ## What the runtime is made of, as CycloneDX JSON: build/sbom.cdx.json
+	@$(PY) .ci/sbom.py requirements/runtime.txt build/sbom.cdx.json
+	@echo "build/sbom.cdx.json"
 
 lock: ## Resolve the dependencies anew into requirements/*.txt (LOCK_ARGS="--upgrade"; UV=/path/to/uv)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv (set UV=/path/to/uv); CONTRIBUTING.md says how to get it." >&2; exit 1; }

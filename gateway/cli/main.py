@@ -8,9 +8,12 @@ from gateway.cli.api_key import api_key
 from gateway.cli.audit import audit
 from gateway.cli.audit_export import export
 from gateway.cli.audit_proofs import checkpoint, consistency, prove, verifier_key
+from gateway.cli.audit_show import show as show_event
 from gateway.cli.audit_verify import verify
 from gateway.cli.client import client
+from gateway.cli.completion import completion
 from gateway.cli.demo import demo
+from gateway.cli.doctor.diagnosis import doctor
 from gateway.cli.group import group
 from gateway.cli.init import init
 from gateway.cli.job import job
@@ -24,6 +27,7 @@ from gateway.cli.policy_test import test
 from gateway.cli.registration_token import registration_token
 from gateway.cli.role import role
 from gateway.cli.serve import serve
+from gateway.cli.shown import limits, route
 from gateway.cli.sink import sink
 from gateway.cli.tenant import tenant
 from gateway.cli.tenant_administer import administer
@@ -33,6 +37,7 @@ from gateway.cli.tenant_import import import_tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
 from gateway.cli.user import user
+from gateway.cli.user_access import end_session, factors
 from gateway.cli.user_erase import erase
 from gateway.cli.user_import import import_users
 from gateway.cli.user_people import end_sessions, invite, reset_factors, send_reset, sessions, uninvite, unlock
@@ -58,11 +63,31 @@ def main(context: click.Context) -> None:
     context.call_on_close(lambda: os.umask(before))
 
 
-for _command in (serve, demo, init, migrate, tenant, user, role, group, client, key, api_key, audit, sink, job, policy):
+for _command in (
+    serve,
+    demo,
+    init,
+    migrate,
+    doctor,
+    completion,
+    tenant,
+    user,
+    role,
+    group,
+    client,
+    key,
+    api_key,
+    audit,
+    sink,
+    job,
+    policy,
+    route,
+    limits,
+):
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)
-for _command in (export, checkpoint, verifier_key, prove, consistency, verify):
+for _command in (show_event, export, checkpoint, verifier_key, prove, consistency, verify):
     audit.add_command(_command)
 key.add_command(new_master)
 key.add_command(reseal)
@@ -73,5 +98,7 @@ tenant.add_command(delete_tenant)
 tenant.add_command(export_tenant)
 tenant.add_command(import_tenant)
 client.add_command(registration_token)
-for _command in (import_users, erase, invite, uninvite, reset_factors, sessions, end_sessions, unlock, send_reset):
+for _command in (import_users, erase, invite, uninvite, reset_factors, unlock, send_reset):
+    user.add_command(_command)
+for _command in (sessions, end_sessions, end_session, factors):
     user.add_command(_command)

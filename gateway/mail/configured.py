@@ -34,22 +34,29 @@ def configured_mailer(
     return Mailer(database, store, writer=writer, sender=sender, longest=longest, clock=clock, place_of=place_of)
 
 
+def server_of(settings: Settings) -> Server | None:
+    """The mail server that is configured, if one is."""
+    mail, password = settings.mail, settings.mail_password
+    if mail.smtp_host is None:
+        return None
+    return Server(
+        host=mail.smtp_host.strip("[]"),
+        port=mail.smtp_port,
+        security=mail.security,
+        hello=_hello(HostPort.parse(urlsplit(settings.public_url).netloc)),
+        timeout=mail.timeout,
+        username=mail.username,
+        password=None if password is None else password.get_secret_value(),
+    )
+
+
 def _sender(settings: Settings, clock: Callable[[], datetime]) -> tuple[Sender, timedelta] | None:
     """The way out, and how long one letter may take on it."""
-    mail, password = settings.mail, settings.mail_password
-    if mail.smtp_host is not None:
-        server = Server(
-            host=mail.smtp_host.strip("[]"),
-            port=mail.smtp_port,
-            security=mail.security,
-            hello=_hello(HostPort.parse(urlsplit(settings.public_url).netloc)),
-            timeout=mail.timeout,
-            username=mail.username,
-            password=None if password is None else password.get_secret_value(),
-        )
+    server = server_of(settings)
+    if server is not None:
         return SmtpSender(server), server.longest
-    if mail.directory is not None:
-        return FolderSender(mail.directory, clock=clock), _TO_A_FOLDER
+    if settings.mail.directory is not None:
+        return FolderSender(settings.mail.directory, clock=clock), _TO_A_FOLDER
     return None
 
 

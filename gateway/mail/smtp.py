@@ -70,6 +70,14 @@ class SmtpSender:
         finally:
             await self._leave(client)
 
+    async def greet(self) -> None:
+        """Connect, encrypt and log in as for a letter, and send none. Raises ServerAway."""
+        client = self._client()
+        try:
+            await self._connect(client)
+        finally:
+            await self._leave(client)
+
     def _client(self) -> SMTP:
         server = self._server
         return SMTP(
