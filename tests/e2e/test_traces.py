@@ -51,7 +51,7 @@ def test_a_trusted_proxys_trace_goes_on_through_the_gateway_to_the_upstream(
         token = gateway.token("alice", "acme")
         upstream.clear()
         assert ask(gateway, "/orders/7?card=4711", "01", token).status_code == 200
-        eventually(lambda: len(to.of(TRACE)) == 2)
+        eventually(lambda: len(to.of(TRACE)) == 2, within=30, what="its spans came")
         (server,) = (span for span in to.of(TRACE) if span.kind == SERVER)
         (client,) = (span for span in to.of(TRACE) if span.kind == CLIENT)
         assert (server.parent_span_id.hex(), client.parent_span_id) == (PARENT, server.span_id)
@@ -72,7 +72,11 @@ def test_a_trusted_proxys_trace_goes_on_through_the_gateway_to_the_upstream(
         assert ask(gateway, "/orders/7", "00", token).status_code == 200
         assert upstream.requests[-1].values("traceparent")[0].endswith("-00")
         assert gateway.call("/orders/8").status_code == 401  # what was put in the queue before has come when this has
-        eventually(lambda: any(named(span.attributes)["http.response.status_code"] == 401 for span in to.spans))
+        eventually(
+            lambda: any(named(span.attributes)["http.response.status_code"] == 401 for span in to.spans),
+            within=30,
+            what="its spans came",
+        )
         assert len(to.spans) == before + 1
 
 
@@ -84,7 +88,7 @@ def test_a_strangers_trace_is_linked_and_a_refusal_is_told(copy_of: Copy, upstre
         allowed = ask(gateway, "/public/x", "01")
         assert allowed.status_code == 200
         own = allowed.headers["x-request-id"]
-        eventually(lambda: len(to.of(own)) == 2)
+        eventually(lambda: len(to.of(own)) == 2, within=30, what="its spans came")
         assert to.of(TRACE) == []
         assert upstream.requests[-1].values("traceparent")[0].startswith(f"00-{own}-")
         assert upstream.requests[-1].values("tracestate") == []
