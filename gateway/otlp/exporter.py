@@ -37,6 +37,17 @@ class Item(Protocol):
     def encoded(self) -> bytes: ...
 
 
+def items(counted: Mapping[tuple[str, ...], int]) -> Family:
+    """What became of them; nothing where there is no collector."""
+    return Family(
+        "yett_otlp_items",
+        "Spans and log records, by what became of them: sent, dropped (the queue was full), failed.",
+        "counter",
+        ("signal", "result"),
+        dict(counted),
+    )
+
+
 class Exporter:
     """``signal`` is what it sends (``traces``, ``logs``) to ``url``. ``sender`` is the body of a ``Resource``;
     ``headers`` are the collector's own. ``clock`` counts seconds.
@@ -108,13 +119,7 @@ class Exporter:
 
     def read(self) -> Iterator[Family]:
         """As of now."""
-        yield Family(
-            "yett_otlp_items",
-            "Spans and log records, by what became of them: sent, dropped (the queue was full), failed.",
-            "counter",
-            ("signal", "result"),
-            dict(self._counts.values),
-        )
+        yield items(self._counts.values)
 
     def _encoded(self, batch: Sequence[Item]) -> bytes:
         return export(self._sender, "yett", self._version, [item.encoded() for item in batch])
