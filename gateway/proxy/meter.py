@@ -63,7 +63,10 @@ class Meter:
 
     def read(self) -> Iterator[Family]:
         """As of now."""
-        yield from (items({}),) if self._tracer is None else self._tracer.read()
+        if self._tracer is None:
+            yield items({})
+        else:
+            yield from self._tracer.read()
         yield Family(
             "yett_proxy_requests",
             "Requests to APIs that were answered, by route (empty: no route matched) and class of the status.",
