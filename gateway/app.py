@@ -60,6 +60,8 @@ from gateway.oauth.request_object import RequestObjects
 from gateway.oauth.revocation import Revocation
 from gateway.oauth.userinfo import UserInfo
 from gateway.oauth.verified_token import PresentedTokens
+from gateway.otlp.exporter import Exporter
+from gateway.otlp.running import running_exporter
 from gateway.over_tls import OverTls
 from gateway.own_hosts import OwnHosts, configured
 from gateway.pages.assets import assets_router
@@ -104,10 +106,11 @@ async def running(installation: Installation) -> AsyncIterator[Service]:
         running_pools(settings) as upstreams,
         access_log_of(settings) as access_log,
         running_sinks(settings, installation.database, installation.clock) as sinks,
+        running_exporter(settings) as exporter,
     ):
         uses, breaches = ApiKeyUses(installation.database), Breaches.of(settings)
         fitness = Fitness.of(installation)
-        parts = hashing, upstreams, breaches, places, uses, fitness, access_log, sinks
+        parts = hashing, upstreams, breaches, places, uses, fitness, access_log, sinks, exporter
         service = compose(installation, snapshot, recorder, *parts)
         shared = None
         if not installation.database.is_sqlite:
@@ -140,6 +143,7 @@ def compose(
     fitness: Fitness,
     access_log: AccessLogFile | None = None,
     sinks: Sinks | None = None,
+    exporter: Exporter | None = None,
 ) -> Service:
     """The applications, on parts that stand already. Wiring only: nothing runs yet, so a test can hand in its own."""
     settings = installation.settings
@@ -216,6 +220,7 @@ def compose(
         feed_fresh=feed_fresh,
         observe=recorder.observe,
         browsers=browser_front(installation, snapshot, issuers, clients, dpop, limits.pages[2]),
+        exporter=exporter,
     )
     own_hosts = OwnHosts(snapshot, configured(settings))
     metered = IdentityMeter.of(DirectRoutes(routers, application(*routers)), routers)

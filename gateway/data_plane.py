@@ -15,6 +15,7 @@ from gateway.authn.standing import Standings
 from gateway.authn.token_table import TokenTable
 from gateway.installation import Installation
 from gateway.log_writer import LogWriter
+from gateway.otlp.exporter import Exporter
 from gateway.proxy.access_line import gap, line
 from gateway.proxy.browser_app import BrowserApps
 from gateway.proxy.browsers import Browsers
@@ -28,6 +29,7 @@ from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.pools import Pools
 from gateway.proxy.registered_origins import RegisteredOrigins
 from gateway.proxy.resource_metadata import Resources
+from gateway.proxy.tracer import Tracer
 from gateway.settings import Settings, compile_routes
 from tenants.active_keys import ActiveKeys
 from tenants.api_key_uses import ApiKeyUses
@@ -47,6 +49,7 @@ def data_plane(
     feed_fresh: Callable[[], bool],
     observe: Callable[[Observation], None],
     browsers: Browsers | None = None,
+    exporter: Exporter | None = None,
 ) -> DataPlane:
     """The application of the API hosts. Its tokens are remembered apart from those that identity is shown."""
     settings = installation.settings
@@ -55,8 +58,10 @@ def data_plane(
         tenant = snapshot.by_id(tenant_id)
         return tenant.issuer if tenant is not None else None
 
+    sample = settings.otlp.sample
+    tracer = None if exporter is None else Tracer(exporter, sample=sample, digest=lambda: plane.config.digest)
     api_keys = ApiKeys(snapshot, lambda: installation.clock().timestamp(), uses.note)
-    return DataPlane(
+    plane = DataPlane(
         plane_config(settings, upstreams.current, snapshot, writer=writer),
         authenticate=Bearer(snapshot, TokenTable(), time.time, api_keys=api_keys.authenticate).authenticate,
         possession=possession,
@@ -68,7 +73,9 @@ def data_plane(
         counters=settings.limits.counters,
         trusted_proxies=settings.trusted_proxies,
         browsers=browsers,
+        tracer=tracer,
     )
+    return plane
 
 
 def forward_auth(settings: Settings, plane: DataPlane, observe: Callable[[Observation], None]) -> ForwardAuth | None:

@@ -52,10 +52,11 @@ class OutboundRefused(OutboundFailed):
 
 @dataclass(frozen=True, slots=True)
 class OutboundAnswer:
-    """What a server said, a redirect or an error too."""
+    """What a server said, a redirect or an error too. ``retry_after`` is seconds, where it said a number of them."""
 
     status: int
     body: bytes = field(repr=False)
+    retry_after: int | None = None
 
 
 class Outbound:
@@ -151,7 +152,7 @@ class Outbound:
                 body += chunk
                 if len(body) > self._max_bytes:
                     raise OutboundFailed("answer_too_large")
-        return OutboundAnswer(response.status, bytes(body))
+        return OutboundAnswer(response.status, bytes(body), _retry_after(response.headers))
 
     async def _addresses(self, host: str, port: int, *, allowed: Iterable[Network]) -> list[str]:
         """Where this host may be reached.
@@ -170,6 +171,12 @@ class Outbound:
         if not permitted:
             raise OutboundRefused("address_not_public")
         return permitted[:_MOST_ADDRESSES]
+
+
+def _retry_after(headers: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """RFC 9110 section 10.2.3; a date is not read."""
+    said = [value for name, value in headers if name.lower() == b"retry-after"]
+    return int(said[0]) if len(said) == 1 and said[0].isdigit() and len(said[0]) < 7 else None
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

@@ -64,9 +64,17 @@ class Worker:
             self.sheets.write(self.number, families)
 
     def all_of(self, mine: Iterable[Family]) -> list[Family]:
-        """What this one counted just now, and the others of the pod a moment ago."""
-        others = [] if self.sheets is None else [self.sheets.read(n) for n in range(self.of) if n != self.number]
-        return added_up([mine, *others])
+        """What this one counted just now and inherited, and the others of the pod a moment ago.
+
+        Laid down before it is told: no counter that a scrape has seen goes back when this worker dies.
+        """
+        sheets = self.sheets
+        if sheets is None:
+            return added_up([mine])
+        told = list(mine)
+        sheets.write(self.number, told)
+        others = (sheets.read(number) for number in range(self.of) if number != self.number)
+        return added_up([told, sheets.inherited(self.number), *others])
 
     def tell(self, well: bool) -> None:
         """Say whether this one is well."""

@@ -15,6 +15,7 @@ from gateway.settings.cors import Cors
 from gateway.settings.listening import Certificate, ListenLimits, ListenTls, ManagementTls
 from gateway.settings.mail import Mail
 from gateway.settings.model import BrowserSessions, ForwardAuth, Hashing, Limits, Log, Settings
+from gateway.settings.otlp import Otlp
 from gateway.settings.routing import Match, Requirement, Route
 from gateway.settings.sink import KINDS
 from gateway.settings.upstream import Health, Target, Tls, Upstream
@@ -32,6 +33,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "`cors`": Cors,
     "`browser_sessions`": BrowserSessions,
     "`access_log`": AccessLog,
+    "`otlp`": Otlp,
     "`log`": Log,
     "`upstreams`": Upstream,
     "A target": Target,

@@ -76,8 +76,7 @@ class Supervisor:
         self._drain = drain.total_seconds()
         self._on_ready, self._on_stop = on_ready, on_stop
         self._reads_anew, self._terminal_gone = reads_anew, terminal_gone
-        self._board = Board(processes)
-        self._sheets = Sheets(processes)
+        self._board, self._sheets = Board(processes), Sheets(processes)
         self._attention = Attention(patience)
         self._children: dict[int, _Child] = {}
         self._due: dict[int, float] = {}
@@ -214,6 +213,7 @@ class Supervisor:
 
     def _buried(self, pid: int, child: _Child, code: int) -> None:
         self._board.clear(child.number)
+        self._sheets.bury(child.number)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
         if self._stopped_at is not None:
             if code not in (0, -signal.SIGTERM):

@@ -39,6 +39,7 @@ from gateway.proxy.request_body import body_of
 from gateway.proxy.route_limits import RouteLimits, in_place_of_theirs
 from gateway.proxy.streams import Ended, Standings, Streams
 from gateway.proxy.tenant_upstream import subject_key
+from gateway.proxy.tracer import Tracer
 from gateway.proxy.upstream import BodyTooLarge, ClientGone, UpstreamFault
 from gateway.proxy.websocket import WebSocketExchange
 from policies.principal import Principal
@@ -76,6 +77,7 @@ class DataPlane:
         counters: int = 262_144,
         trusted_proxies: tuple[Network, ...] = (),
         browsers: Browsers | None = None,
+        tracer: Tracer | None = None,
         now: Callable[[], float] = time.time,
         ticks: Callable[[], int] = time.monotonic_ns,
     ) -> None:
@@ -100,7 +102,8 @@ class DataPlane:
         self._identities = identities
         self._browsers = browsers
         self._ids = IdSource()
-        self.meter = Meter()
+        self._tracer = tracer
+        self.meter = Meter(tracer)
 
     def trust(self, proxies: tuple[Network, ...]) -> None:
         """These proxies' words about where a request came from count from here on."""
@@ -179,8 +182,7 @@ class DataPlane:
         send: Send,
         began: Began,
     ) -> None:
-        access_log = config.access_log
-        way = Way(pool.upstream.name)
+        access_log, way = config.access_log, Way(pool.upstream.name)
         exchange = (WebSocketExchange if route.websocket else Exchange)(
             pool,
             self._outgoing(request, route),
@@ -283,7 +285,7 @@ class DataPlane:
         pieces.append(origin.lines)
         if request.principal is not None and not route.anonymous and not request.nameless:
             pieces += (self._identity.of(request.principal), request.identity)
-        pieces += (request.ids.lines(inbound), b"\r\n")
+        pieces += (request.ids.lines(inbound) if self._tracer is None else self._tracer.lines(request), b"\r\n")
         return b"".join(pieces)
 
 

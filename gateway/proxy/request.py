@@ -11,6 +11,7 @@ from gateway.proxy.identity import Origin, RequestIds
 from gateway.proxy.own_answer import Fields
 from gateway.proxy.pool import UpstreamPool
 from gateway.proxy.refusal import Refusal, Scheme
+from gateway.proxy.trace import Trace
 from policies.principal import Principal
 from policies.route import Matched
 
@@ -26,7 +27,7 @@ class ProxiedRequest:
     is told of a caller; ``permission`` is what every answer says to pages of other origins, where there are rules for
     them; ``quota`` what it says of the route's limits, where it has any; ``identity`` the line that vouches for the
     principal, where the route wants one; ``pool`` is where it goes; ``browser_app`` whose session a cookie may be,
-    where the route takes one and no token was sent.
+    where the route takes one and no token was sent; ``trace`` where it stands in one, if traces are sent.
     """
 
     scope: Scope
@@ -47,9 +48,12 @@ class ProxiedRequest:
     token_refused: Refusal | None = None
     would: Refusal | None = None
     nameless: bool = False
+    trace: Trace | None = None
 
     def trace_id(self) -> str:
         """Of the trace that this request belongs to: the client's, else the one that begins here."""
+        if self.trace is not None:
+            return self.trace.id.decode("ascii")
         kept = valid_traceparent(self.inbound.traceparents) if self.inbound.traceparents else None
         return self.ids.text if kept is None else kept[3:35].decode("ascii")
 

@@ -15,6 +15,7 @@ from gateway.settings.cors import RouteCors
 from gateway.settings.front_checks import front_findings
 from gateway.settings.listening import Certificate
 from gateway.settings.model import Settings
+from gateway.settings.otlp_checks import otlp_findings
 from gateway.settings.problem import ConfigError, Path, Problem, dotted
 from gateway.settings.route_limit import Limit
 from gateway.settings.routing import Match, Requirement, Route, RouteAccessLog
@@ -109,7 +110,8 @@ def _settings(file: config_file.ConfigFile, env: environment.Environment) -> Set
     problems += [places.problem(path, message) for path, message in upstream_findings(facts)]
     problems += [places.problem(path, message) for path, message in front_findings(facts)]
     problems += [places.problem(path, message) for path, message in route_findings(facts)]
-    problems += [places.problem(path, message) for path, message in sink_findings(facts)]
+    found = *sink_findings(facts), *otlp_findings(facts)
+    problems += [places.problem(path, message) for path, message in found]
     if problems or settings is None:
         raise ConfigError(problems)
     return settings

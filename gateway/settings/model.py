@@ -21,6 +21,7 @@ from gateway.settings.cors import Cors
 from gateway.settings.digest import digest
 from gateway.settings.listening import ListenLimits, ListenTls, ManagementTls
 from gateway.settings.mail import LookupUrl, Mail
+from gateway.settings.otlp import Otlp
 from gateway.settings.route_limit import BodySize
 from gateway.settings.routing import Route, Word
 from gateway.settings.section import Section
@@ -167,6 +168,7 @@ class Settings(BaseSettings):
     outbound_networks: tuple[PrivateNetwork, ...] = ()
     sinks: tuple[SinkEntry, ...] = ()
     sink_secrets: dict[Name, SecretStr] = Field(default_factory=dict)
+    otlp: Otlp = Otlp()
     log: Log = Log()
     unsafe_operators_by_password: Flag = False
     unsafe_plain_http: Flag = False
