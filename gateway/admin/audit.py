@@ -1,6 +1,7 @@
 """``/tenants/{slug}/audit``: what happened in a tenant, and the proof that its log says so."""
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -8,14 +9,18 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from gateway.admin.cursor import PageQuery
 from gateway.admin.document import Document, Page
-from gateway.admin.errors import ResourceNotFound
+from gateway.admin.errors import ResourceNotFound, ValidationFailed
 from gateway.admin.operation import Answer, Call, Operation
 from policies.administration import AUDIT_READ
+from policies.severity import Severity
 from tenants.audit_filed import proved
+from tenants.audit_proofs import AuditProofs
 from tenants.audit_selection import Selection
 
 _MOST_TYPES = 50
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)  # in UTC, too
+_LARGEST = 10**18 - 1  # as a checkpoint can say it
+Size = Annotated[int, Field(ge=0, le=_LARGEST)]
 Moment = Annotated[AwareDatetime, Field(ge=_FIRST, le=_LAST)]
 
 
@@ -26,6 +31,16 @@ class EventsQuery(PageQuery):
     until: Annotated[Moment, Field(description="The first moment after.")] | None = None
     type: Annotated[str, Field(max_length=2000, description="As `login.refused,user.*`.")] | None = None
     subject: Annotated[str, Field(max_length=254, description="A user's id, or a client's.")] | None = None
+    severity: Annotated[Severity, Field(description="The least.")] | None = None
+
+
+class ConsistencyQuery(Document):
+    """Sizes of the log. ``later`` None: that of the newest checkpoint."""
+
+    earlier: Annotated[Size, Field(description="How many events the log had.")]
+    later: (
+        Annotated[Size, Field(description="How many it had then; as in the newest checkpoint by default.")] | None
+    ) = None
 
 
 class EventDocument(Document):
@@ -51,13 +66,23 @@ class CheckpointDocument(Document):
     key: str
 
 
+class ConsistencyDocument(Document):
+    """``proof`` is in base64, a hash each, as RFC 9162 section 2.1.4 has them. Who holds the checkpoints of both sizes
+    can tell with it that the later log begins with all that the earlier one had.
+    """
+
+    earlier: int
+    later: int
+    proof: tuple[str, ...]
+
+
 def _shown(position: int, event: bytes | None) -> EventDocument:
     return EventDocument(position=position, event=None if event is None else json.loads(event))
 
 
 def _selection(query: EventsQuery) -> Selection:
     types = () if query.type is None else tuple(query.type.split(",")[:_MOST_TYPES])
-    return Selection(query.since, query.until, types, query.subject)
+    return Selection(query.since, query.until, types, query.subject, query.severity)
 
 
 async def _list(call: Call) -> Answer:
@@ -91,6 +116,21 @@ async def _checkpoint(call: Call) -> Answer:
     return Answer(CheckpointDocument(size=newest.size, signed_at=newest.signed_at, note=newest.note, key=key.text()))
 
 
+async def _consistency(call: Call) -> Answer:
+    installation, asked = call.services.installation, call.query
+    newest = await installation.audit_tree.newest_checkpoint(call.tenant_id)
+    if newest is None:
+        raise ResourceNotFound
+    later = newest.size if asked.later is None else asked.later
+    if later > newest.size:
+        raise ValidationFailed([{"detail": f"the newest checkpoint has {newest.size} events, not {later}"}])
+    if asked.earlier > later:
+        raise ValidationFailed([{"detail": f"a log of {later} events continues none of {asked.earlier}"}])
+    proof = await AuditProofs(installation.database, call.tenant_id, later).consistency(asked.earlier)
+    texts = tuple(b64encode(each).decode() for each in proof)
+    return Answer(ConsistencyDocument(earlier=asked.earlier, later=later, proof=texts))
+
+
 _EVENTS = "/tenants/{slug}/audit/events"
 OPERATIONS = (
     Operation(
@@ -121,6 +161,17 @@ OPERATIONS = (
         "Show the newest checkpoint of the log, and the key that verifies it",
         _checkpoint,
         answer=CheckpointDocument,
+        refusals=(ResourceNotFound,),
+    ),
+    Operation(
+        "prove_consistency",
+        "GET",
+        "/tenants/{slug}/audit/consistency",
+        AUDIT_READ,
+        "Prove that the log of one size begins with all that it had at an earlier one",
+        _consistency,
+        answer=ConsistencyDocument,
+        query=ConsistencyQuery,
         refusals=(ResourceNotFound,),
     ),
 )

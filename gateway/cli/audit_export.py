@@ -17,12 +17,10 @@ from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, command
 from gateway.cli.written_file import STDOUT, written_file
 from gateway.installation import Installation
-from policies.audit_file import Block, End, FiledEvent, Header, Kind, written
-from policies.merkle import TILE
+from policies.audit_file import FiledEvent, written
 from policies.severity import Severity
-from tenants.audit_filed import filed
+from tenants.audit_filed import Part, exported
 from tenants.audit_log import Entry
-from tenants.audit_proofs import AuditProofs
 from tenants.audit_selection import Selection
 from tenants.audit_tree import LogIncomplete, SignedCheckpoint
 from tenants.sealing import Unsealable
@@ -88,12 +86,13 @@ async def export(
         tenant = await tenant_of(installation, slug)
         checkpoint = await newest_checkpoint(installation, tenant)
         with written_file(out) as file:
-            entries = installation.audit_log.export(tenant.id, end=checkpoint.size, selection=selection)
             if form == "csv":
+                entries = installation.audit_log.export(tenant.id, end=checkpoint.size, selection=selection)
                 count = await _write_table(file, entries)
             else:
-                lines = _lines(installation, tenant, checkpoint, selection, entries)
-                count = await _write(file, lines, checkpoint.size)
+                log = installation.audit_log
+                parts = exported(installation.database, log, tenant, checkpoint, selection)
+                count = await _write(file, parts, checkpoint.size)
     if str(out) != STDOUT:
         facts = {"tenant": slug, "events": count, "size": checkpoint.size, "file": str(out)}
         call.output.say(f"exported {count} events of {slug} to {out}", **facts)
@@ -111,44 +110,17 @@ async def newest_checkpoint(installation: Installation, tenant: Tenant) -> Signe
         raise Refused(str(error)) from error
 
 
-async def _lines(
-    installation: Installation,
-    tenant: Tenant,
-    checkpoint: SignedCheckpoint,
-    selection: Selection,
-    entries: AsyncIterator[Entry],
-) -> AsyncIterator[Header | FiledEvent | Block | End]:
-    proofs, told, count = AuditProofs(installation.database, tenant.id, checkpoint.size), selection.told(), 0
-    kind: Kind = "events" if told else "log"
-    yield Header(kind, tenant.slug, checkpoint.note, told or None)
+async def _write(file: TextIO, parts: AsyncIterator[Part], size: int) -> int:
+    count = 0
     try:
-        async for entry in entries:
-            if told:
-                yield filed(entry, await proofs.inclusion(entry.position))
-            else:
-                if entry.position != count:
-                    raise LogIncomplete(tenant.id, count, entry.position)
-                yield filed(entry)
-            count += 1
-            if not told and (count % TILE == 0 or count == checkpoint.size):
-                block = (count - 1) // TILE
-                yield Block(block, await proofs.block(block))
-        if told:
-            yield End(count)
-        elif count != checkpoint.size:
-            raise LogIncomplete(tenant.id, count, checkpoint.size)
+        async for part in parts:
+            file.write(written(part) + "\n")
+            if isinstance(part, FiledEvent):
+                count += 1
+                if count % _PROGRESS_EVERY == 0:
+                    click.echo(f"{part.position + 1} of {size} events …", err=True)
     except LogIncomplete as error:
         raise Refused(str(error)) from error
-
-
-async def _write(file: TextIO, lines: AsyncIterator[Header | FiledEvent | Block | End], size: int) -> int:
-    count = 0
-    async for part in lines:
-        file.write(written(part) + "\n")
-        if isinstance(part, FiledEvent):
-            count += 1
-            if count % _PROGRESS_EVERY == 0:
-                click.echo(f"{part.position + 1} of {size} events …", err=True)
     return count
 
 

@@ -59,7 +59,8 @@ class Targets:
     @staticmethod
     def query(operation: Operation) -> str:
         """What it cannot do without."""
-        return "?email=guest@example.com" if operation.name == "withdraw_invitations" else ""
+        wanted = {"withdraw_invitations": "?email=guest@example.com", "prove_consistency": "?earlier=1"}
+        return wanted.get(operation.name, "")
 
     async def _spare_tenant(self) -> str:
         slug = f"spare-{self.slug}-{self.made}"
