@@ -16,6 +16,7 @@ from gateway.admin import (
     roles,
     signing_keys,
     tenants,
+    throttles,
     user_security,
     users,
 )
@@ -25,6 +26,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *tenants.OPERATIONS,
     *users.OPERATIONS,
     *user_security.OPERATIONS,
+    *throttles.OPERATIONS,
     *invitations.OPERATIONS,
     *roles.OPERATIONS,
     *clients.OPERATIONS,

@@ -30,6 +30,7 @@ from gateway.cli.tenant_export import export as export_tenant
 from gateway.cli.tenant_import import import_tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
+from gateway.cli.throttle import throttle
 from gateway.cli.user import user
 from gateway.cli.user_erase import erase
 from gateway.cli.user_import import import_users
@@ -56,7 +57,7 @@ def main(context: click.Context) -> None:
     context.call_on_close(lambda: os.umask(before))
 
 
-for _command in (serve, demo, init, migrate, tenant, user, role, client, key, api_key, audit, sink, policy):
+for _command in (serve, demo, init, migrate, tenant, user, role, throttle, client, key, api_key, audit, sink, policy):
     main.add_command(_command)
 for _command in (explain, test, diff):
     policy.add_command(_command)

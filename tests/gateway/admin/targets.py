@@ -6,6 +6,9 @@ from typing import Any
 import pyotp
 
 from gateway.admin.operation import Operation
+from policies.throttle import NETWORK
+from tenants import throttles
+from tenants.acts.throttles import name_of
 from tenants.audit_event import Event
 from tenants.clients import Client
 from tests.gateway.admin.house import Caller, House
@@ -94,6 +97,11 @@ class Targets:
             if "{key_id}" in path:
                 key, _ = await store.api_keys.create(name, scopes=["a"], audiences=[ORDERS], lifetime=None)
                 found["key_id"] = str(key.id)
+            if "{throttle_id}" in path:
+                counter = throttles.network(f"192.0.2.{self.made}/32")
+                for _ in range(NETWORK.free):
+                    await store.throttles.reserve(counter)
+                found["throttle_id"] = name_of(counter)
             if "/audit/" in path:
                 await store.audit.add(Event(type="login.succeeded", outcome="success"))
         if "/audit/" in path:
