@@ -97,7 +97,7 @@ OPERATIONS = (
         "DELETE",
         f"{_ALL}/{{throttle_id}}",
         USERS_SUPPORT,
-        "Let those try again who have to wait for it; for others than a network's with every scope of the tenant's roles",
+        "Let those try again who have to wait for it; what is no network's wants every scope of the tenant's roles",
         _lift,
         refusals=(InsufficientScope, ResourceNotFound),
     ),

@@ -2,6 +2,7 @@
 
 import click
 
+from gateway.cli.errors import Refused
 from gateway.cli.options import Invocation, by, command
 from gateway.cli.people import tenant_option
 from tenants import throttles
@@ -56,6 +57,12 @@ async def list_(call: Invocation, slug: str, account: str | None, network: str |
 @click.argument("name", metavar="ID")
 async def lift(call: Invocation, slug: str, name: str) -> None:
     """Let those try again who have to wait for ID; `yett throttle list` shows it."""
-    async with call.tenant(slug) as (_, store):
-        await store.throttles.clear(await acts.lift(store, by(), name))
+    async with call.installation() as installation:
+        tenant = await installation.directory.find(slug)
+        if tenant is None:
+            raise Refused(f"there is no tenant {slug!r}; `yett tenant list` shows those that there are")
+        async with installation.store.for_tenant(tenant.id) as store:
+            counter = await acts.lift(store, by(), name)
+        async with installation.store.for_tenant(tenant.id) as store:  # its own, as tenants.throttles wants it
+            await store.throttles.clear(counter)
     call.output.say(f"lifted {name} in {slug}", id=name)
