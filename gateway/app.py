@@ -69,6 +69,7 @@ from gateway.place import Places
 from gateway.proxy.configured import running_pools
 from gateway.proxy.pools import Pools
 from gateway.proxy.shared_limits import SharedLimits
+from gateway.rehearsing.explaining import Explaining
 from gateway.sinks import Sinks, running_sinks
 from gateway.web import CanonicalPath, application, nowhere
 from tenants.acts.by import By
@@ -196,6 +197,7 @@ def compose(
         limits.management,
         recorder.observe,
         lambda: live.settings,
+        Explaining(lambda: live.settings),
     )
     routers = (
         oauth_router(shared, endpoints),

@@ -109,7 +109,7 @@ class Endpoint:
         self, operation: Operation, scope: Scope, known: Known, tenant_id: UUID | None, found: Asked
     ) -> Response:
         key = None
-        if operation.method == "POST":
+        if operation.method == "POST" and not operation.asks:
             principal = known.caller.principal
             key = key_of(found.idempotency, principal, method=scope["method"], path=scope["path"], body=found.raw)
         if tenant_id is None:

@@ -13,6 +13,7 @@ from gateway.admin import (
     installation,
     invitations,
     openapi,
+    policy,
     roles,
     signing_keys,
     tenants,
@@ -33,6 +34,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *signing_keys.OPERATIONS,
     *api_keys.OPERATIONS,
     *audit.OPERATIONS,
+    *policy.OPERATIONS,
     *installation.OPERATIONS,
 )
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.cli.policy_facts import Caller, moment, request_facts, source
 from gateway.proxy.rehearsal import Facts
 from gateway.proxy.verdict import Verdict
+from gateway.rehearsing.facts import Caller, moment, request_facts, source
 from gateway.settings import ConfigError, Problem, is_slug
 from gateway.settings.config_file import ConfigFile, read
 from gateway.settings.problem import Path, dotted

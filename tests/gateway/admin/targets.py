@@ -26,6 +26,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "invite": {"email": "guest@example.com", "roles": ["reader"]},
     "create_role": {"name": "new-role", "scopes": ["orders:read"]},
     "create_client": {"client_id": "new-client", "name": "New", "audiences": [ORDERS]},
+    "explain_policy": {"method": "GET", "url": "http://api.localhost/orders/7", "token": {"scopes": ["orders:read"]}},
     "create_api_key": {"name": "machine", "scopes": ["orders:read"], "audiences": [ORDERS]},
 }
 
