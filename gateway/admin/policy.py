@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field, JsonValue
 from gateway.admin.document import Document
 from gateway.admin.errors import InsufficientScope, ResourceNotFound, ValidationFailed
 from gateway.admin.operation import Answer, Call, Operation
-from gateway.admin.question import Asker, NotAsked, Question
+from gateway.admin.question import Asker, NotAsked, Question, Told, Wanted
 from policies.administration import INSTALLATION_READ, USERS_READ
 
 Text = Annotated[str, Field(min_length=1, max_length=255)]
@@ -68,24 +68,73 @@ class PolicyAnswer(Document):
     digest: str
 
 
+class PolicyCase(PolicyQuestion):
+    """A question and what is to be decided; ``reason`` and ``route`` null: any."""
+
+    name: Text
+    expect: Literal["allow", "challenge", "deny", "refuse", "answer"]
+    reason: Text | None = None
+    route: Text | None = None
+
+
+class PolicyCases(Document):
+    """At most 100."""
+
+    cases: Annotated[tuple[PolicyCase, ...], Field(min_length=1, max_length=100)]
+
+
+class FailedCase(Document):
+    """``failed`` has a sentence for each thing that is otherwise."""
+
+    name: str
+    failed: tuple[str, ...]
+    found: PolicyAnswer
+
+
+class PolicyTested(Document):
+    """How many cases there were, and those that are decided otherwise than they should be."""
+
+    cases: int
+    failed: tuple[FailedCase, ...]
+    digest: str
+
+
 async def _explain(call: Call) -> Answer:
-    wanted: PolicyQuestion = call.body
-    at: datetime = wanted.at or call.now
+    return Answer(_shown(await _told(call, call.body, None)))
+
+
+async def _test(call: Call) -> Answer:
+    wanted: PolicyCases = call.body
+    failed, digest = [], ""
+    for case in wanted.cases:
+        told = await _told(call, case, Wanted(decision=case.expect, reason=case.reason, route=case.route))
+        digest = told.digest
+        if told.failed:
+            failed.append(FailedCase(name=case.name, failed=told.failed, found=_shown(told)))
+    return Answer(PolicyTested(cases=len(wanted.cases), failed=tuple(failed), digest=digest))
+
+
+def _shown(told: Told) -> PolicyAnswer:
+    rule = None if told.rule is None else dict(told.rule)
+    return PolicyAnswer(sentence=told.sentence, **told.decision, rule=rule, digest=told.digest)
+
+
+async def _told(call: Call, asked: PolicyQuestion, wanted: Wanted | None) -> Told:
+    at: datetime = asked.at or call.now
     if not 0 < at.timestamp() < _YEAR_9000:
         raise ValidationFailed([{"pointer": "/at", "detail": "must be between 1970 and the year 9000"}])
     question = Question(
-        method=wanted.method,
-        url=wanted.url,
-        address=_address(wanted.source_ip),
+        method=asked.method,
+        url=asked.url,
+        address=_address(asked.source_ip),
         at=at.timestamp(),
-        asker=await _asker(call, wanted),
+        asker=await _asker(call, asked),
+        wanted=wanted,
     )
     try:
-        told = call.services.explain(question)
+        return call.services.explain(question)
     except NotAsked as error:
         raise ValidationFailed([{"detail": str(error)}]) from error
-    rule = None if told.rule is None else dict(told.rule)
-    return Answer(PolicyAnswer(sentence=told.sentence, **told.decision, rule=rule, digest=told.digest))
 
 
 def _address(text: str | None) -> str | None:
@@ -142,6 +191,19 @@ OPERATIONS = (
         _explain,
         answer=PolicyAnswer,
         body=PolicyQuestion,
+        operators_only=True,
+        asks=True,
+        refusals=(InsufficientScope, ResourceNotFound),
+    ),
+    Operation(
+        "test_policy",
+        "POST",
+        "/tenants/{slug}/policy/test",
+        INSTALLATION_READ,
+        "Decide cases, and tell those that are decided otherwise than they should be",
+        _test,
+        answer=PolicyTested,
+        body=PolicyCases,
         operators_only=True,
         asks=True,
         refusals=(InsufficientScope, ResourceNotFound),

@@ -25,6 +25,15 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is expected to be decided; what is None may be anything."""
+
+    decision: str
+    reason: str | None = None
+    route: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """A request. ``asker`` None: without a token. ``address`` None: from no network. ``at`` is epoch seconds."""
 
@@ -33,18 +42,20 @@ class Question:
     address: str | None
     at: float
     asker: Asker | None
+    wanted: Wanted | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
     """``decision`` has the fields that the command line prints, ``rule`` the tree of the rule that was asked, None
-    where it came to none; ``digest`` is of the configuration.
+    where it came to none; ``digest`` is of the configuration, ``failed`` what was wanted otherwise.
     """
 
     sentence: str
     decision: Mapping[str, Any]
     rule: Mapping[str, Any] | None
     digest: str
+    failed: tuple[str, ...] = ()
 
 
 class NotAsked(Exception):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gateway.admin.question import Asker, NotAsked, Question, Told
 from gateway.proxy.rehearsal import Facts, Rehearsal
+from gateway.rehearsing.expected import Expected
 from gateway.rehearsing.facts import Caller, request_facts, source, with_principal
 from gateway.rehearsing.gate import rehearsal
 from gateway.rehearsing.words import as_fields, as_tree, sentence
@@ -33,7 +34,12 @@ class Explaining:
             facts = _asked_by(question.asker, facts, gate)
         found, explained = gate.explain(facts)
         rule = None if explained is None else as_tree(explained)
-        return Told(sentence(found), as_fields(found), rule, settings.digest)
+        wanted = question.wanted
+        expected = (
+            None if wanted is None else Expected(decision=wanted.decision, reason=wanted.reason, route=wanted.route)
+        )
+        failed = () if expected is None else tuple(expected.fails(found))
+        return Told(sentence(found), as_fields(found), rule, settings.digest, failed)
 
     def _gate(self) -> tuple[Settings, Rehearsal]:
         settings = self._settings()

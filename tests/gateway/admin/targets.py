@@ -27,6 +27,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_role": {"name": "new-role", "scopes": ["orders:read"]},
     "create_client": {"client_id": "new-client", "name": "New", "audiences": [ORDERS]},
     "explain_policy": {"method": "GET", "url": "http://api.localhost/orders/7", "token": {"scopes": ["orders:read"]}},
+    "test_policy": {
+        "cases": [{"name": "a", "method": "GET", "url": "http://api.localhost/orders/7", "expect": "refuse"}]
+    },
     "create_api_key": {"name": "machine", "scopes": ["orders:read"], "audiences": [ORDERS]},
 }
 

@@ -1,35 +1,55 @@
 """What the API says of a request is what ``yett policy explain`` says, and who may see no users asks about none."""
 
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from gateway.admin.policy import TokenFacts
 from gateway.rehearsing.facts import Caller, request_facts, source, with_principal
 from gateway.rehearsing.gate import rehearsal
 from gateway.rehearsing.words import as_fields, as_tree
 from policies.administration import INSTALLATION_READ, USERS_READ
-from tests.gateway.admin.house import House
+from tests.gateway.admin.conftest import Furnished
+from tests.gateway.admin.house import House, moved_in
+from tests.gateway.conftest import OpenWorld
+from tests.gateway.world import ORDERS
 
 EXPLAIN = "/v1/tenants/acme/policy/explain"
 
 
-def asked_of(house: House, path: str = "/orders/7") -> str:
-    """A URL of the API host that the world's configuration has."""
-    host = next(iter(house.world.installation.settings.api_hosts), "localhost")
-    return f"https://{host}{path}"
+URL = "https://api.example.com/orders/7"
+ROUTES: list[dict[str, Any]] = [
+    {
+        "name": "orders",
+        "match": {"path": "/orders/**", "methods": ["GET"]},
+        "require": {"scopes": ["orders:read"]},
+        "upstream": "orders",
+    }
+]
+UPSTREAMS = {"orders": {"url": "http://127.0.0.1:9", "audience": ORDERS}}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def routed(open_world: OpenWorld, furnished: Furnished) -> AsyncIterator[House]:
+    """A house in front of an API."""
+    seeded_file, people = furnished
+    configured = {"api_hosts": ["api.example.com"], "routes": ROUTES, "upstreams": UPSTREAMS}
+    async with open_world(seeded_file=seeded_file, **configured) as world:
+        yield await moved_in(world, people)
 
 
 @pytest.mark.parametrize("scopes", [[], ["orders:read"], ["orders:read", "orders:write"]])
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_the_decision_is_the_command_lines(house: House, method: str, scopes: list[str]) -> None:
-    settings, url = house.world.installation.settings, asked_of(house)
-    at = house.world.clock().timestamp()
+async def test_the_decision_is_the_command_lines(routed: House, method: str, scopes: list[str]) -> None:
+    settings, url = routed.world.installation.settings, URL
+    at = routed.world.clock().timestamp()
     gate = rehearsal(settings)
     caller = Caller(tenant="acme", scopes=tuple(scopes)).principal(at, gate.audiences)
     found, rule = gate.explain(with_principal(request_facts(method, url, address=source(None), at=at), caller))
-    async with house.client(await house.operator("auditor")) as client:
+    async with routed.client(await routed.operator("auditor")) as client:
         answer = await client.post(EXPLAIN, {"method": method, "url": url, "token": {"scopes": scopes}})
     told = answer.json()
     assert answer.status_code == 200, answer.text
@@ -38,8 +58,25 @@ async def test_the_decision_is_the_command_lines(house: House, method: str, scop
     assert told["digest"] == settings.digest
 
 
+async def test_cases_that_are_decided_otherwise_are_told(routed: House) -> None:
+    case = {"name": "reads", "method": "GET", "url": URL, "token": {"scopes": ["orders:read"]}}
+    cases = [
+        {**case, "expect": "allow", "route": "orders"},
+        {**case, "name": "may not", "token": {}, "expect": "allow"},
+        {**case, "name": "for another reason", "token": {}, "expect": "deny", "reason": "no_reason"},
+    ]
+    async with routed.client(await routed.operator("auditor")) as client:
+        answer = await client.post("/v1/tenants/acme/policy/test", {"cases": cases})
+    told = answer.json()
+    assert (answer.status_code, told["cases"]) == (200, 3)
+    assert [(each["name"], each["failed"]) for each in told["failed"]] == [
+        ("may not", ["decision: expected allow, found deny"]),
+        ("for another reason", ["reason: expected no_reason, found insufficient_scope"]),
+    ]
+
+
 async def test_a_user_has_the_scopes_of_their_roles_until_disabled(each_house: House) -> None:
-    alice, url = each_house.world.acme.users["alice"], asked_of(each_house)
+    alice, url = each_house.world.acme.users["alice"], URL
     async with each_house.world.installation.store.for_tenant(each_house.acme.id) as store:
         scopes = sorted(await store.roles.scopes_of(alice))
     async with each_house.client(await each_house.operator("auditor")) as client:
@@ -77,7 +114,7 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: next(iter(wrong)))
 async def test_what_is_no_question_is_refused_and_not_repeated(house: House, wrong: dict[str, Any]) -> None:
     async with house.client(await house.operator("owner")) as client:
-        answer = await client.post(EXPLAIN, {"method": "GET", "url": asked_of(house), **wrong})
+        answer = await client.post(EXPLAIN, {"method": "GET", "url": URL, **wrong})
         assert answer.status_code == 422, answer.text
         assert "eyJ" not in answer.text
 
