@@ -29,7 +29,7 @@ ROUTES: list[dict[str, Any]] = [
         "upstream": "orders",
     }
 ]
-UPSTREAMS = {"orders": {"url": "http://127.0.0.1:9", "audience": ORDERS}}
+UPSTREAMS = {"orders": {"targets": ["http://127.0.0.1:9"], "audience": ORDERS}}
 
 
 @pytest_asyncio.fixture(loop_scope="session")
