@@ -71,6 +71,7 @@ from gateway.place import Places
 from gateway.proxy.configured import running_pools
 from gateway.proxy.pools import Pools
 from gateway.proxy.shared_limits import SharedLimits
+from gateway.rehearsing.explaining import Explaining
 from gateway.sinks import Sinks, running_sinks
 from gateway.web import CanonicalPath, application, nowhere
 from tenants.acts.by import By
@@ -201,6 +202,7 @@ def compose(
         recorder.observe,
         lambda: live.settings,
         passwords,
+        Explaining(lambda: live.settings),
     )
     routers = (
         oauth_router(shared, endpoints),

@@ -16,10 +16,11 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import bindparam, case, delete, update
+from sqlalchemy import and_, bindparam, case, delete, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.elements import ColumnElement
 
 from policies import throttle
 from policies.decision import Allow
@@ -73,6 +74,9 @@ def _counting_in_windows(insert: Any) -> Any:
 
 _COUNT_FOR_ALARM = {dialect: _counting_in_windows(insert) for dialect, insert in _INSERT.items()}
 
+KINDS = tuple(_CURVES)
+"""In the order of the curves; an alarm slows nobody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Counter:
@@ -82,6 +86,16 @@ class Counter:
 
     kind: Kind
     subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slowed:
+    """A counter that makes whoever it stands for wait, until ``until``; ``last_at`` is its last attempt."""
+
+    counter: Counter
+    failures: int
+    last_at: datetime
+    until: datetime
 
 
 def account(name: str) -> Counter:
@@ -162,6 +176,40 @@ class Throttles:
         """Begin anew, after a success of the same kind."""
         await self._connection.execute(_CLEAR, self._is(counter))
 
+    async def slowed(self, *, after: Counter | None, limit: int) -> tuple[Sequence[Slowed], Counter | None]:
+        """Those that make somebody wait now, by kind and subject, out of the next ``limit`` rows that may; and behind
+        which one to go on, None where there is no more. There can be fewer than rows, and none.
+        """
+        query = select(throttles).where(throttles.c.tenant_id == self._tenant_id, _may_wait(self._now))
+        if after is not None:
+            query = query.where(tuple_(throttles.c.kind, throttles.c.subject) > (after.kind, after.subject))
+        rows = (
+            await self._connection.execute(query.order_by(throttles.c.kind, throttles.c.subject).limit(limit + 1))
+        ).all()
+        found = []
+        for row in rows[:limit]:
+            match throttle.decide(Failures(row.failures, row.last_at), _CURVES[row.kind], self._now):
+                case Throttled(retry_after):
+                    it = Counter(row.kind, row.subject)
+                    found.append(Slowed(it, row.failures, row.last_at, self._now + retry_after))
+                case Allow():
+                    continue
+        last = Counter(rows[limit - 1].kind, rows[limit - 1].subject) if len(rows) > limit else None
+        return found, last
+
+    async def find(self, counter: Counter) -> Slowed | None:
+        """This counter, where it makes somebody wait now."""
+        mine = throttles.c.tenant_id == self._tenant_id, throttles.c.kind == counter.kind
+        query = select(throttles.c.failures, throttles.c.last_at).where(*mine, throttles.c.subject == counter.subject)
+        row = (await self._connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        match throttle.decide(Failures(row.failures, row.last_at), _CURVES[counter.kind], self._now):
+            case Throttled(retry_after):
+                return Slowed(counter, row.failures, row.last_at, self._now + retry_after)
+            case Allow():
+                return None
+
     async def alarm(self) -> bool:
         """Count one failed login of the tenant. True for the one that makes it worth an alarm, once in each window.
 
@@ -207,6 +255,20 @@ async def prune(connection: AsyncConnection, before: datetime) -> bool:
         of_kind = throttles.c.kind == kind, throttles.c.last_at < before
         more |= await delete_oldest(connection, throttles.c.last_at, *of_kind)
     return more
+
+
+def _may_wait(now: datetime) -> ColumnElement[bool]:
+    """A bound that a database can judge: no curve waits for longer than its longest, nor before its free ones."""
+    return or_(
+        *(
+            and_(
+                throttles.c.kind == kind,
+                throttles.c.failures >= curve.free,
+                throttles.c.last_at > now - curve.longest,
+            )
+            for kind, curve in _CURVES.items()
+        )
+    )
 
 
 def _in_order(counters: Sequence[Counter]) -> list[Counter]:

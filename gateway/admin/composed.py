@@ -10,6 +10,7 @@ from gateway.admin.cursor import Cursors
 from gateway.admin.endpoint import Shared
 from gateway.admin.idempotency import InFlights
 from gateway.admin.operation import Services
+from gateway.admin.question import Explain
 from gateway.admin.router import management_router, tenant_router
 from gateway.audit import Observation
 from gateway.authn.dpop import Possession
@@ -30,6 +31,7 @@ def admin_routers(
     observe: Callable[[Observation], None],
     settings: Callable[[], Settings],
     passwords: NewPasswords,
+    explain: Explain,
 ) -> tuple[APIRouter, APIRouter]:
     """For the management listener, and for the public one. ``settings`` gives those in force."""
     admission = Admission(
@@ -41,5 +43,5 @@ def admin_routers(
         factor_required=not installation.settings.unsafe_operators_by_password,
     )
     cursors = Cursors(installation.master_keys.derived("admin cursor"))
-    shared = Shared(Services(installation, settings, cursors, passwords), admission, InFlights(), observe)
+    shared = Shared(Services(installation, settings, cursors, passwords, explain), admission, InFlights(), observe)
     return management_router(shared), tenant_router(shared)

@@ -111,7 +111,7 @@ class Endpoint:
     ) -> Response:
         key = None
         installation = self.shared.services.installation
-        if operation.method == "POST":
+        if operation.method == "POST" and not operation.asks:
             principal, secret = known.caller.principal, None
             if operation.prepare is not None:
                 secret = installation.master_keys.derived("admin request")[0]

@@ -82,7 +82,7 @@ def problems_of(operation: Operation) -> frozenset[type[Problem]]:
         found.add(errors.PreconditionFailed)
     if operation.method == "PATCH":
         found.add(errors.PreconditionRequired)
-    if operation.method == "POST":
+    if operation.method == "POST" and not operation.asks:
         found |= {errors.IdempotencyKeyInvalid, errors.InFlight, errors.KeyReused}
     return frozenset(found)
 
@@ -159,7 +159,7 @@ def _parameters(
     if operation.current is not None:
         required = operation.method == "PATCH"
         yield {"name": "If-Match", "in": "header", "required": required, "schema": {"type": "string"}}
-    if operation.method == "POST":
+    if operation.method == "POST" and not operation.asks:
         key = {"type": "string", "maxLength": 255, "pattern": "^[!-~]+$"}
         yield {"name": "Idempotency-Key", "in": "header", "required": False, "schema": key}
 

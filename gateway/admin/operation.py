@@ -16,6 +16,7 @@ from gateway.admin.caller import Caller
 from gateway.admin.cursor import Cursors, PageQuery
 from gateway.admin.document import Document, Item, Page
 from gateway.admin.errors import AdminProblem, InsufficientScope, ResourceNotFound, TenantUnknown
+from gateway.admin.question import Explain
 from gateway.authn.new_password import NewPasswords
 from gateway.installation import Installation
 from gateway.settings import Settings
@@ -31,12 +32,13 @@ Where = Literal["path", "platform", "new"]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What operations stand on. ``settings`` gives those in force."""
+    """What operations stand on. ``settings`` gives those in force, and ``explain`` decides by them."""
 
     installation: Installation
     settings: Callable[[], Settings]
     cursors: Cursors
     passwords: NewPasswords
+    explain: Explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class Operation:
     ``Call.prepared``); the body of such an operation may have a secret that a person chose.
     ``current`` reads what a PATCH or a DELETE is about: a PATCH wants If-Match, and ``body`` is what it may change of
     that. ``tagged``: what is answered is that representation, and has its ETag. ``refusals`` are the handler's own.
+    ``asks``: a POST that changes nothing, since what it asks does not fit into an address.
     """
 
     name: str
@@ -158,8 +161,9 @@ class Operation:
     status: int = 200
     refusals: tuple[type[AdminProblem], ...] = ()
     body_optional: bool = False
+    asks: bool = False
 
     @property
     def reads(self) -> bool:
         """Whether it changes nothing."""
-        return self.method == "GET"
+        return self.method == "GET" or self.asks

@@ -16,9 +16,11 @@ from gateway.admin import (
     jobs,
     openapi,
     passwords,
+    policy,
     roles,
     signing_keys,
     tenants,
+    throttles,
     user_security,
     users,
 )
@@ -29,6 +31,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *users.OPERATIONS,
     *user_security.OPERATIONS,
     *passwords.OPERATIONS,
+    *throttles.OPERATIONS,
     *invitations.OPERATIONS,
     *roles.OPERATIONS,
     *groups.OPERATIONS,
@@ -36,6 +39,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *signing_keys.OPERATIONS,
     *api_keys.OPERATIONS,
     *audit.OPERATIONS,
+    *policy.OPERATIONS,
     *installation.OPERATIONS,
     *jobs.OPERATIONS,
 )

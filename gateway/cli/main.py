@@ -36,6 +36,7 @@ from gateway.cli.tenant_export import export as export_tenant
 from gateway.cli.tenant_import import import_tenant
 from gateway.cli.tenant_issuer import change_issuer
 from gateway.cli.tenant_people import configure
+from gateway.cli.throttle import throttle
 from gateway.cli.user import user
 from gateway.cli.user_access import end_session, factors
 from gateway.cli.user_erase import erase
@@ -74,6 +75,7 @@ for _command in (
     user,
     role,
     group,
+    throttle,
     client,
     key,
     api_key,

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
-from gateway.cli.policy_facts import Caller, moment, request_facts, source
 from gateway.proxy.rehearsal import Facts
 from gateway.proxy.verdict import Verdict
+from gateway.rehearsing.expected import Expected
+from gateway.rehearsing.facts import Caller, moment, request_facts, source
 from gateway.settings import ConfigError, Problem, is_slug
 from gateway.settings.config_file import ConfigFile, read
 from gateway.settings.problem import Path, dotted
@@ -102,18 +103,15 @@ class Case(Section):
 
     def fails(self, found: Verdict) -> list[str]:
         """What is not as it was expected, a sentence each."""
-        would = None if found.would is None else found.would
-        pairs: list[tuple[str, object, object]] = [
-            ("decision", self.expect, found.decision),
-            ("reason", self.reason, found.reason),
-            ("route", self.route, found.route),
-        ]
-        if self.would is not None:
-            pairs += [
-                ("would", self.would.expect, would and would.decision),
-                ("would's reason", self.would.reason, would and would.reason),
-            ]
-        return [f"{name}: expected {want}, found {have}" for name, want, have in pairs if want not in (None, have)]
+        would = self.would
+        expected = Expected(
+            decision=self.expect,
+            reason=self.reason,
+            route=self.route,
+            would=None if would is None else would.expect,
+            would_reason=None if would is None else would.reason,
+        )
+        return expected.fails(found)
 
 
 _CASES: TypeAdapter[list[Case]] = TypeAdapter(Annotated[list[Case], Field(min_length=1)])

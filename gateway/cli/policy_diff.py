@@ -12,9 +12,9 @@ import click
 from gateway import settings as configuration
 from gateway.cli.errors import Refused, SaidNo
 from gateway.cli.options import Invocation, command
-from gateway.cli.policy_words import as_fields, sentence
-from gateway.cli.rehearsing import rehearsal
 from gateway.proxy.replay import Change, Outcome, Replay
+from gateway.rehearsing.gate import rehearsal
+from gateway.rehearsing.words import as_fields, sentence
 
 _LONGEST: Final = 1024 * 1024  # bytes of a line
 _STDIN: Final = "-"

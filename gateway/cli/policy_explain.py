@@ -16,7 +16,10 @@ from gateway.authn.token_table import TokenTable
 from gateway.cli.errors import SaidNo
 from gateway.cli.option_values import one_duration
 from gateway.cli.options import Invocation, command
-from gateway.cli.policy_facts import (
+from gateway.context import Address
+from gateway.installation import open_installation
+from gateway.proxy.rehearsal import Facts
+from gateway.rehearsing.facts import (
     Caller,
     from_claims,
     from_token,
@@ -26,11 +29,8 @@ from gateway.cli.policy_facts import (
     source,
     with_principal,
 )
-from gateway.cli.policy_words import as_fields, as_lines, as_tree, sentence
-from gateway.cli.rehearsing import rehearsal
-from gateway.context import Address
-from gateway.installation import open_installation
-from gateway.proxy.rehearsal import Facts
+from gateway.rehearsing.gate import rehearsal
+from gateway.rehearsing.words import as_fields, as_lines, as_tree, sentence
 from gateway.settings import Settings, is_slug
 from tenants.snapshot import Snapshot
 

@@ -8,8 +8,8 @@ import click
 from gateway.cli.errors import SaidNo
 from gateway.cli.options import Invocation, command
 from gateway.cli.policy_cases import cases
-from gateway.cli.policy_words import as_fields, sentence
-from gateway.cli.rehearsing import rehearsal
+from gateway.rehearsing.gate import rehearsal
+from gateway.rehearsing.words import as_fields, sentence
 
 
 @command(None, "test")

@@ -73,6 +73,7 @@ TYPES: Final[dict[str, Line]] = {
     "user.deleted": Line(ACCOUNT_CHANGE, DELETE),
     "user.disabled": Line(ACCOUNT_CHANGE, DISABLE),
     "user.unlocked": Line(ACCOUNT_CHANGE, UNLOCK),
+    "throttle.lifted": Line(ENTITY_MANAGEMENT, REMOVED),
     "user.password_set": Line(ACCOUNT_CHANGE, PASSWORD_CHANGE),
     "user.reset_sent": Line(ACCOUNT_CHANGE, PASSWORD_RESET),
     "factor.added": Line(ACCOUNT_CHANGE, FACTOR_ENABLE),

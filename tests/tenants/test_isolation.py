@@ -479,6 +479,8 @@ ATTEMPTS: Mapping[str, Attempt] = {
     "throttles.reserve": (lambda my, _: my.throttles.reserve(account("alice"), network(HOME.network)), unaware),
     "throttles.refund": (lambda my, _: my.throttles.refund(account("alice"), network(HOME.network)), unaware),
     "throttles.clear": (lambda my, _: my.throttles.clear(account("alice")), unaware),
+    "throttles.find": (lambda my, _: my.throttles.find(account("alice")), unaware),
+    "throttles.slowed": (lambda my, _: my.throttles.slowed(after=None, limit=5), unaware),
     "throttles.alarm": (lambda my, _: my.throttles.alarm(), unaware),
     "mail_links.make": (
         lambda my, their: my.mail_links.make("reset", lifetime=HOUR, user_id=their.user_id),

@@ -6,6 +6,9 @@ from typing import Any
 import pyotp
 
 from gateway.admin.operation import Operation
+from policies.throttle import NETWORK
+from tenants import throttles
+from tenants.acts.throttles import name_of
 from tenants.audit_event import Event
 from tenants.clients import Client
 from tests.gateway.admin.house import Caller, House
@@ -26,6 +29,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_group": {"name": "new-group", "roles": ["reader"]},
     "set_password": {"password": "a few words, and a horse"},
     "create_client": {"client_id": "new-client", "name": "New", "audiences": [ORDERS]},
+    "explain_policy": {"method": "GET", "url": "http://api.localhost/orders/7", "token": {"scopes": ["orders:read"]}},
+    "test_policy": {
+        "cases": [{"name": "a", "method": "GET", "url": "http://api.localhost/orders/7", "expect": "refuse"}]
+    },
     "create_api_key": {"name": "machine", "scopes": ["orders:read"], "audiences": [ORDERS]},
 }
 
@@ -101,6 +108,11 @@ class Targets:
             if "{key_id}" in path:
                 key, _ = await store.api_keys.create(name, scopes=["a"], audiences=[ORDERS], lifetime=None)
                 found["key_id"] = str(key.id)
+            if "{throttle_id}" in path:
+                counter = throttles.network(f"192.0.2.{self.made}/32")
+                for _ in range(NETWORK.free):
+                    await store.throttles.reserve(counter)
+                found["throttle_id"] = name_of(counter)
             if "/audit/" in path:
                 await store.audit.add(Event(type="login.succeeded", outcome="success"))
         if "{job}" in path:
