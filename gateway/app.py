@@ -30,7 +30,6 @@ from gateway.health import Check, Fitness, health_router
 from gateway.identity_meter import IdentityMeter
 from gateway.installation import Installation, administrable, hashing_pool
 from gateway.jobs import Job, Jobs
-from gateway.journal import Journal
 from gateway.limits import AddressLimit
 from gateway.live import Limits, Live, Service, Staleness, tell_collisions
 from gateway.login.router import login_router
@@ -45,16 +44,9 @@ from gateway.oauth.device_endpoint import DeviceEndpoint
 from gateway.oauth.dpop import DpopProofs
 from gateway.oauth.endpoint import Endpoints
 from gateway.oauth.endpoints import oauth_endpoints, oauth_router
-from gateway.oauth.grants.authorization_code import AuthorizationCodeGrant
-from gateway.oauth.grants.client_credentials import ClientCredentialsGrant
-from gateway.oauth.grants.device_code import DeviceCodeGrant
-from gateway.oauth.grants.mfa_otp import MfaOtpGrant
-from gateway.oauth.grants.password import PasswordGrant
-from gateway.oauth.grants.refresh_token import RefreshTokenGrant
-from gateway.oauth.grants.token_exchange import TokenExchangeGrant
+from gateway.oauth.granting import token_pipeline
 from gateway.oauth.introspection import Introspection
 from gateway.oauth.par import PushedAuthorization
-from gateway.oauth.pipeline import TokenPipeline
 from gateway.oauth.registration import Registration
 from gateway.oauth.request_object import RequestObjects
 from gateway.oauth.revocation import Revocation
@@ -162,21 +154,7 @@ def compose(
     possession = Possession(proofs, SeenProofs(), lambda: installation.clock().timestamp())
     dpop = DpopProofs(proofs, installation.store)
     objects = RequestObjects(installation.store, client_jwks, installation.clock)
-    pipeline = TokenPipeline(
-        installation.store,
-        clients,
-        Journal(installation.audit_log.append, installation.clock, settings.database_timeout),
-        dpop,
-        grants=(
-            PasswordGrant(check),
-            MfaOtpGrant(),
-            AuthorizationCodeGrant(),
-            RefreshTokenGrant(),
-            DeviceCodeGrant(),
-            TokenExchangeGrant(tokens),
-        ),
-        immediate=(ClientCredentialsGrant(),),
-    )
+    pipeline = token_pipeline(installation, clients, dpop, check, tokens)
     hints = IdTokenHints(snapshot)
     passwords = NewPasswords(hashing, breaches, common_passwords())
     site = _site(installation, snapshot, issuers, recorder, limits.pages[0])
