@@ -39,7 +39,7 @@ HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 EVENT_TYPE = re.compile(
     r"logout(?:\.[a-z]+)?|users\.import[a-z_]*"  # other words behind "users." are columns
     r"|(?:tenant|user|role|group|job|client|key|master_key|api_key|login|session|device|factor|recovery_codes|mail|token|audit"
-    r"|authorization|consent|detection|config|throttle)\.(?!html)[a-z_]+"
+    r"|authorization|consent|detection|config|throttle)\.(?!html|address)[a-z_]+"
 )
 OCSF_TABLE = ROOT / "gateway" / "sinks" / "ocsf_types.py"
 OPERATIONS_BEGIN, OPERATIONS_END = "<!-- operations: begin -->", "<!-- operations: end -->"

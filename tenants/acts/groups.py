@@ -52,4 +52,4 @@ async def remove(store: TenantStore, by: By, name: str, member: User) -> bool:
 
 async def _tell(store: TenantStore, by: By, type_: str, group: Group) -> None:
     told = administering(await store.groups.scopes_of(group.name))
-    await by.tell(store, type_, group=group.name, roles=sorted(group.roles), **told)
+    await store.audit.add(by.event(type_, {"group": group.name, "roles": sorted(group.roles), **told}))
