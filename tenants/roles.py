@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, exists, insert, or_, select, union, update
+from sqlalchemy import BindParameter, bindparam, delete, exists, insert, or_, select, union, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -18,7 +18,8 @@ from tenants.group_tables import group_members, group_roles
 from tenants.names import checked_name, checked_scopes, is_name
 from tenants.tables import roles, user_roles, users
 
-_TENANT_ID, _USER_ID = bindparam("p_tenant_id"), bindparam("p_user_id")
+_TENANT_ID: BindParameter[UUID] = bindparam("p_tenant_id")
+_USER_ID: BindParameter[UUID] = bindparam("p_user_id")
 _OWN = select(user_roles.c.role).where(user_roles.c.tenant_id == _TENANT_ID, user_roles.c.user_id == _USER_ID)
 _NAMES = _OWN.order_by(user_roles.c.role)
 _OF_GROUP = (group_members.c.tenant_id == group_roles.c.tenant_id) & (
