@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from tenants.acts.by import By, administering
+from tenants.audit_event import Details
 from tenants.groups import Group
 from tenants.store import TenantStore
 from tenants.users import User
@@ -51,5 +52,6 @@ async def remove(store: TenantStore, by: By, name: str, member: User) -> bool:
 
 
 async def _tell(store: TenantStore, by: By, type_: str, group: Group) -> None:
-    told = administering(await store.groups.scopes_of(group.name))
-    await store.audit.add(by.event(type_, {"group": group.name, "roles": sorted(group.roles), **told}))
+    scopes = await store.groups.scopes_of(group.name)
+    details: Details = {"group": group.name, "roles": sorted(group.roles), **administering(scopes)}
+    await store.audit.add(by.event(type_, details))

@@ -172,7 +172,7 @@ async def test_no_statement_of_the_product_reaches_another_tenants_rows(
         async with store.for_tenant(me.tenant_id) as mine:  # several attempts name these
             await mine.clients.create(an_app("only-theirs"))
             await mine.roles.create("only-theirs", ["admin"])
-        await mine.groups.create("only-theirs", roles=["only-theirs"])
+            await mine.groups.create("only-theirs", roles=["only-theirs"])
         await AuditLog(database).sequence()
         async with store.for_tenant(me.tenant_id) as mine:
             await mine.audit.add(Event(type="test", outcome="notice"))
