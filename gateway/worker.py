@@ -7,6 +7,7 @@ that is the supervisor's (gateway/cli/supervisor.py).
 import mmap
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gateway.metrics import Family, Sheets, added_up
@@ -66,13 +67,15 @@ class Worker:
     def all_of(self, mine: Iterable[Family]) -> list[Family]:
         """What this one counted just now and inherited, and the others of the pod a moment ago.
 
-        Laid down before it is told: no counter that a scrape has seen goes back when this worker dies.
+        Laid down before it is told: no counter that a scrape has seen goes back when this worker dies. What does not
+        fit is told all the same; the job that lays it down each time says so (``job_failed`` of ``metrics``).
         """
         sheets = self.sheets
         if sheets is None:
             return added_up([mine])
         told = list(mine)
-        sheets.write(self.number, told)
+        with suppress(ValueError):
+            sheets.write(self.number, told)
         others = (sheets.read(number) for number in range(self.of) if number != self.number)
         return added_up([told, sheets.inherited(self.number), *others])
 

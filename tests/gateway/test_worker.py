@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.metrics import Family, Sheets
 from gateway.worker import ALONE, Board, Worker
 from tests.conftest import Clock
 
@@ -42,3 +43,11 @@ def test_who_is_alone_has_nobody_to_ask_for() -> None:
     ALONE.tell(True)
     assert ALONE.checks() == {}
     assert ALONE.share(8) == 8
+
+
+def test_a_scrape_tells_even_what_is_too_much_for_the_sheet() -> None:
+    counted = Family("many", "Of them.", "counter", ("which",), {(str(number),): 1 for number in range(100)})
+    worker = Worker(0, 2, sheets=Sheets(2, size=64))
+    assert worker.all_of([counted]) == [counted]
+    with pytest.raises(ValueError, match="do not fit"):
+        worker.lay_down([counted])
