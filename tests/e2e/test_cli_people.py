@@ -76,7 +76,7 @@ def test_an_invitation_can_be_handed_over_as_a_link(here: Installation) -> None:
     secret = said["link"].partition("=")[2]
     link = in_acme(here, lambda store: store.mail_links.find("invite", secret))
     assert link is not None
-    assert (link.email, link.data) == (None, {"name": "gina", "roles": "reader", "printed": True})
+    assert (link.email, link.data) == (None, {"name": "gina", "roles": "reader", "groups": "", "printed": True})
     assert link.expires_at - link.created_at == timedelta(days=7)
     assert secret not in here.run("audit", "export", *_ACME, "--out", "-").out
     people = here.run("user", "invite", *_ACME, "hana@example.com", "--print-link").out
@@ -96,7 +96,7 @@ def test_a_new_invitation_takes_the_place_of_the_old_and_can_be_withdrawn(here: 
     assert [works(secret) for secret in (first, second, other)] == [False, True, True]
 
     said = here.does("user", "uninvite", *_ACME, "ina@example.com")
-    assert said == {"email": "ina@example.com", "links_ended": 1}
+    assert said == {"email": "ina@example.com", "name": None, "links_ended": 1}
     assert [works(secret) for secret in (first, second, other)] == [False, False, True]
     event = last_event(here)
     assert (event["type"], event["user_name"], event["details"]) == (

@@ -1,6 +1,7 @@
 """Groups through the admin API: what they give reaches tokens, and nobody gives by a group what they lack."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -8,6 +9,7 @@ from policies.administration import OWNER, TENANT_ADMINISTRATOR
 from tests.gateway.admin.house import Caller, House
 from tests.gateway.admin.test_privileges import refused
 from tests.gateway.admin.test_resources import pages
+from tests.gateway.browser import Browser
 
 PLATFORM, ACME = "/v1/tenants/platform", "/v1/tenants/acme"
 
@@ -186,3 +188,22 @@ async def test_an_invitation_by_name_is_withdrawn_by_name(house: House) -> None:
         assert (await caller.delete(f"{ACME}/invitations?name=other")).json() == {"links_ended": 0}
         assert (await caller.delete(f"{ACME}/invitations?name=guest")).json() == {"links_ended": 1}
         assert (await caller.delete(f"{ACME}/invitations?name=guest")).json() == {"links_ended": 0}
+
+
+async def test_who_is_invited_comes_into_the_groups_that_are_there_still(house: House) -> None:
+    async with house.client(await house.administrator()) as caller:
+        await made(caller, ACME, "staff", "reader")
+        await made(caller, ACME, "passing")
+        body = {"name": "guest", "by": "link", "groups": ["staff", "passing"]}
+        link = (await caller.post(f"{ACME}/invitations", body)).json()["link"]
+        assert (await caller.delete(f"{ACME}/groups/passing")).status_code == 204
+        async with Browser(house.world) as browser:
+            await browser.get("/invite?" + link.partition("?")[2])
+            await browser.submit(password="a few words, and a horse")
+            assert browser.at == "/account"
+        (guest,) = (await caller.get(f"{ACME}/users", params={"name": "guest"})).json()["items"]
+    assert guest["groups"] == ["staff"]
+    async with house.world.store() as store:
+        assert await store.roles.held_by(UUID(guest["id"])) == {"reader"}
+    told = [each["type"] for each in await house.world.events() if each.get("subject") == guest["id"]]
+    assert "user.group_missing" in told
