@@ -221,6 +221,12 @@ class TenantStore:
         return IdempotencyKeys(self._connection, self._tenant_id, self._master_keys, self._now)
 
 
+async def enter(connection: AsyncConnection, tenant_id: UUID) -> None:
+    """From here on this transaction, of ``yett_app``, sees that tenant's rows (rule 1)."""
+    if connection.dialect.name != "sqlite":
+        await connection.execute(_ENTER, {"tenant": str(tenant_id)})
+
+
 class Store:
     """Opens transactions. Holds no state beyond its engines, the master keys, the clock and the stand-ins' memory."""
 
@@ -240,11 +246,7 @@ class Store:
         first statement.
         """
         async with self._database.app_step(read_only=read_only, at_one_moment=at_one_moment) as connection:
-            await self._enter(connection, tenant_id)
+            await enter(connection, tenant_id)
             changes = ChangeWriter(connection, tenant_id, locked=not self._database.is_sqlite)
             yield TenantStore(connection, tenant_id, changes, self._master_keys, self._stand_ins, self._clock())
             await changes.flush(self._clock())
-
-    async def _enter(self, connection: AsyncConnection, tenant_id: UUID) -> None:
-        if not self._database.is_sqlite:
-            await connection.execute(_ENTER, {"tenant": str(tenant_id)})

@@ -250,9 +250,8 @@ def test_a_database_that_is_away_leaves_out_what_needs_it(here: Installation) ->
     assert not (here.data / "yett.db").exists() or here.admin_url is not None
 
 
+@pytest.mark.parametrize("original", ["postgresql"], indirect=True)
 def test_roles_and_row_security_of_postgresql(here: Installation) -> None:
-    if here.admin_url is None:
-        pytest.skip("SQLite has no roles")
     sql(here, "ALTER TABLE users NO FORCE ROW LEVEL SECURITY")
     assert "not forced on users" in mended(here, "--offline")["row_security"]
     escaping = replace(here, settings={**here.settings, "YETT_DATABASE_URL": here.settings["YETT_DATABASE_SYSTEM_URL"]})

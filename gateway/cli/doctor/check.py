@@ -10,6 +10,7 @@ from typing import Final, Literal
 from gateway.settings import Settings
 from tenants.database import DATABASE_ERRORS, Database
 from tenants.sealing import MasterKeys
+from tenants.soundness import NOT_AS_MADE
 
 Needs = Literal["settings", "database", "network"]
 State = Literal["ok", "mend", "skipped"]
@@ -72,6 +73,8 @@ async def carry_out(check: Check, examined: Examined, *, offline: bool) -> Found
             findings = await check.look(examined)
     except TimeoutError:
         findings = (f"No answer within {SECONDS:g} seconds: look for what is slow there, then ask again.",)
+    except NOT_AS_MADE:
+        findings = ("It may not be looked at: see what is said of schema and roles, else give the roles their rights.",)
     except (*DATABASE_ERRORS, OSError) as error:
         findings = (f"It cannot be looked at ({type(error).__name__}): see to its access, then ask again.",)
     return Found(check, "mend" if findings else "ok", tuple(findings))

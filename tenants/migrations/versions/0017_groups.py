@@ -84,6 +84,7 @@ def upgrade() -> None:
         op.execute("GRANT UPDATE (must_change) ON passwords TO yett_app")
         op.execute("GRANT UPDATE (erasing_since) ON users TO yett_app")
         op.execute("GRANT SELECT (tenant_id, id, erasing_since) ON users TO yett_system")
+        op.execute("GRANT SELECT (redirect_uris) ON clients TO yett_system")  # for who examines an installation
         op.execute("GRANT SELECT, INSERT, UPDATE ON job_runs TO yett_system")
 
 
