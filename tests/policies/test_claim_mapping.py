@@ -4,7 +4,9 @@ import pytest
 
 from policies.claim_mapping import MOST_CLAIMS, RESERVED, SOURCES, STANDARD, ClaimFacts, claims, problem
 
-ALICE = ClaimFacts("u-1", "alice", "alice@acme.test", False, ("writer", "admin"), "acme", "Acme Corp", "spa")
+ALICE = ClaimFacts(
+    "u-1", "alice", "alice@acme.test", False, ("writer", "admin"), "acme", "Acme Corp", "spa", ("staff", "oncall")
+)
 NOBODY = ClaimFacts("u-2", "bob", None, False, (), "acme", "Acme Corp", "spa")
 
 
@@ -16,6 +18,7 @@ NOBODY = ClaimFacts("u-2", "bob", None, False, (), "acme", "Acme Corp", "spa")
         ("user.email", "alice@acme.test"),
         ("user.email_verified", False),
         ("user.roles", ["admin", "writer"]),
+        ("user.groups", ["oncall", "staff"]),
         ("tenant.slug", "acme"),
         ("tenant.name", "Acme Corp"),
         ("client.id", "spa"),
@@ -31,7 +34,7 @@ def test_a_claim_has_the_value_of_its_source(source: str, value: object) -> None
 
 def test_every_source_is_among_those_that_are_tested() -> None:
     assert set(SOURCES) == {
-        *("user.id", "user.name", "user.email", "user.email_verified", "user.roles"),
+        *("user.id", "user.name", "user.email", "user.email_verified", "user.roles", "user.groups"),
         *("tenant.slug", "tenant.name", "client.id"),
     }
 
