@@ -5,7 +5,7 @@ import pytest
 from policies.claim_mapping import MOST_CLAIMS, RESERVED, SOURCES, STANDARD, ClaimFacts, claims, problem
 
 ALICE = ClaimFacts(
-    "u-1", "alice", "alice@acme.test", False, ("writer", "admin"), "acme", "Acme Corp", "spa", ("staff", "night")
+    "u-1", "alice", "alice@acme.test", False, ("writer", "admin"), "acme", "Acme Corp", "spa", ("staff", "oncall")
 )
 NOBODY = ClaimFacts("u-2", "bob", None, False, (), "acme", "Acme Corp", "spa")
 
@@ -18,7 +18,7 @@ NOBODY = ClaimFacts("u-2", "bob", None, False, (), "acme", "Acme Corp", "spa")
         ("user.email", "alice@acme.test"),
         ("user.email_verified", False),
         ("user.roles", ["admin", "writer"]),
-        ("user.groups", ["night", "staff"]),
+        ("user.groups", ["oncall", "staff"]),
         ("tenant.slug", "acme"),
         ("tenant.name", "Acme Corp"),
         ("client.id", "spa"),

@@ -63,16 +63,20 @@ async def test_what_a_group_gives_is_in_the_next_token_and_no_longer(house: Hous
     world, mallory = house.world, house.world.acme.users["mallory"]
 
     async def scopes() -> set[str]:
-        async with world.installation.store.for_tenant(house.acme.id) as store:
-            return set(await store.roles.scopes_of(mallory))
+        return set((await world.login(username="mallory")).get("scope", "").split()) & {"orders:read", "orders:write"}
 
     assert await scopes() == set()
     async with house.client(await house.administrator()) as caller:
         await made(caller, ACME, "readers", "reader")
         await put(caller, ACME, "readers", mallory)
         assert await scopes() == {"orders:read"}
+        tokens = await world.login(username="mallory", scope="orders:read offline_access")
+        refreshed = (await world.refresh(tokens["refresh_token"])).json()
+        assert "orders:read" in refreshed["scope"].split()
         await caller.patch(f"{ACME}/groups/readers", {"roles": []})
         assert await scopes() == set()
+        answer = await world.refresh(refreshed["refresh_token"])
+        assert "orders:read" not in answer.json().get("scope", "").split()
 
 
 async def test_an_operator_by_a_group_is_one(house: House) -> None:

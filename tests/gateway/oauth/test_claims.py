@@ -98,6 +98,15 @@ async def test_a_clients_mapping_stands_in_userinfo_and_in_id_tokens(openid: Wor
         assert {name: value for name, value in claims.items() if name not in PROTOCOL} == mapped
 
 
+async def test_groups_are_told_where_they_are_mapped_and_their_roles_with_the_own_ones(openid: World) -> None:
+    async with openid.store() as store:
+        await store.groups.create("staff", roles=["reader"])
+        await store.groups.add("staff", openid.acme.users["alice"])
+    await offer(openid, mapping={"teams": "user.groups", "may": "user.roles"})
+    told_of = await told(openid, "openid")
+    assert (told_of["teams"], told_of["may"]) == (["staff"], ["reader", "writer"])
+
+
 async def test_a_clients_mapping_is_no_other_clients(openid: World) -> None:
     await offer(openid, "web", mapping={"tier": "const:gold"})
     claims = await verified(openid, (await openid.login(scope="openid"))["id_token"])
