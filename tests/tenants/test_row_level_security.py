@@ -110,7 +110,7 @@ PRIVILEGES = {
     "yett_system": {
         "tenants": {READ, REMOVE, "UPDATE (audit_retention)"},
         "users": {"SELECT (erasing_since, id, tenant_id)"},
-        "clients": {"SELECT (active, client_id, origins, tenant_id)"},
+        "clients": {"SELECT (active, client_id, origins, redirect_uris, tenant_id)"},
         "signing_keys": {
             "SELECT (activated_at, kid, promote_at, public_jwk, retiring_at, sealed_private, state, tenant_id)",
             "UPDATE (sealed_private)",
