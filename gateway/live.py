@@ -53,6 +53,13 @@ class Staleness:
         return self._silent_for() <= self._seconds
 
 
+class Trusting(Protocol):
+    """What believes the proxies in front."""
+
+    def trust(self, proxies: tuple[Network, ...], /) -> None:
+        """These from here on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Those per client address, by their setting."""
@@ -89,7 +96,7 @@ class Live:
     forward_auth: ForwardAuth | None
     own_hosts: OwnHosts
     guard: ManagementGuard
-    contexts: tuple[WithContext, ...]
+    contexts: tuple[Trusting, ...]
     limits: Limits
     staleness: Staleness
     access_log: AccessLogFile
