@@ -3,13 +3,14 @@
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
 import pytest_asyncio
 
+from gateway.app import compose
 from gateway.installation import administrable
 from policies.administration import TENANT_ADMINISTRATOR
 from tenants.acts.by import By
@@ -191,3 +192,30 @@ async def test_pages_may_load_what_is_their_own_and_nothing_else(staffed: World)
         for address in re.findall(r'(?:href|src)="([^"]*assets[^"]*)"', page.text):
             assert (await reader.clients[CONSOLE].get(address)).status_code == 200
         assert (await reader.clients[CONSOLE].get("/console/assets/none.js")).status_code == 404
+
+
+async def test_a_second_factor_that_the_api_wants_is_asked_for_at_the_login(staffed: World) -> None:
+    async with tab(staffed) as reader:
+        await reader.log_in(f"{CONSOLE}/console", "olga")
+        settings = staffed.installation.settings.model_copy(update={"unsafe_operators_by_password": False})
+        installation = replace(staffed.installation, settings=settings)
+        strict = compose(installation, staffed.snapshot, staffed.recorder, *staffed.parts)
+        cookies = reader.clients[CONSOLE].cookies
+        async with staffed.client(app=strict.management, base_url=CONSOLE, cookies=cookies) as client:
+            answer = await client.get("/console", headers=NAVIGATION)
+        assert answer.status_code == 303
+        asked = parse_qs(urlsplit(answer.headers["location"]).query)
+        assert (asked["acr_values"], asked["code_challenge_method"]) == (["urn:yett:acr:mfa"], ["S256"])
+
+
+async def test_a_cookie_that_is_none_of_ours_leads_to_the_login(staffed: World) -> None:
+    async with tab(staffed) as reader:
+        await reader.log_in(f"{CONSOLE}/console", "olga")
+        value = reader.clients[CONSOLE].cookies["yett-platform-console"]
+        for bad in ("x", value[:-4] + "AAAA", ""):
+            cookies = {"yett-platform-console": bad}
+            async with staffed.client(app=staffed.service.management, base_url=CONSOLE, cookies=cookies) as client:
+                answer = await client.get("/console/tenants", headers=NAVIGATION)
+                assert answer.status_code == 303
+                assert answer.headers["location"].startswith(f"{PUBLIC_URL}/t/platform/authorize?")
+                assert "globex" not in answer.text
