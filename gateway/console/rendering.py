@@ -67,7 +67,8 @@ def rendered(page: Show, place: Place, *, slug: str | None, form_token: str = ""
 def _nav(place: Place, slug: str) -> tuple[tuple[str, str], ...]:
     here = place.of_tenant(slug)
     operators = ((f"{place.base}/tenants", "Tenants"), (here, slug)) if place.operators else ()
-    return ((place.base, "Overview"), *operators, (f"{here}/users", "Users"), (f"{here}/audit", "Audit log"))
+    below = (("users", "Users"), ("clients", "Clients"), ("keys", "Signing keys"), ("audit", "Audit log"))
+    return ((place.base, "Overview"), *operators, *((f"{here}/{path}", text) for path, text in below))
 
 
 def _brand(place: Place) -> Mapping[str, object]:

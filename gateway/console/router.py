@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 from starlette.routing import Route
 
-from gateway.console import audit_page, overview_page, tenants_page, users_page
+from gateway.console import audit_page, clients_page, keys_page, overview_page, tenants_page, users_page
 from gateway.console.rendering import check_templates
 from gateway.console.site import ADMIN, CONSOLE, Callback, Console, Endpoint, File, SignOut
 from gateway.console.visit import Page
@@ -12,6 +12,8 @@ PAGES: tuple[Page, ...] = (
     *overview_page.PAGES,
     *tenants_page.PAGES,
     *users_page.PAGES,
+    *clients_page.PAGES,
+    *keys_page.PAGES,
     *audit_page.PAGES,
 )
 

@@ -121,6 +121,8 @@ async def test_an_operator_sees_pages_without_a_fault(staffed: World) -> None:
             ("tenants/acme", "acme"),
             ("tenants/acme/users", "Users"),
             (f"tenants/acme/users/{staffed.acme.users['alice']}", "alice"),
+            ("tenants/acme/clients", "Clients"),
+            ("tenants/acme/keys", "Signing keys"),
             ("tenants/acme/invite", "Invite somebody"),
         ):
             await page.goto(f"{origin}/console/{path}")

@@ -142,6 +142,8 @@ async def test_an_administrator_has_their_own_tenant(staffed: World) -> None:
         assert "A letter goes to new@example.com." in page.text
         assert (await reader.get(f"{base}/users/none")).status_code == 404
         assert (await reader.get(f"{base}/tenants")).status_code == 404
+        assert "http://localhost" in (await reader.get(f"{base}/clients")).text
+        assert "ES256" in (await reader.get(f"{base}/keys")).text
         await staffed.events()
         page = await reader.get(f"{base}/audit?type=user.*")
         assert "user.disabled" in page.text
@@ -155,7 +157,7 @@ async def test_who_has_no_scope_of_administration_sees_nothing(staffed: World) -
     async with tab(staffed) as reader:
         page = await reader.log_in(f"{PUBLIC_URL}/t/acme/admin", "alice")
         assert page.status_code == 403, page.text
-        for path in ("users", "audit", f"users/{staffed.acme.users['bob']}"):
+        for path in ("users", "clients", "keys", "audit", f"users/{staffed.acme.users['bob']}"):
             page = await reader.get(f"{PUBLIC_URL}/t/acme/admin/{path}")
             assert page.status_code == 403
             assert "bob" not in page.text
