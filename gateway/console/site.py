@@ -115,6 +115,8 @@ class Endpoint:
             if token is None:
                 return await self._login(scope, place, None)
             slug = place.tenant.slug if not self.page.of_tenant else str(scope["path_params"]["slug"])
+            if not urls.is_slug(slug):
+                raise TenantNotFound(reason="slug_malformed")
             api = Api(console.api, scope, place, token)
             visit = Visit(place, api, slug, scope["path_params"], parse_query(scope["query_string"]), form)
             handler = self.page.submit if scope["method"] == "POST" else self.page.show

@@ -111,6 +111,11 @@ async def test_an_operator_logs_in_and_looks_about_and_out(staffed: World) -> No
         page = await reader.press("Create the tenant", slug="No Slug", name="")
         assert page.status_code in (400, 422), page.text
         assert 'role="alert"' in page.text
+        for stranger in ("%C3%A9", "NOBODY", "nobody", "-"):
+            assert (await reader.get(f"{CONSOLE}/console/tenants/{stranger}/users")).status_code == 404
+        for query in ("name=%ED%A0%80", "name=%FF", "cursor=x", "name=a&name=b", f"name={'x' * 300}"):
+            answer = await reader.get(f"{CONSOLE}/console/tenants/acme/users?{query}")
+            assert 400 <= answer.status_code < 500, (query, answer.status_code)
     async with tab(staffed) as reader:
         await reader.log_in(f"{CONSOLE}/console/new-tenant", "olga")
         page = await reader.press("Create the tenant", slug="initech", name="Initech")
