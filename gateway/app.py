@@ -22,6 +22,8 @@ from gateway.background import jobs_of, write_what_is_left
 from gateway.breach import Breaches
 from gateway.browser.composed import browser_front
 from gateway.config_told import ConfigTold
+from gateway.console.router import console_router
+from gateway.console.site import Console
 from gateway.data_plane import access_log_of, access_log_to_nowhere, data_plane, forward_auth
 from gateway.direct import DirectRoutes
 from gateway.edge import Edge
@@ -182,11 +184,14 @@ def compose(
         passwords,
         Explaining(lambda: live.settings),
     )
+    browsers, sign_in = browser_front(installation, snapshot, issuers, clients, dpop, limits.pages[2])
+    operators = console_router(Console(True, application(management_api), sign_in, snapshot, limits.pages[0]))
     routers = (
         oauth_router(shared, endpoints),
         authorize_router(AuthorizePages(site, issuers, objects, hints)),
         login_router(site, check, passwords, places, hints, mail=mail),
         account_router(site, check, passwords, places, mail=mail),
+        console_router(Console(False, application(tenant_api), sign_in, snapshot, limits.pages[0])),
         assets_router(site.tenant_of, installation.store, limits.pages[1]),
         tenant_api,
     )
@@ -199,7 +204,7 @@ def compose(
         possession=possession,
         feed_fresh=feed_fresh,
         observe=recorder.observe,
-        browsers=browser_front(installation, snapshot, issuers, clients, dpop, limits.pages[2]),
+        browsers=browsers,
         exporter=exporter,
     )
     own_hosts = OwnHosts(snapshot, configured(settings))
@@ -231,7 +236,7 @@ def compose(
         return installation.worker.all_of(metrics.read())
 
     guard = ManagementGuard(
-        CanonicalPath(application(health_router(checks), metrics_router(scraped), management_api)),
+        CanonicalPath(application(health_router(checks), metrics_router(scraped), management_api, operators)),
         hosts=settings.management_host_set(),
         limit=limits.management,
     )
@@ -247,7 +252,7 @@ def compose(
         forward_auth=asked,
         own_hosts=own_hosts,
         guard=guard,
-        contexts=(identity, elsewhere, management),
+        contexts=(identity, elsewhere, management, sign_in),
         limits=limits,
         staleness=staleness,
         access_log=access_log,

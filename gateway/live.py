@@ -7,18 +7,19 @@ Requests that have begun keep the ``PlaneConfig`` that they were decided by.
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Protocol
 
 import structlog
 from starlette.types import ASGIApp
 
 from gateway import telemetry
 from gateway.access_log_file import AccessLogFile
+from gateway.context import Network
 from gateway.data_plane import next_config
 from gateway.edge import Edge
 from gateway.limits import AddressLimit
 from gateway.management import ManagementGuard
 from gateway.metrics import Registry
-from gateway.middleware import WithContext
 from gateway.next_ring import next_ring
 from gateway.over_tls import OverTls
 from gateway.own_hosts import OwnHosts, collisions, configured
@@ -51,6 +52,13 @@ class Staleness:
     def feed_fresh(self) -> bool:
         """Whether the feed was heard within the bound."""
         return self._silent_for() <= self._seconds
+
+
+class Trusting(Protocol):
+    """What believes the proxies in front."""
+
+    def trust(self, proxies: tuple[Network, ...], /) -> None:
+        """These from here on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +97,7 @@ class Live:
     forward_auth: ForwardAuth | None
     own_hosts: OwnHosts
     guard: ManagementGuard
-    contexts: tuple[WithContext, ...]
+    contexts: tuple[Trusting, ...]
     limits: Limits
     staleness: Staleness
     access_log: AccessLogFile

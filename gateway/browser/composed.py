@@ -1,5 +1,6 @@
 """What browsers at API hosts are met with, made of the parts of an installation."""
 
+from gateway.browser.console import SESSION, ConsoleSignIn
 from gateway.browser.front import BrowserFront
 from gateway.browser.login import BrowserLogin
 from gateway.browser.logout import BrowserLogout
@@ -25,7 +26,7 @@ def browser_front(
     clients: ClientAuth,
     dpop: DpopProofs,
     limit: AddressLimit,
-) -> BrowserFront:
+) -> tuple[BrowserFront, ConsoleSignIn]:
     """A pipeline of its own: the grant of a session is to be had at no endpoint."""
     journal = Journal(installation.audit_log.append, installation.clock, installation.settings.database_timeout)
     grants = AuthorizationCodeGrant(), BrowserSessionGrant()
@@ -39,10 +40,7 @@ def browser_front(
         tenant = snapshot.by_slug(slug)
         return tenant if tenant is not None and tenant.active else None
 
-    return BrowserFront(
-        BrowserSessions(client, seals, now),
-        BrowserLogin(client, seals, now),
-        BrowserLogout(installation.store, seals, tenant_of),
-        tenant_of,
-        limit,
-    )
+    sessions, logout = BrowserSessions(client, seals, now), BrowserLogout(installation.store, seals, tenant_of)
+    console_login, proxies = BrowserLogin(client, seals, now, SESSION), installation.settings.trusted_proxies
+    console = ConsoleSignIn(sessions, console_login, logout, proxies)
+    return BrowserFront(sessions, BrowserLogin(client, seals, now), logout, tenant_of, limit), console

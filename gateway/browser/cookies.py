@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final, Literal
 
-Kind = Literal["app", "app-login"]
+Kind = Literal["app", "app-login", "console", "console-login"]
 Field = tuple[bytes, bytes]
 
 LONGEST: Final = 3800  # bytes: browsers keep no cookie of more than 4096, its name and attributes included

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Literal
 from urllib.parse import urlencode
 
 from gateway.browser import cookies
@@ -41,12 +41,16 @@ _SAID_NO = frozenset({"access_denied", "consent_required", "login_required", "un
 
 
 class BrowserLogin:
-    """``now`` is epoch seconds."""
+    """``now`` is epoch seconds; ``kind`` names the cookies of what the login is for."""
 
-    def __init__(self, client: OwnClient, seals: Seals, now: Callable[[], float]) -> None:
+    def __init__(
+        self, client: OwnClient, seals: Seals, now: Callable[[], float], kind: Literal["app", "console"] = "app"
+    ) -> None:
         self._client = client
         self._seals = seals
         self._now = now
+        self._session: cookies.Kind = kind
+        self._pending: cookies.Kind = "app-login" if kind == "app" else "console-login"
 
     async def begin(
         self,
@@ -55,6 +59,7 @@ class BrowserLogin:
         tenant: TenantFacts,
         refused: Refusal,
         held: SessionCookie | None,
+        callback: str = CALLBACK,
     ) -> OwnAnswer | Refusal:
         """Send the browser to log in, with what more the route asks for (RFC 9470). ``refused`` itself, where the login
         that ``held`` is of has just been for that: another would end there too.
@@ -67,11 +72,11 @@ class BrowserLogin:
         if times >= (1 if wanted is not None or refused.scope else 2):
             return refused
         host, secure = host_of(request), is_secure(request)
-        address = f"{origin_of(request)}{CALLBACK}"
+        address = f"{origin_of(request)}{callback}"
         fault = await self._client.fault(tenant, app.client_id, address, app.audiences)
         if fault is not None:
             return Refusal(refusal.BROWSER_CLIENT_UNUSABLE, fault)
-        cookie = cookies.name(app.tenant, "app-login", secure=secure)
+        cookie = cookies.name(app.tenant, self._pending, secure=secure)
         binding = cookies.read(request.inbound.cookies, cookie) or secrets.token_urlsafe(32).encode()
         scope = request.scope
         goes_to = return_address(scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"))
@@ -111,7 +116,9 @@ class BrowserLogin:
         bound = cookies.field(cookie, binding, secure=secure, max_age=cookies.LOGIN_SECONDS)
         return _to(to, bound)
 
-    async def finish(self, request: ProxiedRequest, app: BrowserApp, tenant: TenantFacts) -> OwnAnswer | Refusal:
+    async def finish(
+        self, request: ProxiedRequest, app: BrowserApp, tenant: TenantFacts, callback: str = CALLBACK
+    ) -> OwnAnswer | Refusal:
         """Take the answer: the session's cookie, and back to where the person wanted to go."""
         try:
             form = parse_query(request.scope["query_string"])
@@ -130,7 +137,7 @@ class BrowserLogin:
                     "grant_type": "authorization_code",
                     "client_id": begun.client_id,
                     "code": form.required("code"),
-                    "redirect_uri": f"{origin_of(request)}{CALLBACK}",
+                    "redirect_uri": f"{origin_of(request)}{callback}",
                     "code_verifier": begun.verifier,
                 },
             )
@@ -147,7 +154,7 @@ class BrowserLogin:
         if len(value) > cookies.LONGEST:
             return _failed("cookie_too_large")
         secure = is_secure(request)
-        kept = cookies.field(cookies.name(app.tenant, "app", secure=secure), value, secure=secure)
+        kept = cookies.field(cookies.name(app.tenant, self._session, secure=secure), value, secure=secure)
         return _to(begun.goes_to, kept)
 
     def _begun(self, request: ProxiedRequest, app: BrowserApp, tenant: TenantFacts, form: Form) -> LoginState | str:
@@ -156,7 +163,7 @@ class BrowserLogin:
         begun = self._seals.opened_login(sent, tenant_id=tenant.id, host=host_of(request))
         if begun is None:
             return "state_unknown"
-        cookie = cookies.name(app.tenant, "app-login", secure=is_secure(request))
+        cookie = cookies.name(app.tenant, self._pending, secure=is_secure(request))
         binding = cookies.read(request.inbound.cookies, cookie)
         if binding is None or not hmac.compare_digest(_digest(binding), begun.binding):
             return "state_of_another_browser"

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from gateway.browser import cookies
 from gateway.browser.login import host_of, is_secure
-from gateway.browser.sealed import Seals, SessionCookie
+from gateway.browser.sealed import Seals
 from gateway.proxy import refusal
 from gateway.proxy.browser_app import BrowserApp
 from gateway.proxy.own_answer import OwnAnswer
@@ -69,14 +69,15 @@ class BrowserLogout:
             session = None if tenant is None else self._seals.opened_session(value, tenant_id=tenant.id, host=host)
             if tenant is not None and session is not None:
                 try:
-                    await self._end(request, tenant, session)
+                    await self.end_one(request, tenant, UUID(session.session_id), session.client_id)
                 except DATABASE_ERRORS:
                     return refusal.retry_later(refusal.BROWSER_UNAVAILABLE, "database_unavailable")
         return _page(_DONE, *forgotten)
 
-    async def _end(self, request: ProxiedRequest, tenant: TenantFacts, cookie: SessionCookie) -> None:
+    async def end_one(self, request: ProxiedRequest, tenant: TenantFacts, session_id: UUID, client_id: str) -> None:
+        """This session. Raises DATABASE_ERRORS."""
         async with step(self._store, tenant.id) as store:
-            session = await store.sessions.get(UUID(cookie.session_id))
+            session = await store.sessions.get(session_id)
             if session is None or not await store.sessions.end(session.id):
                 return
             user = await store.users.get(session.user_id)
@@ -87,7 +88,7 @@ class BrowserLogout:
                     subject=str(session.user_id),
                     user_name=None if user is None else user.name,
                     session_id=str(session.id),
-                    client_id=cookie.client_id,
+                    client_id=client_id,
                     request_id=request.ids.text,
                     address=request.origin.text,
                 )

@@ -1,4 +1,4 @@
-"""What a tenant needs to be administered through the admin API: the built-in roles, and the client of the command line.
+"""What a tenant needs to be administered: the built-in roles, and the clients of the command line and of the console.
 
 Made where it is missing, so that it can be asked for at any time; the roles' scopes are those of this release.
 """
@@ -13,17 +13,22 @@ from tenants.acts.by import By
 from tenants.client import DEVICE_CODE
 from tenants.client_options import ClientOptions
 from tenants.clients import Client
+from tenants.directory import PLATFORM
 from tenants.store import TenantStore
 
 CLI_CLIENT = "yett-cli"
+CONSOLE_CLIENT = "yett-console"
 _REDIRECTS = ("http://127.0.0.1/callback", "http://[::1]/callback")  # any port of them (RFC 8252 section 7.3)
+_CONSOLE_REDIRECTS = ("http://127.0.0.1/console/callback", "http://[::1]/console/callback")
 
 
 async def is_set_up(store: TenantStore, built_in: Mapping[str, frozenset[str]]) -> bool:
     """Whether ``set_up`` would find nothing to do."""
     roles_there = {role.name: role.scopes for role in await store.roles.list() if role.name in built_in}
-    client = await store.clients.get(CLI_CLIENT)
-    return roles_there == built_in and client is not None and _allowed(built_in) <= client.scopes
+    client, console = await store.clients.get(CLI_CLIENT), await store.clients.get(CONSOLE_CLIENT)
+    if client is None or console is None or roles_there != built_in:
+        return False
+    return _allowed(built_in) <= client.scopes and _allowed(built_in) <= console.scopes
 
 
 async def set_up(store: TenantStore, by: By, built_in: Mapping[str, frozenset[str]]) -> list[str]:
@@ -38,15 +43,41 @@ async def set_up(store: TenantStore, by: By, built_in: Mapping[str, frozenset[st
         else:
             continue
         done.append(name)
-    client, allowed = await store.clients.get(CLI_CLIENT), _allowed(built_in)
-    if client is None:
-        await clients.create(store, by, _cli_client(allowed))
-        done.append(CLI_CLIENT)
-    elif not allowed <= client.scopes:  # of an earlier release
-        more = replace(client, scopes=client.scopes | allowed, default_scopes=client.default_scopes | allowed)
-        await clients.change(store, by, client, more)
-        done.append(CLI_CLIENT)
+    allowed = _allowed(built_in)
+    for wanted in (_cli_client(allowed), _console_client(allowed, await _console_redirects(store))):
+        client = await store.clients.get(wanted.client_id)
+        if client is None:
+            await clients.create(store, by, wanted)
+        elif not allowed <= client.scopes:  # of an earlier release
+            more = replace(client, scopes=client.scopes | allowed, default_scopes=client.default_scopes | allowed)
+            await clients.change(store, by, client, more)
+        else:
+            continue
+        done.append(wanted.client_id)
     return done
+
+
+async def _console_redirects(store: TenantStore) -> tuple[str, ...]:
+    """Below the tenant's issuer; of the platform's console at the management listener, as seen from its machine."""
+    tenant = await store.settings.get()
+    if tenant is None or tenant.slug == PLATFORM:
+        return _CONSOLE_REDIRECTS
+    return (f"{tenant.issuer}/admin/callback",)
+
+
+def _console_client(scopes: frozenset[str], redirect_uris: tuple[str, ...]) -> Client:
+    """Public, since it is this very program; it gets its tokens in this process, and no browser has them."""
+    return Client(
+        client_id=CONSOLE_CLIENT,
+        name="Yett console",
+        confidential=False,
+        grant_types=frozenset({"authorization_code"}),
+        scopes=scopes | OPENID,
+        default_scopes=scopes,
+        audiences=(AUDIENCE,),
+        redirect_uris=redirect_uris,
+        options=ClientOptions(first_party=True),
+    )
 
 
 def _allowed(built_in: Mapping[str, frozenset[str]]) -> frozenset[str]:

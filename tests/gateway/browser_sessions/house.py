@@ -212,7 +212,7 @@ def _plane(world: World, pools: Any, observed: list[Observation]) -> DataPlane:
             clients,
             DpopProofs(proofs, installation.store),
             AddressLimit(settings.limits.pages),
-        ),
+        )[0],
         now=now,
     )
 
