@@ -9,13 +9,14 @@ from pydantic import AwareDatetime, Field, JsonValue
 
 from gateway.admin.cursor import PageQuery
 from gateway.admin.document import Document, Page
-from gateway.admin.errors import ResourceNotFound, ValidationFailed
+from gateway.admin.errors import LogDamaged, ResourceNotFound, ValidationFailed
 from gateway.admin.operation import Answer, Call, Operation
 from policies.administration import AUDIT_READ
 from policies.severity import Severity
 from tenants.audit_filed import proved
 from tenants.audit_proofs import AuditProofs
 from tenants.audit_selection import Selection
+from tenants.audit_tree import LogIncomplete
 
 _MOST_TYPES = 50
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)  # in UTC, too
@@ -101,7 +102,10 @@ async def _read(call: Call) -> Answer:
     checkpoint = await installation.audit_tree.newest_checkpoint(call.tenant_id)
     if checkpoint is None:  # there is one within a second or two of an event
         raise ResourceNotFound
-    found = await proved(installation.database, installation.audit_log, call.tenant, checkpoint, event_id)
+    try:
+        found = await proved(installation.database, installation.audit_log, call.tenant, checkpoint, event_id)
+    except LogIncomplete as error:
+        raise LogDamaged(detail=str(error)) from error
     if found is None:
         raise ResourceNotFound
     shown = _shown(found.entry.position, found.entry.event).model_dump()
@@ -126,7 +130,10 @@ async def _consistency(call: Call) -> Answer:
         raise ValidationFailed([{"detail": f"the newest checkpoint has {newest.size} events, not {later}"}])
     if asked.earlier > later:
         raise ValidationFailed([{"detail": f"a log of {later} events continues none of {asked.earlier}"}])
-    proof = await AuditProofs(installation.database, call.tenant_id, later).consistency(asked.earlier)
+    try:
+        proof = await AuditProofs(installation.database, call.tenant_id, later).consistency(asked.earlier)
+    except LogIncomplete as error:
+        raise LogDamaged(detail=str(error)) from error
     texts = tuple(b64encode(each).decode() for each in proof)
     return Answer(ConsistencyDocument(earlier=asked.earlier, later=later, proof=texts))
 
@@ -151,7 +158,7 @@ OPERATIONS = (
         "Show an audit event with the proof that it is in the log",
         _read,
         answer=ProvedEvent,
-        refusals=(ResourceNotFound,),
+        refusals=(LogDamaged, ResourceNotFound),
     ),
     Operation(
         "read_checkpoint",
@@ -172,6 +179,6 @@ OPERATIONS = (
         _consistency,
         answer=ConsistencyDocument,
         query=ConsistencyQuery,
-        refusals=(ResourceNotFound,),
+        refusals=(LogDamaged, ResourceNotFound),
     ),
 )

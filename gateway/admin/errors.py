@@ -232,6 +232,12 @@ class ValidationFailed(AdminProblem):
         return {"errors": self.errors}
 
 
+class LogDamaged(AdminProblem):
+    status = 409
+    code = "log_damaged"
+    public = "Events are missing from this audit log's rows: somebody took them out. Restore them from a backup."
+
+
 class KeyReused(AdminProblem):
     status = 422
     code = "idempotency_key_reused"

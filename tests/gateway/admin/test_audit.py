@@ -4,6 +4,7 @@ from base64 import b64decode
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from policies.merkle_proof import consistent
 from tenants.signed_note import VerifierKey
@@ -67,3 +68,15 @@ async def test_events_are_filtered_by_their_least_severity(house: House, severit
         least = levels[levels.index(severity) :]
         assert [each for each in listed if each["event"].get("severity") not in least] == []
         assert (await caller.get(f"{AUDIT}/events", params={"severity": "dire"})).status_code == 422
+
+
+async def test_a_log_of_which_rows_were_taken_says_so(house: House) -> None:
+    async with house.client(await house.administrator()) as caller:
+        size = (await grown(house, caller, "u1", "u2", "u3"))["size"]
+        events = (await caller.get(f"{AUDIT}/events")).json()["items"]
+        async with house.world.installation.database.system_step() as connection:
+            await connection.execute(text("DELETE FROM audit_events WHERE position = :at"), {"at": size - 1})
+        left = next(each["event"]["id"] for each in events if each["position"] == size - 2)
+        for path in (f"events/{left}", f"consistency?earlier={size - 2}"):
+            answer = await caller.get(f"{AUDIT}/{path}")
+            assert (answer.status_code, answer.json()["code"]) == (409, "log_damaged"), path
