@@ -31,13 +31,13 @@ say("ends", Supervisor(
 ).run())
 """
 _SERVES = """
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT):
-        signal.signal(number, lambda got, _: heard.append(got))
+    told = {signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGQUIT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, told)  # one that comes before it is waited for is not lost
     heard = []
     line.ready()
     while signal.SIGTERM not in heard:
-        signal.pause()
-        say("heard", worker.number, *heard)
+        heard.append(signal.sigwait(told))
+        say("heard", worker.number, *map(int, heard))
     return 0
 """
 
