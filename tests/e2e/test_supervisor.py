@@ -18,7 +18,7 @@ from gateway.cli.supervisor import Supervisor
 {before}
 
 def say(*words):
-    print(*words, flush=True)
+    os.write(1, " ".join(map(str, words)).encode() + b"\\n")  # whole, beside what others say
 
 def work(worker, line):
     say("worker", worker.number, os.getpid())
