@@ -151,6 +151,8 @@ async def _needs_factor(call: Call, wanted: NewUser) -> bool:
 
 async def _create(call: Call) -> Answer:
     wanted: NewUser = call.body
+    if wanted.password is not None and call.prepared is None:  # an answer that was kept a moment ago is forgotten now
+        raise PasswordsBusy
     await require_givable(call, wanted.roles, wanted.groups)
     made = await acts.create(
         call.store,

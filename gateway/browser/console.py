@@ -129,8 +129,19 @@ def _app(place: Place) -> BrowserApp:
     return BrowserApp(place.tenant.slug, CLIENT_ID, SCOPES | OPENID, (AUDIENCE,))
 
 
+class AddressUnknown(LoginRefused):
+    """Nobody can log in from here."""
+
+    public = (
+        "Nobody can log in to the console at this address: the client yett-console does not redirect here. Register "
+        "it with `yett client configure`, or use one that is registered (on the machine itself, 127.0.0.1)."
+    )
+
+
 def _response(answer: OwnAnswer | Refusal) -> Response:
     if isinstance(answer, Refusal):
+        if answer.reason == "redirect_uri_unregistered":
+            raise AddressUnknown(reason=answer.reason)
         if answer.problem.status == 503 and answer.problem is not refusal.BROWSER_CLIENT_UNUSABLE:
             raise UnavailableProblem(reason=answer.reason, retry_after=1)
         raise LoginRefused(reason=answer.reason)

@@ -210,6 +210,10 @@ Clients of each tenant: demo-app (public, the default one) and demo-service (con
 Log in as a person, or sign up, in a browser; everybody has an address, as alice@acme.test:
 {pages}
 
+Administer acme as alice, once she has logged in; operators have theirs, once they have a password:
+  {identity}/t/acme/admin
+  http://127.0.0.1:{management_port}/console
+
 The platform's first operator chooses a password:
   {operator}
 

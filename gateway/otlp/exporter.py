@@ -32,7 +32,7 @@ log = structlog.get_logger("yett.otlp")
 
 
 class Item(Protocol):
-    """A span or a log record."""
+    """What is sent: a span."""
 
     def encoded(self) -> bytes: ...
 
@@ -41,7 +41,7 @@ def items(counted: Mapping[tuple[str, ...], int]) -> Family:
     """What became of them; nothing where there is no collector."""
     return Family(
         "yett_otlp_items",
-        "Spans and log records, by what became of them: sent, dropped (the queue was full), failed.",
+        "Spans for the collector, by what became of them: sent, dropped (the queue was full), failed.",
         "counter",
         ("signal", "result"),
         dict(counted),

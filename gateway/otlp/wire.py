@@ -1,6 +1,6 @@
 """The bytes of protobuf (proto3's encoding), and of the values that OTLP has in common: attributes and their resource.
 
-Only what spans and log records need is written, and nothing is read. Field numbers are those of OTLP 1.x
+Only what spans need is written, and nothing is read. Field numbers are those of OTLP 1.x
 (opentelemetry/proto/common/v1, resource/v1); a field that has its default is left out, but in a oneof.
 """
 
@@ -97,9 +97,9 @@ def resource(values: Attributes) -> bytes:
 
 
 def export(sender: bytes, scope: str, version: str, items: Iterable[bytes]) -> bytes:
-    """A whole request: both ``ExportTraceServiceRequest`` and ``ExportLogsServiceRequest`` have this shape.
+    """A whole ``ExportTraceServiceRequest``.
 
-    ``sender`` is what ``resource`` wrote, ``items`` are bodies of spans or of log records, ``scope`` is what made them.
+    ``sender`` is what ``resource`` wrote, ``items`` are bodies of spans, ``scope`` is what made them.
     """
     made_by = message(1, text(1, scope) + text(2, version))
     return message(1, message(1, sender) + message(2, made_by + b"".join(message(2, item) for item in items)))

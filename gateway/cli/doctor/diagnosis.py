@@ -44,8 +44,9 @@ _REACHABLE = Check("database", "reachable", "its connections", "settings", _none
 async def doctor(call: Invocation, offline: bool) -> None:
     """Examine the installation and say what is to be mended, and how.
 
-    Nothing is changed and no secret is shown. Each check has 5 seconds, and they run side by side. The database is
-    asked even with --offline. Exit code 0: all is well; 1: something is to be mended.
+    Nothing is changed and no secret is shown. Each check that asks the database or somebody elsewhere has 5 seconds,
+    and they run side by side. The database is asked even with --offline. Exit code 0: all is well; 1: something is to
+    be mended.
     """
     found = await _examination(call, offline=offline)
     mend = [one for one in found if one.state == "mend"]

@@ -226,3 +226,11 @@ async def test_a_cookie_that_is_none_of_ours_leads_to_the_login(staffed: World) 
                 assert answer.status_code == 303
                 assert answer.headers["location"].startswith(f"{PUBLIC_URL}/t/platform/authorize?")
                 assert "globex" not in answer.text
+
+
+async def test_an_address_that_is_not_registered_is_named_as_the_reason(staffed: World) -> None:
+    base = CONSOLE.replace("127.0.0.1", "localhost")
+    async with staffed.client(app=staffed.service.management, address=ADDRESS, base_url=base) as console:
+        answer = await console.get("/console", headers=NAVIGATION)
+        assert answer.status_code == 403
+        assert "the client yett-console does not redirect here" in answer.text

@@ -7,11 +7,9 @@ import pytest
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
-from gateway.otlp.log_record import SEVERITIES, LogRecord
 from gateway.otlp.span import Link, Span, SpanKind
 from gateway.otlp.wire import Value, any_value, export, resource
 
@@ -38,16 +36,6 @@ SPANS = st.builds(
     remote=st.booleans(),
     state=WORDS,
     links=LINKS,
-)
-RECORDS = st.builds(
-    LogRecord,
-    NANOSECONDS,
-    st.sampled_from(sorted(SEVERITIES)),
-    WORDS,
-    ATTRIBUTES,
-    st.just(b"") | TRACE_IDS,
-    st.just(b"") | SPAN_IDS,
-    st.integers(0, 255),
 )
 
 
@@ -108,18 +96,6 @@ def test_spans_are_read_as_they_were_written(sender: dict[str, Value], spans: li
         assert [(link.trace_id, link.span_id, link.flags) for link in one.links] == [
             (link.trace_id, link.span_id, link.flags | 0x300) for link in span.links
         ]
-
-
-@given(st.lists(RECORDS, max_size=4))
-def test_log_records_are_read_as_they_were_written(records: list[LogRecord]) -> None:
-    read = ExportLogsServiceRequest()
-    known(read, export(resource({}), "yett", "1", [record.encoded() for record in records]))
-    for record, one in zip(records, read.resource_logs[0].scope_logs[0].log_records, strict=True):
-        assert (one.time_unix_nano, one.observed_time_unix_nano) == (record.time, record.time)
-        assert (one.severity_number, one.severity_text) == (SEVERITIES[record.level], record.level.upper())
-        assert plain(one.body) == record.event
-        assert named(one.attributes) == present(record.attributes)
-        assert (one.trace_id, one.span_id, one.flags) == (record.trace_id, record.span_id, record.flags)
 
 
 @pytest.mark.parametrize(
